@@ -138,7 +138,8 @@ def final_intervals(text: Text, ranges: Mapping[str, Interval]) -> dict[str, Int
     """Range of every name after the text, from the ranges before it.
 
     Both sides of every conditional count, guarded or not, because vector executors evaluate both.
-    Raises Refusal: ND1003 where a divisor, shift or exponent can leave its domain, ND1004 where a value can leave int64.
+    Raises Refusal: ND1003 where a divisor, shift or exponent can leave its domain, ND1004 where a value
+    can leave int64.
     """
     walker = _Walker(text)
     environment = dict(ranges)
