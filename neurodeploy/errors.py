@@ -74,7 +74,8 @@ class Fault:
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.was}", self.must] + ([self.todo] if self.todo else [])
-        return f"{'; '.join(parts)}. [{self.code}]"
+        text = "; ".join(parts)
+        return f"{text}{'' if text.endswith(('.', '?')) else '.'} [{self.code}]"
 
 
 class Refusal(ValueError):

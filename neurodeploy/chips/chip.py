@@ -1,0 +1,181 @@
+"""A chip as the rest of the program sees it: frozen, with parsed texts and ranges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.chips.schema import (
+    ChipFile,
+    ConnectionEntry,
+    CoreEntry,
+    DeployEntry,
+    Every,
+    Evidence,
+    Figure,
+    LimitEntry,
+    NeuronEntry,
+    ParameterEntry,
+    StateEntry,
+)
+from neurodeploy.step import Interval, Text
+from neurodeploy.step.language import Expression
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A step text with what is known about it.
+
+    text : the parsed text
+    unproved : states that intervals cannot show to stay inside their width; they are checked at run time
+    """
+
+    text: Text
+    unproved: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NeuronKind:
+    """One kind of neuron: registers, parameters and handlers by name."""
+
+    name: str
+    entry: NeuronEntry
+    handlers: Mapping[str, Handler]
+
+    @property
+    def states(self) -> Mapping[str, StateEntry]:
+        """Registers by name."""
+        return self.entry.state
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterEntry]:
+        """Configured numbers by name."""
+        return self.entry.param
+
+    @property
+    def emits(self) -> str:
+        """State that connections deliver."""
+        return self.entry.emits
+
+    @property
+    def deploy(self) -> DeployEntry | None:
+        """Which float neuron this kind computes."""
+        return self.entry.deploy
+
+    def is_input(self) -> bool:
+        """Whether its events come from outside."""
+        return self.entry.external is not None
+
+    def is_output(self) -> bool:
+        """Whether its events leave the chip."""
+        return "output" in self.entry.role
+
+
+@dataclass(frozen=True)
+class ConnectionKind:
+    """One kind of connection: synapse fields, what is stored, what an arriving event does."""
+
+    name: str
+    entry: ConnectionEntry
+    sources: tuple[str, ...]
+    target: str
+    stored: Text
+    stored_ranges: Mapping[str, Interval]
+    on_input: Handler
+    on_sum: Handler | None
+    may: Mapping[str, tuple[Expression, Interval]]
+
+    @property
+    def fields(self) -> Mapping[str, StateEntry]:
+        """Synapse fields by name; ``delay``, if present, is the number of additional steps."""
+        return self.entry.synapse
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterEntry]:
+        """Numbers configured once for the connection kind."""
+        return self.entry.param
+
+    @property
+    def registers(self) -> Mapping[str, StateEntry]:
+        """Accumulators, one for each target, zero before each delivery."""
+        return self.entry.register_
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One entry of the schedule: a handler of a neuron kind, or a connection, or a neuron scan that delivers inside."""
+
+    name: str
+    neuron: str = ""
+    handler: str = ""
+    connections: tuple[str, ...] = ()
+    every: Every | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An upper bound with its parsed formula."""
+
+    name: str
+    entry: LimitEntry
+    formula: Expression
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip: everything that the program knows about it comes from its folder.
+
+    raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
+    digest : hash of ``raw``; two chips with the same digest compute the same
+    """
+
+    name: str
+    title: str
+    file: ChipFile
+    neurons: Mapping[str, NeuronKind]
+    connections: Mapping[str, ConnectionKind]
+    schedule: tuple[Phase, ...]
+    limits: Mapping[str, Limit]
+    reports: Mapping[str, tuple[Figure, Expression]]
+    raw: Mapping[str, Any] = field(repr=False)
+    digest: str = ""
+    path: Path | None = field(default=None, compare=False)
+
+    @property
+    def core(self) -> CoreEntry | None:
+        """Cores, if the chip has several."""
+        return self.file.core
+
+    @property
+    def evidence(self) -> Mapping[str, Evidence]:
+        """Sources by name."""
+        return self.file.evidence_table
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What nobody outside the vendor knows."""
+        return self.file.unknown
+
+    def inputs(self) -> tuple[NeuronKind, ...]:
+        """Neuron kinds that events enter through."""
+        return tuple(n for n in self.neurons.values() if n.is_input())
+
+    def outputs(self) -> tuple[NeuronKind, ...]:
+        """Neuron kinds whose events leave the chip."""
+        return tuple(n for n in self.neurons.values() if n.is_output())
+
+    def hidden(self) -> tuple[NeuronKind, ...]:
+        """Neuron kinds that a hidden layer can be made of."""
+        return tuple(n for n in self.neurons.values() if "hidden" in n.entry.role)
+
+    def between(self, source: str, target: str) -> tuple[ConnectionKind, ...]:
+        """Connection kinds that carry weights from one neuron kind to another."""
+        return tuple(
+            c for c in self.connections.values() if source in c.sources and c.target == target and c.entry.weights
+        )
+
+    def delay(self, connection: str, source: str) -> int:
+        """Steps between an event of a source kind and its effect, as the order of the phases has it: 0 or 1."""
+        order = {p.name: i for i, p in enumerate(self.schedule)}
+        at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
+        return 0 if order.get(f"{source}.step", len(order)) <= at else 1

@@ -1,0 +1,207 @@
+"""What a chip file may contain: the tables of chip.toml, one class each. Unknown keys are faults."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from neurodeploy.step import Interval, signed, unsigned
+
+SCHEMA_VERSION = 1
+
+Grade = Literal["silicon", "rtl", "vendor-simulator", "vendor-software", "documentation", "inferred", "unknown"]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Range = tuple[int, int]
+
+
+class Part(BaseModel):
+    """A table of the file. ``evidence`` names an entry of ``[evidence]`` and holds for all below that state none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    evidence: str | None = None
+
+
+class Evidence(BaseModel):
+    """Where a number comes from, when it was looked up, and how much that is worth."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    source: str
+    date: date
+    grade: Grade
+
+
+class StateEntry(Part):
+    """A register of a neuron: ``signed`` or ``unsigned`` bits, and its value after a reset."""
+
+    signed: Annotated[int, Field(ge=1, le=63)] | None = None
+    unsigned: Annotated[int, Field(ge=1, le=62)] | None = None
+    start: int | Identifier = 0  # a literal or the name of a parameter
+
+    @property
+    def bits(self) -> int:
+        """Width of the register."""
+        return self.signed or self.unsigned or 0
+
+    @property
+    def interval(self) -> Interval:
+        """All values that the register can contain."""
+        return signed(self.signed) if self.signed else unsigned(self.unsigned or 1)
+
+
+class ParameterEntry(Part):
+    """A configured number.
+
+    holds : what the register can contain
+    may : what the quantizer may emit
+    safe : beyond it a warning is due
+    default : what an unset register means
+    """
+
+    holds: Range
+    may: Range | None = None
+    safe: Range | None = None
+    default: int | None = None
+
+    @property
+    def interval(self) -> Interval:
+        """All values that the register can contain."""
+        return Interval(*self.holds)
+
+    @property
+    def allowed(self) -> Interval:
+        """All values that the quantizer may emit."""
+        return Interval(*(self.may or self.holds))
+
+
+class DecayEntry(Part):
+    """How a float decay fraction ``keep`` (what remains after one step) becomes a register, and back.
+
+    to_register, from_register : formulas in ``keep`` and in ``value``
+    """
+
+    param: Identifier
+    to_register: str
+    from_register: str
+
+
+class DeployEntry(Part):
+    """Which float neuron this kind computes, up to rounding, and where its parameters go."""
+
+    model: Literal["LIF", "IAF"]
+    reset: tuple[str, ...]
+    comparison: tuple[str, ...]
+    max_spikes: int | None
+    lower_bound: bool = False
+    synaptic_current: Literal["required", "absent", "optional"]
+    threshold: Identifier
+    bias: Identifier | None = None
+    decay: Mapping[str, DecayEntry] = {}
+    states: Mapping[str, Identifier]
+
+
+class NeuronEntry(Part):
+    """A neuron kind."""
+
+    role: Literal["input", "hidden", "output", "hidden output"]
+    title: str = ""
+    emits: Identifier
+    external: ParameterEntry | None = None
+    state: Mapping[Identifier, StateEntry] = {}
+    param: Mapping[Identifier, ParameterEntry] = {}
+    on: Mapping[Identifier, str] = {}
+    view: Mapping[Identifier, str] = {}
+    deploy: DeployEntry | None = None
+
+
+class ConnectionEntry(Part):
+    """A connection kind.
+
+    targets_first, sources_last : window of hardware ids that the connection reaches
+    may : formulas over fields and parameters, each with the range that the quantizer must keep
+    weights : the synapse fields that hold the weight, one for each synapse of the target
+    """
+
+    like: Identifier | None = None
+    source: Identifier | tuple[Identifier, ...] | None = Field(default=None, alias="from")
+    to: Identifier | None = None
+    pattern: Literal["pairs", "dense"] = "pairs"
+    synapse: Mapping[Identifier, StateEntry] = {}
+    param: Mapping[Identifier, ParameterEntry] = {}
+    weights: tuple[Identifier, ...] = ()
+    shift: Identifier | None = None
+    may: Mapping[str, Range] = {}
+    stored: str = ""
+    register_: Mapping[Identifier, StateEntry] = Field(default={}, alias="register")
+    on_input: str = ""
+    on_sum: str = ""
+    targets_first: int | None = None
+    sources_last: int | None = None
+    allow_self: bool = True
+    forward_only: Literal["", "warn", "refuse"] = ""
+
+
+class LimitEntry(Part):
+    """An upper bound on a formula over counts, for the chip or for each core, source or target.
+
+    value : formula; counts are neurons_KIND, entries_CONNECTION, sources_CONNECTION, targets_CONNECTION
+    of : the connection whose sources or targets are meant, with per = "source" or "target"
+    """
+
+    per: Literal["chip", "core", "source", "target"] = "chip"
+    of: Identifier | None = None
+    value: str
+    at_most: int
+    unit: str
+    todo: str = ""
+
+
+class CoreEntry(Part):
+    """Cores hold neurons of the named kinds; a neuron's hardware id is core * neurons + slot."""
+
+    count: Annotated[int, Field(ge=1)]
+    neurons: Annotated[int, Field(ge=1)]
+    kinds: tuple[Identifier, ...]
+
+
+class Every(Part):
+    """A periodic phase: it runs in steps t (from 0) with t % period == offset."""
+
+    period: Annotated[int, Field(ge=1)]
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class ScheduleEntry(Part):
+    """The phases of one step, in order. A connection delivers what its source last emitted."""
+
+    step: tuple[str | tuple[str, ...], ...]
+    every: Mapping[str, Every] = {}
+
+
+class Figure(Part):
+    """A number for reports, computed from counts by a formula."""
+
+    value: str
+    unit: str
+
+
+class ChipFile(Part):
+    """The whole file."""
+
+    schema_version: int
+    name: Identifier
+    title: str = ""
+    extends: Identifier | None = None
+    without: tuple[str, ...] = ()
+    evidence_table: Mapping[str, Evidence] = Field(default={}, alias="sources")
+    function: Mapping[str, str] = {}
+    neuron: Mapping[Identifier, NeuronEntry]
+    connection: Mapping[Identifier, ConnectionEntry] = {}
+    limit: Mapping[Identifier, LimitEntry] = {}
+    core: CoreEntry | None = None
+    schedule: ScheduleEntry
+    report: Mapping[Identifier, Figure] = {}
+    unknown: tuple[str, ...] = ()
+    emit: Mapping[str, Mapping[str, object]] = {}

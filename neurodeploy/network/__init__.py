@@ -1,0 +1,16 @@
+"""Integer networks: weights, parameters and connections with the chip's register values; save and load."""
+
+from neurodeploy.network.file import load_network, save_network
+from neurodeploy.network.network import Group, Network, Projection, group, pairs, place_identity, projection
+
+__all__ = [
+    "Group",
+    "Network",
+    "Projection",
+    "group",
+    "load_network",
+    "pairs",
+    "place_identity",
+    "projection",
+    "save_network",
+]

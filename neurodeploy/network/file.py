@@ -1,0 +1,103 @@
+"""Network files: arrays and a JSON header that carries the chip description; byte-identical for the same content."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.archive import read_arrays, write_arrays
+from neurodeploy.chips import from_raw
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network.network import Group, Network, Projection
+
+FORMAT = "neurodeploy network"
+SCHEMA_VERSION = 1
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write a network with its chip description; the same content gives the same bytes."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    groups, projections = [], []
+    for i, g in enumerate(network.groups):
+        groups.append(
+            {
+                "name": g.name,
+                "kind": g.kind,
+                "size": g.size,
+                "parameters": sorted(g.parameters),
+                "placed": g.ids is not None,
+            }
+        )
+        arrays |= {f"group{i}.{n}": v for n, v in g.parameters.items()}
+        if g.ids is not None:
+            arrays[f"group{i}.@ids"] = g.ids
+    for i, p in enumerate(network.projections):
+        projections.append(
+            {
+                "kind": p.kind,
+                "source": p.source,
+                "target": p.target,
+                "fields": sorted(p.fields),
+                "parameters": dict(p.parameters),
+            }
+        )
+        arrays |= {f"projection{i}.{n}": v for n, v in p.fields.items()}
+        arrays |= {f"projection{i}.@sources": p.sources, f"projection{i}.@targets": p.targets}
+    header = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "chip": network.chip.raw,
+        "chip_digest": network.chip.digest,
+        "dt_s": network.dt_s,
+        "groups": groups,
+        "projections": projections,
+        "notes": dict(network.notes),
+    }
+    write_arrays(Path(path), header, arrays)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network; its chip is the description that the file carries.
+
+    Raises Refusal: ND14xx for the file, ND12xx for values that the chip does not hold.
+    """
+    header, arrays = read_arrays(Path(path), what=FORMAT, version=SCHEMA_VERSION)
+    try:
+        return _network(header, arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        must = "a complete network file"
+        raise Refusal(Fault("ND1401", str(path), f"entry missing or of the wrong kind: {error}", must)) from None
+
+
+def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Network:
+    chip = from_raw(header["chip"])
+    groups = tuple(
+        Group(
+            g["name"],
+            g["kind"],
+            int(g["size"]),
+            {n: _int64(arrays[f"group{i}.{n}"]) for n in g["parameters"]},
+            _int64(arrays[f"group{i}.@ids"]) if g["placed"] else None,
+        )
+        for i, g in enumerate(header["groups"])
+    )
+    projections = tuple(
+        Projection(
+            p["kind"],
+            p["source"],
+            p["target"],
+            _int64(arrays[f"projection{i}.@sources"]),
+            _int64(arrays[f"projection{i}.@targets"]),
+            {n: _int64(arrays[f"projection{i}.{n}"]) for n in p["fields"]},
+            {n: int(v) for n, v in p["parameters"].items()},
+        )
+        for i, p in enumerate(header["projections"])
+    )
+    return Network(chip, groups, projections, header["dt_s"], header["notes"])
+
+
+def _int64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"array of {array.dtype} where integers belong")
+    return array.astype(np.int64)

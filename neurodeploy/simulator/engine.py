@@ -1,0 +1,248 @@
+"""The one engine: it walks the schedule of a chip and lets an executor run the texts."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.chips import ConnectionKind, Phase
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.network import Network
+from neurodeploy.simulator.executors import EXECUTORS, Executor
+from neurodeploy.simulator.machine import Ints, Machine, Row, assemble
+from neurodeploy.simulator.run import Run, Snapshot
+
+Observer = Callable[[int, Phase, "Engine"], None]
+
+
+class Engine:
+    """A machine with its states, ready to take steps.
+
+    states : neuron kind -> state -> (batch, neuron)
+    """
+
+    def __init__(self, machine: Machine, batch: int, executor: Executor, snapshot: Snapshot | None = None) -> None:
+        self.machine, self.executor, self.batch = machine, executor, batch
+        self.step_number = 0
+        self.states: dict[str, dict[str, Ints]] = {}
+        self.history: dict[str, deque[Ints]] = {}
+        for name, lane in machine.lanes.items():
+            starts = {s: e.start for s, e in lane.kind.states.items()}
+            self.states[name] = {
+                s: np.array(
+                    np.broadcast_to(lane.parameters[v] if isinstance(v, str) else v, (batch, lane.size)), np.int64
+                )
+                for s, v in starts.items()
+            }
+            depth = machine.longest_delay + 1
+            zero = np.zeros((batch, lane.size), np.int64)
+            self.history[name] = deque([zero] * depth, maxlen=depth)
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        for name, states in snapshot.states.items():
+            for state, values in states.items():
+                if values.shape != self.states[name][state].shape:
+                    was, must = f"state of shape {values.shape}", f"shape {self.states[name][state].shape}"
+                    raise Refusal(Fault("ND1301", f"state {name}.{state}", was, must, "take the state of a like run"))
+                self.states[name][state] = values.copy()
+            self.history[name].extendleft(reversed(snapshot.history[name]))
+        self.step_number = snapshot.step
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything that is remembered."""
+        states = {n: {s: v.copy() for s, v in many.items()} for n, many in self.states.items()}
+        return Snapshot(states, {n: tuple(h) for n, h in self.history.items()}, self.step_number)
+
+    def step(self, external: Mapping[str, Ints], observer: Observer | None = None) -> None:
+        """Take one step; external maps an input kind to (batch, neuron) counts."""
+        for phase in self.machine.chip.schedule:
+            every = phase.every
+            if every is None or self.step_number % every.period == every.offset:
+                self._phase(phase, external)
+                if observer is not None:
+                    observer(self.step_number, phase, self)
+        for name, lane in self.machine.lanes.items():
+            self.history[name].appendleft(self.states[name][lane.kind.emits].copy())
+        self.step_number += 1
+
+    def _phase(self, phase: Phase, external: Mapping[str, Ints]) -> None:
+        if not phase.neuron:
+            self._deliver(self.machine.chip.connections[phase.name], self.machine.rows[phase.name])
+            return
+        lane = self.machine.lanes[phase.neuron]
+        handler = lane.kind.handlers[phase.handler]
+        inner = [(self.machine.chip.connections[c], self.machine.rows[c]) for c in phase.connections]
+        given = {"external": external[phase.neuron]} if lane.kind.is_input() else {}
+        for begin, end in self.machine.segments[phase.name]:
+            part = slice(begin, end)
+            self.executor.handle(handler, lane, lane.kind.states, self.states[phase.neuron], part, given)
+            for kind, rows in inner:
+                self._deliver(kind, tuple(r for r in rows if begin <= r.source < end))
+
+    def _emitted(self, row: Row, kind: ConnectionKind) -> Ints:
+        """What the source of a row last emitted, ``delay`` steps before."""
+        if row.delay == 0:
+            return self.states[row.source_kind][self.machine.lanes[row.source_kind].kind.emits][:, row.source]
+        # the history begins with the step before; a source that has not stepped yet still shows that one
+        back = row.delay - 1 + self.machine.chip.delay(kind.name, row.source_kind)
+        return self.history[row.source_kind][back][:, row.source]
+
+    def _deliver(self, kind: ConnectionKind, rows: tuple[Row, ...]) -> None:
+        if not rows:
+            return
+        lane = self.machine.lanes[kind.target]
+        given = self.machine.registers[kind.name]
+        states: dict[str, Ints] = dict(self.states[kind.target])
+        states |= {r: np.zeros((self.batch, lane.size), np.int64) for r in kind.registers}
+        widths = kind.registers or lane.kind.states
+        for row in rows:
+            self.executor.deliver(kind.on_input, lane, widths, states, row, given, self._emitted(row, kind))
+        if kind.on_sum is not None:
+            self.executor.handle(kind.on_sum, lane, lane.kind.states, states, slice(0, lane.size), given)
+
+
+def simulate(
+    network: Network,
+    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    *,
+    record: Collection[str] = (),
+    state: Snapshot | None = None,
+    executor: str = "numpy",
+    drain: int | None = None,
+    raw: bool = False,
+    observer: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Simulate a placed network bit for bit.
+
+    counts : (time, batch, channel) whole numbers, or one such array for each input group
+    record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
+    state : where to go on; None starts from reset
+    executor : "numpy", or "python" (the reference, slow)
+    drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
+    raw : take whatever the chip's registers hold, without the check against the chip's event cap
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids.
+    """
+    if executor not in EXECUTORS:
+        must = f"one of {', '.join(EXECUTORS)}"
+        raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+    machine = assemble(network)
+    latency = latency_of(network)
+    external, steps, batch = _external(network, machine, counts, raw=raw)
+    extra = latency if drain is None else drain
+    engine = Engine(machine, batch, EXECUTORS[executor], state)
+    wanted = _wanted(network, record)
+    events = {g.name: np.zeros((steps + extra, batch, g.size), np.int64) for g in network.groups}
+    states = {
+        g: {s: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for s in names}
+        for g, names in wanted.items()
+    }
+    silence = {n: np.zeros((batch, machine.lanes[n].size), np.int64) for n in external}
+    for t in range(steps + extra):
+        engine.step({n: a[t] for n, a in external.items()} if t < steps else silence, observer)
+        for g in network.groups:
+            lane = machine.lanes[g.kind]
+            at = lane.slices[g.name]
+            events[g.name][t] = engine.states[g.kind][lane.kind.emits][:, at]
+            for name in wanted.get(g.name, ()):
+                states[g.name][name][t] = engine.states[g.kind][name][:, at]
+        if progress is not None:
+            progress(t)
+    return Run(network, events, states, engine.snapshot(), latency, executor, raw)
+
+
+def latency_of(network: Network) -> int:
+    """Steps from an input event to the first output that it can influence, along the fastest path."""
+    distance = {g.name: 0 for g in network.inputs()}
+    hops = []
+    for p in network.projections:
+        added = int(p.fields["delay"].min()) if "delay" in p.fields and len(p.sources) else 0
+        hops.append((p.source, p.target, network.chip.delay(p.kind, network.group(p.source).kind) + added))
+    for _ in network.groups:
+        for source, target, delay in hops:
+            if source in distance:
+                distance[target] = min(distance.get(target, distance[source] + delay), distance[source] + delay)
+    return max((distance.get(g.name, 0) for g in network.outputs()), default=0)
+
+
+def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
+    wanted: dict[str, list[str]] = {}
+    for item in record:
+        place, _, name = item.rpartition(".")
+        hits = [
+            g.name
+            for g in network.groups
+            if place in {"", g.name, g.kind} and name in network.chip.neurons[g.kind].states
+        ]
+        if not hits:
+            known = sorted({f"{g.name}.{s}" for g in network.groups for s in network.chip.neurons[g.kind].states})
+            raise Refusal(Fault("ND1303", "simulate", f"record = {item!r}", f"one of {', '.join(known)}"))
+        for hit in hits:
+            wanted.setdefault(hit, []).append(name)
+    return wanted
+
+
+def _external(
+    network: Network, machine: Machine, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, raw: bool
+) -> tuple[dict[str, Ints], int, int]:
+    """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
+    groups = network.inputs()
+    given = counts if isinstance(counts, Mapping) else {g.name: counts for g in groups[:1]}
+    if set(given) != {g.name for g in groups}:
+        was = f"input for {', '.join(map(str, given)) or 'no group'}"
+        raise Refusal(Fault("ND1301", "simulate", was, f"one array for each of {', '.join(g.name for g in groups)}"))
+    arrays, faults = {}, list[Fault]()
+    for g in groups:
+        array = np.asarray(given[g.name])
+        faults += input_faults(network, g.name, array, raw=raw)
+        arrays[g.name] = array
+    raise_if(faults)
+    shapes = {a.shape[:2] for a in arrays.values()}
+    if len(shapes) != 1:
+        raise Refusal(Fault("ND1301", "simulate", f"inputs of shapes {sorted(shapes)}", "equal time and batch"))
+    steps, batch = shapes.pop()
+    external = {}
+    for name in {g.kind for g in groups}:
+        lane = machine.lanes[name]
+        joined = np.zeros((steps, batch, lane.size), np.int64)
+        for g in network.of_kind(name):
+            joined[:, :, lane.slices[g.name]] = arrays[g.name]
+        external[name] = joined
+    return external, steps, batch
+
+
+def input_faults(network: Network, name: str, array: npt.NDArray[Any], *, raw: bool) -> list[Fault]:
+    """What is wrong with the input of one group."""
+    group = network.group(name)
+    entry = network.chip.neurons[group.kind].entry.external
+    where = f"{network.chip.name}, input {name!r}"
+    if array.ndim != 3 or array.shape[2] != group.size:
+        must = f"(time, batch, {group.size})"
+        return [
+            Fault(
+                "ND1301",
+                where,
+                f"shape {array.shape}",
+                must,
+                "add a batch axis: x[:, None, :]" if array.ndim == 2 else "",
+            )
+        ]
+    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
+        must = "whole numbers of events"
+        return [Fault("ND1301", where, f"values of type {array.dtype}", must, "count the events of each step first")]
+    if entry is None or not array.size:
+        return []
+    interval = entry.interval if raw else entry.allowed
+    low, high = int(array.min()), int(array.max())
+    if low >= interval.low and high <= interval.high:
+        return []
+    bad = np.argwhere((array < interval.low) | (array > interval.high))
+    t, b, c = (int(i) for i in bad[0])
+    was = f"{int(array[t, b, c])} events at step {t}, sample {b}, channel {c}, and {len(bad) - 1} more such places"
+    todo = "bin the events into shorter steps, or clip them knowingly before" if high > interval.high else ""
+    values = {"value": int(array[t, b, c]), "cap": interval.high, "count": len(bad)}
+    return [Fault("ND1302", where, was, f"{interval} events per channel and step", todo, values)]

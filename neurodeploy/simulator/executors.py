@@ -1,0 +1,138 @@
+"""Two executors: the Python table one neuron at a time (the reference) and the NumPy table over arrays."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from neurodeploy.chips import Handler
+from neurodeploy.chips.schema import StateEntry
+from neurodeploy.errors import Fault, TextAtFault
+from neurodeploy.simulator.machine import Ints, Lane, Row
+from neurodeploy.step import NUMPY, PYTHON, assigned, run
+
+States = Mapping[str, Ints]  # state -> (batch, neuron), written in place
+Widths = Mapping[str, StateEntry]
+
+
+Given = Mapping[str, "Ints | int"]  # what a handler is given: one number for all, or (batch, neuron)
+
+
+class Executor(Protocol):
+    """Runs handlers on the neurons of a lane and deliveries on the synapses of a row, in place.
+
+    widths : the registers that the handler may write, states and accumulators
+    """
+
+    name: str
+
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+        """Run a handler on the neurons ``part`` of a lane."""
+
+    def deliver(
+        self, handler: Handler, lane: Lane, widths: Widths, states: States, row: Row, given: Given, arriving: Ints
+    ) -> None:
+        """Run ``on_input`` for each synapse of a row where ``arriving`` (batch,) is not 0."""
+
+
+def _check(handler: Handler, registers: Widths, name: str, low: int, high: int) -> None:
+    interval = registers[name].interval
+    if low < interval.low or high > interval.high:
+        line = [a for a in assigned(handler.text.statements) if a.name == name][-1].line
+        value = low if low < interval.low else high
+        raise TextAtFault(
+            Fault(
+                "ND1005",
+                f"{handler.text.where}, line {line}: {handler.text.line(line)}",
+                f"{name} = {value}",
+                f"the register holds {interval}",
+                "correct the text in chip.toml: it must saturate, wrap or bound this state",
+                {"state": name, "value": value, "line": line},
+            )
+        )
+
+
+class PythonExecutor:
+    """The reference: plain integers, one neuron, one sample, one synapse at a time."""
+
+    name = "python"
+
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+        """See Executor."""
+        for batch in range(next(iter(states.values())).shape[0]):
+            for neuron in range(part.start, part.stop):
+                here = {n: v if isinstance(v, int) else int(v[batch, neuron]) for n, v in given.items()}
+                self._run(handler, lane, widths, states, (batch, neuron), here)
+
+    def deliver(
+        self, handler: Handler, lane: Lane, widths: Widths, states: States, row: Row, given: Given, arriving: Ints
+    ) -> None:
+        """See Executor."""
+        for batch in range(len(arriving)):
+            if arriving[batch] == 0:
+                continue
+            for synapse, neuron in enumerate(row.targets.tolist()):
+                here = {name: int(values[synapse]) for name, values in row.fields.items()}
+                here |= {name: int(value) for name, value in given.items()} | {"arriving": int(arriving[batch])}
+                self._run(handler, lane, widths, states, (batch, neuron), here)
+
+    @staticmethod
+    def _run(
+        handler: Handler, lane: Lane, widths: Widths, states: States, at: tuple[int, int], given: dict[str, int]
+    ) -> None:
+        environment = {name: int(values[at[1]]) for name, values in lane.parameters.items()} | given
+        environment |= {name: int(values[at]) for name, values in states.items()}
+        run(handler.text.statements, environment, PYTHON)
+        for name in {a.name for a in assigned(handler.text.statements)} & set(widths):
+            _check(handler, widths, name, environment[name], environment[name])
+            states[name][at] = environment[name]
+
+
+class NumpyExecutor:
+    """The NumPy table over (batch, neuron) arrays; equal to the reference in every bit."""
+
+    name = "numpy"
+
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+        """See Executor."""
+        here = {n: v if isinstance(v, int) else v[:, part] for n, v in given.items()}
+        self._run(handler, lane, widths, states, part, (slice(None), part), here)
+
+    def deliver(
+        self, handler: Handler, lane: Lane, widths: Widths, states: States, row: Row, given: Given, arriving: Ints
+    ) -> None:
+        """See Executor."""
+        active = np.flatnonzero(arriving)
+        if not active.size:
+            return
+        targets = row.targets
+        # a row of neighbours is a slice: views instead of copies
+        dense = targets.size == targets[-1] - targets[0] + 1
+        columns: Any = slice(int(targets[0]), int(targets[-1]) + 1) if dense else targets
+        if active.size == arriving.size:
+            at: Any = (slice(None), columns)
+        else:
+            at = (active, columns) if dense else np.ix_(active, targets)
+        here = dict(row.fields) | dict(given) | {"arriving": arriving[active, None]}
+        self._run(handler, lane, widths, states, columns, at, here)
+
+    @staticmethod
+    def _run(
+        handler: Handler, lane: Lane, widths: Widths, states: States, columns: Any, at: Any, given: Mapping[str, Any]
+    ) -> None:
+        environment: dict[str, Any] = {name: values[columns] for name, values in lane.parameters.items()}
+        environment |= {name: values[at] for name, values in states.items()}
+        environment |= given
+        run(handler.text.statements, environment, NUMPY)
+        written = {a.name for a in assigned(handler.text.statements)} & set(widths)
+        # a text that exchanges two states leaves views of what is about to be overwritten
+        new = {
+            n: v.copy() if getattr(v, "base", None) is not None else v for n, v in environment.items() if n in written
+        }
+        for name, value in new.items():
+            if name in handler.unproved and np.size(value):
+                _check(handler, widths, name, int(np.min(value)), int(np.max(value)))
+            states[name][at] = value
+
+
+EXECUTORS: Mapping[str, Executor] = {e.name: e for e in (NumpyExecutor(), PythonExecutor())}

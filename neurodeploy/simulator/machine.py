@@ -1,0 +1,166 @@
+"""A placed network laid out for execution: neurons of a kind in ascending hardware id, synapses in rows by source."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
+from neurodeploy.chips.compile import DELAY
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network import Network
+from neurodeploy.step import NUMPY, run
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The synapses of one source that are delivered together; no target stands twice.
+
+    source : position of the source among its kind
+    source_kind : neuron kind of the source
+    delay : additional steps
+    targets : (synapse,) positions among the target kind
+    fields : name -> (synapse,) stored synapse fields
+    """
+
+    source_kind: str
+    source: int
+    delay: int
+    targets: Ints
+    fields: Mapping[str, Ints]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """All neurons of one kind, in ascending hardware id.
+
+    parameters : name -> (neuron,) register values
+    slices : group -> positions of its neurons here, in the group's own order
+    """
+
+    kind: NeuronKind
+    size: int
+    ids: Ints
+    parameters: Mapping[str, Ints]
+    slices: Mapping[str, Ints]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What an executor runs.
+
+    rows : connection kind -> rows, sources in ascending hardware id
+    segments : phase -> ranges of neurons that may be stepped together before their inner deliveries
+    """
+
+    chip: Chip
+    lanes: Mapping[str, Lane]
+    rows: Mapping[str, tuple[Row, ...]]
+    registers: Mapping[str, Mapping[str, int]]
+    segments: Mapping[str, tuple[tuple[int, int], ...]]
+    longest_delay: int
+
+
+def assemble(network: Network) -> Machine:
+    """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
+    if not network.placed:
+        missing = ", ".join(g.name for g in network.groups if g.ids is None)
+        todo = "call neurodeploy.map(network), or place_identity(network) for a small network"
+        raise Refusal(Fault("ND1204", "network", f"groups without hardware ids: {missing}", "a placed network", todo))
+    chip = network.chip
+    lanes = {name: _lane(network, kind) for name, kind in chip.neurons.items()}
+    rows = {name: tuple(_rows(network, kind, lanes)) for name, kind in chip.connections.items()}
+    registers = {}
+    for p in network.projections:
+        registers[p.kind] = dict(p.parameters)
+    segments = {}
+    for phase in chip.schedule:
+        if phase.neuron:
+            inner = [c for c in phase.connections if chip.connections[c].target == phase.neuron]
+            links = [(row.source, int(t)) for c in inner for row in rows[c] for t in row.targets]
+            segments[phase.name] = tuple(_segments(lanes[phase.neuron].size, links))
+    longest = max((row.delay for many in rows.values() for row in many), default=0)
+    return Machine(chip, lanes, rows, registers, segments, longest)
+
+
+def _lane(network: Network, kind: NeuronKind) -> Lane:
+    groups = network.of_kind(kind.name)
+    ids = np.concatenate([_ids(g.ids) for g in groups]) if groups else np.zeros(0, np.int64)
+    order = np.argsort(ids, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    parameters, slices, first = {}, {}, 0
+    for name in kind.parameters:
+        joined = np.concatenate([g.parameters[name] for g in groups]) if groups else np.zeros(0, np.int64)
+        parameters[name] = joined[order]
+    for g in groups:
+        slices[g.name] = place[first : first + g.size]
+        first += g.size
+    return Lane(kind, len(ids), ids[order], parameters, slices)
+
+
+def _ids(ids: Ints | None) -> Ints:
+    return np.zeros(0, np.int64) if ids is None else ids
+
+
+def stored_fields(kind: ConnectionKind, fields: Mapping[str, Ints], parameters: Mapping[str, int]) -> dict[str, Ints]:
+    """What the chip keeps of synapse fields: the ``stored`` text, run once for each synapse."""
+    environment: dict[str, Any] = {**fields, **{n: np.int64(v) for n, v in parameters.items()}}
+    run(kind.stored.statements, environment, NUMPY)
+    size = len(next(iter(fields.values()))) if fields else 0
+    return {n: np.broadcast_to(np.asarray(environment[n], np.int64), (size,)) for n in kind.fields}
+
+
+def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> Iterator[Row]:
+    columns: list[tuple[Ints, ...]] = []
+    names = [n for n in kind.fields if n != DELAY]
+    for order, source_kind in enumerate(kind.sources):
+        for p in network.projections:
+            if p.kind != kind.name or network.group(p.source).kind != source_kind:
+                continue
+            fields = stored_fields(kind, p.fields, p.parameters)
+            sources = lanes[source_kind].slices[p.source][p.sources]
+            targets = lanes[kind.target].slices[p.target][p.targets]
+            delay = fields.get(DELAY, np.zeros(len(sources), np.int64))
+            columns.append((np.full(len(sources), order), sources, delay, targets, *(fields[n] for n in names)))
+    if not columns:
+        return
+    table = np.stack([np.concatenate(parts) for parts in zip(*columns, strict=True)])
+    if table.shape[1] == 0:
+        return
+    # by source kind, source, longest delay first (the older event), then in the order they were given
+    table = table[:, np.lexsort((-table[2], table[1], table[0]))]
+    # a target that stands twice in a row is delivered in a second pass
+    pair_keys = table[:4].T
+    occurrence = np.zeros(table.shape[1], np.int64)
+    seen: dict[tuple[int, ...], int] = {}
+    for i, key in enumerate(map(tuple, pair_keys.tolist())):
+        occurrence[i] = seen.get(key, 0)
+        seen[key] = int(occurrence[i]) + 1
+    table = np.vstack([table[:3], occurrence[None], table[3:]])
+    table = table[:, np.lexsort((table[4], table[3], -table[2], table[1], table[0]))]
+    heads = table[:4]
+    starts = np.flatnonzero(np.any(np.diff(heads, axis=1, prepend=-1), axis=0))
+    for begin, end in zip(starts, [*starts[1:], table.shape[1]], strict=True):
+        kind_index, position, steps = (int(x) for x in table[:3, begin])
+        part = table[4:, begin:end]
+        yield Row(kind.sources[kind_index], position, steps, part[0], dict(zip(names, part[1:], strict=True)))
+
+
+def _segments(size: int, links: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Cut 0..size so that no inner delivery joins two different neurons of one piece."""
+    reach = np.full(size, -1, np.int64)  # for each neuron, the highest lower neuron that it is linked with
+    for a, b in links:
+        if a != b:
+            reach[max(a, b)] = max(reach[max(a, b)], min(a, b))
+    begin = 0
+    for i in range(size):
+        if reach[i] >= begin:
+            yield begin, i
+            begin = i
+    if size:
+        yield begin, size

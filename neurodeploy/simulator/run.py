@@ -1,0 +1,72 @@
+"""The result of a simulation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.network import Network
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a network remembers between steps; pass it to ``simulate`` to go on.
+
+    states : neuron kind -> state -> (batch, neuron)
+    history : neuron kind -> emitted values of the last steps, the newest first, each (batch, neuron)
+    step : number of steps taken since the reset
+    """
+
+    states: Mapping[str, Mapping[str, Ints]]
+    history: Mapping[str, tuple[Ints, ...]]
+    step: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What somebody observed of a network, step by step: a simulation, a vendor's simulator, a recording.
+
+    made_by : program and version, or the device
+    counts : group -> (time, batch, neuron) emitted events
+    states : group -> state -> (time, batch, neuron) after the step
+    grade : how much the observation is worth, as in chip files
+    """
+
+    made_by: str
+    counts: Mapping[str, Ints]
+    states: Mapping[str, Mapping[str, Ints]]
+    grade: str = "inferred"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came out of a simulation.
+
+    counts : group -> (time, batch, neuron) emitted events of each step
+    states : group -> state -> (time, batch, neuron), those that were asked for
+    final : state after the last step
+    latency : steps that the answer lags behind the input
+    executor : name of the executor
+    unchecked : the input was not checked (``raw``)
+    """
+
+    network: Network
+    counts: Mapping[str, Ints]
+    states: Mapping[str, Mapping[str, Ints]]
+    final: Snapshot
+    latency: int
+    executor: str
+    unchecked: bool = False
+
+    def trace(self) -> Trace:
+        """The observations alone."""
+        return Trace(f"neurodeploy {version('neurodeploy')} ({self.executor})", self.counts, self.states)
+
+    @property
+    def output(self) -> Ints:
+        """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network."""
+        return np.concatenate([self.counts[g.name] for g in self.network.outputs()], axis=2)
