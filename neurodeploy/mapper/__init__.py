@@ -1,0 +1,6 @@
+"""Network -> placed Network, or all reasons why not."""
+
+from neurodeploy.mapper.counts import Usage, reports, usage
+from neurodeploy.mapper.place import Placement, fit_faults, map_network, value_faults
+
+__all__ = ["Placement", "Usage", "fit_faults", "map_network", "reports", "usage", "value_faults"]
