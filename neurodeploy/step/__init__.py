@@ -37,10 +37,12 @@ assigned: states, and new names, which must be read afterwards and do not outliv
 own are macros (``"dash(x, d)" = "..."``) that see their arguments alone. After each handler every state must lie in
 its declared width; where it does not, the text is at fault (``TextAtFault``) and the value is never repaired.
 
-Float texts (layers) add decimal literals, ``/``, ``exp``, ``expm1``, ``log2``, ``round``, ``detach`` and the firing
-functions ``above(v, threshold)``, ``at_or_above(v, threshold)`` (0 or 1) and ``count(v, threshold)``
-(floor(v / threshold), at least 0), which carry the surrogate gradient; flags (named options) stand as conditions and
-are resolved when the text is parsed, so that an unused branch does not exist.
+Float texts (layers) add decimal literals, ``/``, ``exp``, ``exp2``, ``expm1``, ``log2``, ``round``, ``floor``,
+``detach`` and the firing functions, which carry the surrogate gradient: ``above(v, threshold)`` and
+``at_or_above(v, threshold)`` (0 or 1), ``count(v, threshold)`` (floor(v / threshold), at least 0: one spike for each
+threshold that v reaches) and ``count_above(v, threshold)`` (ceil(v / threshold) - 1, at least 0: one spike for each
+threshold that v exceeds). Flags (named options) stand as conditions and are resolved when the text is parsed, so that
+an unused branch does not exist.
 
 An executor is a table from operator to function; ``run`` folds a text over a table. PYTHON is the definition.
 """

@@ -54,6 +54,7 @@ FLOAT: Mapping[str, str] = _SHARED | {
     "above": "nn",
     "at_or_above": "nn",
     "count": "nn",
+    "count_above": "nn",
 }
 CONDITIONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"})
 _SPELLED = frozenset({"add", "sub", "mul", "neg", "select", "floordiv", "shl", "shr", "div"}) | CONDITIONS

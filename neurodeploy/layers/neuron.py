@@ -1,0 +1,222 @@
+"""Neurons as texts: a layer is a docstring and a step text; this class runs the text over the torch table."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.layers.registry import describe, dtype_name
+from neurodeploy.layers.stateful import TIME_BATCH, Stateful
+from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
+from neurodeploy.layers.table import torch_table
+from neurodeploy.layers.values import value_faults
+from neurodeploy.step import FLOAT, Assign, Const, Guard, Name, Text, assigned, check_names, parse, run
+from neurodeploy.step.language import Expression, Statement
+
+
+class Neuron(Stateful):
+    """A population of neurons whose meaning is a text.
+
+    A subclass gives the class attributes
+
+    once : text that runs once per call, for what follows from parameters alone (decays); differentiated too
+    step : text that runs in every time step. It reads ``x`` (this step's input, the recurrent part included), the
+        states, the parameters and what ``once`` assigned; it must assign ``spike``, which the layer returns
+    functions : macros of both texts
+
+    and hands the constructor its values. The names ``x`` and ``spike`` belong to every neuron.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Neuron dimensions.
+    states : mapping of name to number
+        Start values. States live until ``reset_states()``.
+    tensors : mapping of name to tensor
+        Names that the texts read; a torch.nn.Parameter is trained, any other tensor becomes a buffer. Both travel in
+        ``state_dict``.
+    positive : collection of names
+        Tensors that must stay above 0.
+    numbers : mapping of name to number
+        Names that the texts read and nobody trains.
+    flags : mapping of name to bool
+        Conditions of the texts, resolved here: an unused branch does not exist.
+    options : mapping of name to value
+        What ``describe()`` tells: every constructor option, tensors as they were given.
+    surrogate : Surrogate
+        Derivative of the firing functions; a hashable value with ``gradient(v, threshold)``.
+    rec_connect : torch.nn.Module, optional
+        Maps the spikes (batch, *shape) of one step to an input of the next. Exactly 0 in the first step after a reset.
+    record_states : bool
+        Keep every state of every step of the last call in ``recordings``: name -> (time, batch, *shape), taken at the
+        end of the step, so after the reset. They are copies, and differentiable.
+    check_input : bool
+        Refuse NaN and infinite input (ND1604); costs one more pass over the input.
+    """
+
+    once: ClassVar[str] = ""
+    step: ClassVar[str] = ""
+    functions: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        states: Mapping[str, float],
+        tensors: Mapping[str, torch.Tensor],
+        options: Mapping[str, object],
+        positive: Collection[str] = (),
+        numbers: Mapping[str, float] | None = None,
+        flags: Mapping[str, bool] | None = None,
+        surrogate: Surrogate | None = None,
+        rec_connect: torch.nn.Module | None = None,
+        record_states: bool = False,
+        check_input: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.surrogate = SingleExponential() if surrogate is None else surrogate
+        self.rec_connect = rec_connect
+        self.record_states, self.check_input = record_states, check_input
+        self.recordings: dict[str, torch.Tensor] = {}
+        self._states, self._numbers = dict(states), dict(numbers or {})
+        self._tensors, self._positive = tuple(tensors), frozenset(positive)
+        self._options = {"shape": shape, **{name: _described(value) for name, value in options.items()}}
+        for name, tensor in tensors.items():
+            if isinstance(tensor, torch.nn.Parameter):
+                self.register_parameter(name, tensor)
+            else:
+                self.register_buffer(name, tensor)
+        self._once = self._parsed("once", flags or {})
+        self._step = self._parsed("step", flags or {})
+        raise_if(self._text_faults())
+
+    def _parsed(self, which: str, flags: Mapping[str, bool]) -> Text:
+        where = f"{type(self).__name__}.{which}"
+        return parse(getattr(self, which), self.functions, operators=FLOAT, flags=flags, where=where)
+
+    def _text_faults(self) -> list[Fault]:
+        given = {*self._tensors, *self._numbers}
+        derived = {statement.name for statement in assigned(self._once.statements)}
+        faults = check_names(self._once, states=derived, readable=given)
+        # reading the spikes once more, as a state of their own, demands that the text assigns them
+        emits = Text((*self._step.statements, Assign("emitted", Name("spike"))), self._step.source, self._step.where)
+        faults += check_names(emits, states={*self._states, "emitted"}, readable={*given, *derived, "x"})
+        unread = derived - set(_read(self._once.statements)) - set(_read(self._step.statements))
+        for name in sorted(unread):
+            was, must = f"{name!r} is assigned and never read", "both texts must read what once assigns"
+            faults.append(Fault("ND1006", self._once.where, was, must, "remove the line"))
+        return faults
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Float type of the parameters, the states and the spikes."""
+        first = next((getattr(self, name) for name in self._tensors), None)
+        return torch.get_default_dtype() if first is None else first.dtype
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Copy of the constructor's options; tensors as {"shape": [...]}."""
+        return dict(self._options)
+
+    def derived(self) -> dict[str, Any]:
+        """Return what ``once`` assigns, as the next call would see it."""
+        environment = self._parameters_by_name()
+        names = {statement.name for statement in assigned(self._once.statements)}
+        run(self._once.statements, environment, torch_table(self.surrogate, self.dtype))
+        return {name: environment[name] for name in sorted(names)}
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able description: class, float type and every option that decides spikes or gradients; no weights.
+
+        Raises Refusal for a surrogate (ND1601) or a module in ``rec_connect`` (ND1603) that cannot be described.
+        """
+        back = None if self.rec_connect is None else describe(self.rec_connect)
+        options = self._options | {"surrogate": describe_surrogate(self.surrogate), "rec_connect": back}
+        options["shape"] = list(self.shape)
+        return {"class": type(self).__name__, "dtype": dtype_name(self.dtype), "options": options}
+
+    def faults(self) -> list[Fault]:
+        """Faults of the present values of the parameters, for instance after loading them."""
+        found: list[Fault] = []
+        for name in self._tensors:
+            found += value_faults(self._where(), name, getattr(self, name), positive=name in self._positive)
+        return found
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run all steps.
+
+        x : (time, batch, *shape), of the layer's float type, or integer counts
+        Returns the spikes, (time, batch, *shape), whole numbers in the layer's float type.
+        Raises Refusal (ND1602) for another shape or float type, and for a batch other than that of the kept state.
+        """
+        x = self._checked(x)
+        table = torch_table(self.surrogate, self.dtype)
+        environment = self._parameters_by_name()
+        run(self._once.statements, environment, table)
+        environment |= self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
+        spikes: list[torch.Tensor] = []
+        recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}
+        for row in x.unbind(0):  # never x[t]: its backward fills a tensor of the whole length in every step
+            environment["x"] = self._with_feedback(row, environment)
+            run(self._step.statements, environment, table)
+            spikes.append(environment["spike"])
+            for name, rows in recorded.items():
+                rows.append(environment[name])
+        kept = [*self._states, "spike"] if self.rec_connect is not None else [*self._states]
+        self._state = {name: environment[name] for name in kept if name in environment}
+        self.recordings = {name: torch.stack(rows) if rows else x.clone() for name, rows in recorded.items()}
+        return torch.stack(spikes) if spikes else x.clone()
+
+    def _with_feedback(self, row: torch.Tensor, environment: Mapping[str, Any]) -> torch.Tensor:
+        if self.rec_connect is None or "spike" not in environment:
+            return row
+        back: torch.Tensor = self.rec_connect(environment["spike"])
+        if back.shape != row.shape:
+            was = f"rec_connect returns shape {tuple(back.shape)}"
+            raise self._refuse_input(was, f"it must return that of the spikes, {tuple(row.shape)}")
+        return row + back
+
+    def _parameters_by_name(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._tensors} | self._numbers
+
+    def _checked(self, x: object) -> torch.Tensor:
+        x = self._check_tensor(x)
+        if tuple(x.shape[TIME_BATCH:]) != self.shape:
+            was = f"the input has shape {tuple(x.shape)}"
+            must = f"it must be (time, batch, {', '.join(map(str, self.shape))})"
+            raise self._refuse_input(was, must, shape=tuple(x.shape), neurons=self.shape)
+        self._check_continues(tuple(x.shape[1:]))
+        if not x.is_floating_point():
+            return x.to(self.dtype)  # counts
+        if x.dtype != self.dtype:
+            was, must = f"the input is {dtype_name(x.dtype)}", f"the layer is {dtype_name(self.dtype)}; both must agree"
+            raise self._refuse_input(was, must, "convert one of them with .to(...)")
+        if self.check_input and not bool(torch.isfinite(x).all()):
+            bad = ~torch.isfinite(x)
+            place = tuple(int(i) for i in bad.nonzero()[0])
+            was, must = f"{int(bad.sum())} NaN or infinite values, the first at {place}", "the input must be finite"
+            raise Refusal(Fault("ND1604", self._where(), was, must, "", {"count": int(bad.sum()), "first": place}))
+        return x
+
+
+def _described(value: object) -> object:
+    return {"shape": list(value.shape)} if isinstance(value, torch.Tensor) else value
+
+
+def _read(statements: tuple[Statement, ...]) -> Iterator[str]:
+    for statement in statements:
+        if isinstance(statement, Guard):
+            yield from _names(statement.condition)
+            yield from _read(statement.body)
+        else:
+            yield from _names(statement.value)
+
+
+def _names(expression: Expression) -> Iterator[str]:
+    if isinstance(expression, Name):
+        yield expression.id
+    elif not isinstance(expression, Const):
+        for argument in expression.args:
+            yield from _names(argument)
