@@ -58,12 +58,14 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
+    per : whether each neuron or each layer has its own
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
+    per: Literal["neuron", "layer"] = "neuron"
 
     @property
     def interval(self) -> Interval:

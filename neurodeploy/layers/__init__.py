@@ -8,6 +8,7 @@ from neurodeploy.layers.delay import Delay
 from neurodeploy.layers.models import IAF, LIF
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.registry import build, describe, register
+from neurodeploy.layers.sparse import SparseLinear
 from neurodeploy.layers.stateful import Stateful
 from neurodeploy.layers.surrogates import SURROGATES, Atan, FastSigmoid, PeriodicExponential, SingleExponential
 from neurodeploy.layers.table import torch_table
@@ -22,6 +23,7 @@ __all__ = [
     "Neuron",
     "PeriodicExponential",
     "SingleExponential",
+    "SparseLinear",
     "Stateful",
     "build",
     "describe",

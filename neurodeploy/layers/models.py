@@ -1,5 +1,6 @@
 """The two plain neurons, integrate-and-fire without and with leak, after sinabs 3.1.3 with its rules corrected."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -37,6 +38,7 @@ class _Plain(Neuron):
         comparison: str,
         v_min: float | None,
         train_tau: bool,
+        grids: dict[str, Sequence[float] | None],
         rec_connect: torch.nn.Module | None,
         surrogate: Surrogate,
         record_states: bool,
@@ -67,6 +69,9 @@ class _Plain(Neuron):
             if not check.faults and not given[name].is_meta and bool((torch.exp(-1 / given[name]) == 1).any()):
                 todo = "use a smaller one, or IAF, which does not leak"
                 check.fault(name, given[name].max().item(), "its decay exp(-1/tau) must not round to 1", todo)
+        for name, grid in grids.items():
+            if grid is not None and (not train_tau or not grid or not all(0 <= keep < 1 for keep in grid)):
+                check.fault(name, grid, "decay fractions in [0, 1), for a layer with train_tau=True")
         raise_if(check.faults)
         tensors = _tensors(given, neurons, train_tau=train_tau)
         options = {
@@ -78,6 +83,7 @@ class _Plain(Neuron):
             "comparison": comparison,
             "v_min": None if v_min is None else float(v_min),
             "train_tau": train_tau,
+            **{name: None if grid is None else tuple(map(float, grid)) for name, grid in grids.items()},
         }
         synapse, biased, bounded = "tau_syn" in taus, bias is not None, v_min is not None
         super().__init__(
@@ -105,11 +111,33 @@ class _Plain(Neuron):
             check_input=check_input,
         )
 
+    def set_grid(self, name: str, grid: Sequence[float]) -> None:
+        """Hold a trained decay on a grid: every forward pass uses the nearest of these decay fractions.
+
+        name : "decay_mem" or "decay_syn"; the gradient passes straight through the rounding
+        """
+        self._options[name.replace("decay_", "grid_")] = tuple(map(float, grid))
+
+    def _parameters_by_name(self) -> dict[str, Any]:
+        values = super()._parameters_by_name()
+        for name in ("decay_mem", "decay_syn"):
+            grid = self._options.get(name.replace("decay_", "grid_"))
+            if grid is not None and name in values:
+                values[name] = _nearest(values[name], grid)
+        return values
+
     @property
     def alpha_syn(self) -> torch.Tensor | None:
         """Factor by which the synaptic current shrinks in one step; None without a synapse (``tau_syn=None``)."""
         alpha: torch.Tensor | None = self.derived().get("alpha_syn")
         return alpha
+
+
+def _nearest(value: torch.Tensor, grid: Sequence[float]) -> torch.Tensor:
+    points = torch.as_tensor(grid, dtype=value.dtype, device=value.device)
+    with torch.no_grad():
+        rounded = points[(value.unsqueeze(-1) - points).abs().argmin(-1)]
+    return value + (rounded - value).detach()
 
 
 def _tensors(given: dict[str, torch.Tensor], neurons: tuple[int, ...], *, train_tau: bool) -> dict[str, torch.Tensor]:
@@ -160,6 +188,9 @@ class LIF(_Plain):
         Maps spikes (batch, *shape) to an input of the next step; exactly 0 in the first step after a reset.
     surrogate : Surrogate
         Derivative of the spikes.
+    grid_mem, grid_syn : sequence of float, optional
+        Decay fractions that a trained decay is rounded to in every forward pass (straight-through gradient); None:
+        any. ``neurodeploy.constrain`` sets the chip's.
     train_tau : bool
         Train the decay factors: parameters ``decay_mem`` and ``decay_syn``, held in [0, 1) by a clamp. One that an
         optimizer has moved outside gets no gradient and stays.
@@ -208,11 +239,14 @@ if biased:
         rec_connect: torch.nn.Module | None = None,
         surrogate: Surrogate = _DEFAULT,
         train_tau: bool = False,
+        grid_mem: Sequence[float] | None = None,
+        grid_syn: Sequence[float] | None = None,
         record_states: bool = False,
         check_input: bool = False,
     ) -> None:
         super().__init__(
             shape,
+            grids={"grid_mem": grid_mem, "grid_syn": grid_syn},
             taus={"tau_mem": tau_mem} if tau_syn is None else {"tau_mem": tau_mem, "tau_syn": tau_syn},
             threshold=threshold,
             bias=bias,
@@ -274,11 +308,13 @@ if biased:
         rec_connect: torch.nn.Module | None = None,
         surrogate: Surrogate = _DEFAULT,
         train_tau: bool = False,
+        grid_syn: Sequence[float] | None = None,
         record_states: bool = False,
         check_input: bool = False,
     ) -> None:
         super().__init__(
             shape,
+            grids={"grid_syn": grid_syn},
             taus={} if tau_syn is None else {"tau_syn": tau_syn},
             threshold=threshold,
             bias=bias,

@@ -143,7 +143,9 @@ def _make(name: str, options: Description, device: str, dtype: torch.dtype | Non
     if name == "Sequential":
         return _sequential(options, device, where)
     if name in LAYERS:
-        return LAYERS[name](**{key: _value(value, device, dtype, f"{where}.{key}") for key, value in options.items()})
+        given = {key: _value(value, device, dtype, f"{where}.{key}") for key, value in options.items()}
+        typed = {"dtype": dtype} if getattr(LAYERS[name], "takes_dtype", False) else {}
+        return LAYERS[name](**given, **typed)
     kind = TORCH[name]
     made: dict[str, Any] = {"device": device, "dtype": dtype} if kind.weighted else {}
     return kind.module(**{key: _tuples(value) for key, value in options.items()}, **made)

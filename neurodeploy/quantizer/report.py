@@ -1,0 +1,62 @@
+"""What quantization did to each layer, in numbers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DecayReport:
+    """A decay on the chip's grid.
+
+    keep_float, keep_chip : decay fraction of the model and of the register, of the neuron where they differ most
+    register : that neuron's register value
+    error : largest absolute difference of the decay fractions
+    """
+
+    name: str
+    keep_float: float
+    keep_chip: float
+    register: int
+    error: float
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer.
+
+    scale_low, scale_high : smallest and largest number of integer steps for 1.0 of the synaptic current
+    shifts : connection kind -> weight shift
+    clipped_share : share of the weights cut off at the end of the register's range
+    zeroed_share : share of the non-zero weights that became 0
+    weight_error : root mean square of the weights' rounding error, relative to that of the weights
+    threshold_low, threshold_high : smallest and largest threshold register
+    rate_float, rate_integer : mean events per neuron and step on the calibration data; None without calibration
+    count_error : sum of absolute differences of event counts per neuron and sample, relative to the float total
+    explained : share of the (neuron, sample) event counts inside what rounding explains; 1 is expected
+    headroom_bits : state -> bits between the largest value seen and the rail
+    rails_hit : how often a state stood at a rail
+    """
+
+    layer: str
+    kind: str
+    neurons: int
+    scale_low: float
+    scale_high: float
+    shifts: Mapping[str, int]
+    clipped_share: float
+    zeroed_share: float
+    weight_error: float
+    threshold_low: int
+    threshold_high: int
+    decays: tuple[DecayReport, ...]
+    rate_float: float | None = None
+    rate_integer: float | None = None
+    count_error: float | None = None
+    explained: float | None = None
+    headroom_bits: Mapping[str, float] | None = None
+    rails_hit: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self) | {"shifts": dict(self.shifts)}

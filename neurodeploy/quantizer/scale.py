@@ -1,0 +1,234 @@
+"""Scales: how many integer steps stand for 1.0 in each neuron, and the registers that follow."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.chips import Chip, ConnectionKind
+from neurodeploy.chips.compile import DELAY
+from neurodeploy.errors import Fault
+from neurodeploy.network import Group, Network, Projection
+from neurodeploy.network.network import Ints
+from neurodeploy.quantizer.lower import Floats, Lowered, Stage, decay_keep, decay_register
+from neurodeploy.quantizer.report import DecayReport, LayerReport
+from neurodeploy.step import NUMPY, evaluate
+
+#: Without calibration data a state is assumed to stay within this many thresholds.
+ASSUMED_PEAK = 8.0
+#: With calibration data, how far beyond the largest value seen the rail must lie.
+PEAK_MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The freedom that quantization has: a shift for each connection kind, and a full scale for each layer.
+
+    shifts : connection kind -> weight shift
+    full : layer -> share of the largest weight that reaches the end of the register; below 1 the largest are clipped
+    """
+
+    shifts: Mapping[str, int]
+    full: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Integer registers of one stage, with their scales."""
+
+    group: Group
+    projections: tuple[Projection, ...]
+    scale: Floats
+    report: LayerReport
+
+
+def magnitude(kind: ConnectionKind, field: str) -> int:
+    """Largest weight that fits the field with either sign."""
+    return int(min(kind.fields[field].interval.high, -kind.fields[field].interval.low))
+
+
+def largest_shift(kind: ConnectionKind) -> int:
+    """Largest shift that keeps the largest weight inside what the chip stores without change."""
+    if kind.entry.shift is None:
+        return 0
+    field, allowed = kind.entry.weights[0], kind.parameters[kind.entry.shift].allowed
+    best = allowed.low
+    for shift in range(allowed.low, allowed.high + 1):
+        weights = {name: np.int64(magnitude(kind, field)) for name in kind.fields}
+        registers = {name: np.int64(0) for name in kind.parameters} | {kind.entry.shift: np.int64(shift)}
+        values = [int(evaluate(formula, weights | registers, NUMPY)) for formula, _ in kind.may.values()]
+        if all(v in interval for v, (_, interval) in zip(values, kind.may.values(), strict=True)):
+            best = shift
+    return best
+
+
+def headroom_scale(stage: Stage, peaks: Mapping[str, Floats] | None) -> Floats:
+    """(neuron,) largest scale that keeps thresholds, biases and states inside their registers."""
+    deploy = stage.kind.deploy
+    if deploy is None:
+        return np.ones(stage.size)
+    highs = [stage.kind.parameters[deploy.threshold].allowed.high / stage.threshold]
+    if deploy.bias is not None:
+        highs.append(_over(stage.kind.parameters[deploy.bias].allowed.high, np.abs(stage.bias)))
+    for name, state in deploy.states.items():
+        rail = stage.kind.states[state].interval.high
+        if peaks is None:
+            highs.append(rail / (ASSUMED_PEAK * stage.threshold))
+            continue
+        # a neuron that stayed silent in the calibration data gets the room that its busier neighbours need
+        busy = np.percentile(peaks[name], 90)
+        peak = np.maximum(np.maximum(peaks[name], busy), stage.threshold)
+        highs.append(rail / (PEAK_MARGIN * peak))
+    return np.min(highs, axis=0)
+
+
+def _over(a: float, b: Floats) -> Floats:
+    return np.divide(a, b, out=np.full_like(b, np.inf), where=b > 0)
+
+
+def scale_of(stage: Stage, choice: Choice, room: Floats) -> Floats:
+    """(neuron,) scale: the weights of a neuron fill their registers, unless its states then leave theirs."""
+    scale = room.copy()
+    for edge in stage.edges:
+        largest = np.abs(edge.weight).max(axis=0, initial=0.0)
+        reach = magnitude(edge.kind, edge.kind.entry.weights[0]) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
+        scale = np.minimum(scale, _over(reach / choice.full.get(stage.name, 1.0), largest))
+    threshold = stage.kind.deploy.threshold if stage.kind.deploy else ""
+    if stage.kind.entry.param[threshold].per == "layer":
+        scale = np.full_like(scale, scale.min())
+    return scale
+
+
+def quantize_stage(
+    chip: Chip, stage: Stage, source: Group, choice: Choice, room: Floats
+) -> tuple[Quantized, list[Fault]]:
+    """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even."""
+    deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
+    faults = list[Fault]()
+    scale = scale_of(stage, choice, room)
+    parameters = {n: np.full(stage.size, p.default or 0) for n, p in stage.kind.parameters.items()}
+    decays = []
+    if deploy is not None:
+        parameters[deploy.threshold] = np.rint(stage.threshold * scale).astype(np.int64)
+        low = stage.kind.parameters[deploy.threshold].allowed.low
+        for j in np.flatnonzero(parameters[deploy.threshold] < low)[:1]:
+            was = f"the threshold of neuron {int(j)} becomes {int(parameters[deploy.threshold][j])}"
+            todo = "its weights are too large for its threshold: scale them down or prune the largest"
+            faults.append(Fault("ND1703", where, was, f"at least {low}", todo))
+        if deploy.bias is not None:
+            parameters[deploy.bias] = np.rint(stage.bias * scale).astype(np.int64)
+        for name, decay in deploy.decay.items():
+            registers = np.array([decay_register(stage.kind, name, k) or 0 for k in stage.keep[name].tolist()])
+            parameters[decay.param] = registers
+            decays.append(_decay_report(stage, name, registers))
+    group = Group(stage.name, stage.kind.name, stage.size, parameters)
+    projections, clipped, zeroed, used, error, power = [], 0, 0, 0, 0.0, 0.0
+    for edge in stage.edges:
+        shift = choice.shifts.get(edge.kind.name, 0)
+        limit = magnitude(edge.kind, edge.kind.entry.weights[0])
+        exact = edge.weight * scale / 2.0**shift
+        rounded = np.rint(exact)
+        weights = np.clip(rounded, -limit, limit).astype(np.int64)
+        clipped += int((np.abs(rounded) > limit).sum())
+        lost = (edge.weight != 0) & (weights == 0)
+        zeroed, used = zeroed + int(lost.sum()), used + int((edge.weight != 0).sum())
+        if used and lost.sum() == (edge.weight != 0).sum():
+            was = f"all weights from {edge.source!r} would become 0"
+            todo = "the weights are too small for the thresholds of this layer: train with smaller thresholds"
+            faults.append(Fault("ND1703", where, was, "a layer keeps its weights", todo))
+        # in units of the threshold, so that neurons of different scales count alike
+        unit = stage.threshold
+        error += float((((exact - weights) * 2.0**shift / scale / unit) ** 2).sum())
+        power += float(((edge.weight / unit) ** 2).sum())
+        origin = source if edge.source == source.name else group
+        projections.append(_projection(edge.kind, origin, group, weights, shift, _extra_delay(chip, edge, origin)))
+    total = max(sum(e.weight.size for e in stage.edges), 1)
+    threshold = parameters[deploy.threshold] if deploy else np.zeros(1, np.int64)
+    report = LayerReport(
+        layer=stage.name,
+        kind=stage.kind.name,
+        neurons=stage.size,
+        scale_low=float(scale.min()),
+        scale_high=float(scale.max()),
+        shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges},
+        clipped_share=clipped / total,
+        zeroed_share=zeroed / max(used, 1),
+        weight_error=float(np.sqrt(error / power)) if power else 0.0,
+        threshold_low=int(threshold.min()),
+        threshold_high=int(threshold.max()),
+        decays=tuple(decays),
+    )
+    return Quantized(group, tuple(projections), scale, report), faults
+
+
+def _extra_delay(chip: Chip, edge: object, origin: Group) -> int:
+    delay, kind = getattr(edge, "delay", None), getattr(edge, "kind", None)
+    if delay is None or not isinstance(kind, ConnectionKind):
+        return 0
+    return int(delay) - chip.delay(kind.name, origin.kind)
+
+
+def _projection(
+    kind: ConnectionKind, source: Group, target: Group, weights: Ints, shift: int, delay: int
+) -> Projection:
+    first = kind.entry.weights[0]
+    matrices = {name: np.zeros_like(weights) for name in kind.fields} | {first: weights}
+    if DELAY in kind.fields:
+        matrices[DELAY] = np.full_like(weights, delay)
+    kept = weights != 0 if kind.entry.pattern == "pairs" else np.ones(weights.shape, bool)
+    sources, targets = np.nonzero(kept)
+    parameters = {n: p.default or 0 for n, p in kind.parameters.items()}
+    if kind.entry.shift is not None:
+        parameters[kind.entry.shift] = shift
+    fields = {n: m[sources, targets] for n, m in matrices.items()}
+    return Projection(kind.name, source.name, target.name, sources, targets, fields, parameters)
+
+
+def _decay_report(stage: Stage, name: str, registers: Ints) -> DecayReport:
+    chip = np.array([decay_keep(stage.kind, name, int(r)) for r in registers])
+    worst = int(np.argmax(np.abs(chip - stage.keep[name])))
+    keep = float(stage.keep[name][worst])
+    return DecayReport(name, keep, float(chip[worst]), int(registers[worst]), abs(float(chip[worst]) - keep))
+
+
+def build_network(
+    lowered: Lowered, choice: Choice, rooms: Mapping[str, Floats], *, until: int, dt_s: float | None
+) -> tuple[Network, tuple[Quantized, ...], list[Fault]]:
+    """Network of the first ``until`` stages under a choice."""
+    chip = lowered.chip
+    defaults = {n: np.full(lowered.inputs, p.default or 0) for n, p in lowered.input_kind.parameters.items()}
+    inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults)
+    source, done, faults = inputs, list[Quantized](), list[Fault]()
+    for stage in lowered.stages[:until]:
+        quantized, more = quantize_stage(chip, stage, source, choice, rooms[stage.name])
+        done.append(quantized)
+        faults += more
+        source = quantized.group
+    projections = tuple(p for q in done for p in q.projections)
+    network = Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
+    return network, tuple(done), faults
+
+
+def shift_choices(stage: Stage, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """All combinations of shifts for the connection kinds of a stage that are not settled yet."""
+    kinds = list({e.kind.name: e.kind for e in stage.edges if e.kind.name not in fixed}.values())
+    ranges = [range(largest_shift(k) + 1) if k.entry.shift else range(1) for k in kinds]
+    for values in np.ndindex(*(len(r) for r in ranges)):
+        yield dict(fixed) | {k.name: r[v] for k, r, v in zip(kinds, ranges, values, strict=True)}
+
+
+def expected_error(stage: Stage, choice: Choice, room: Floats) -> float:
+    """Rounding error to expect of a choice, without a simulation: that of the weights and that of the states."""
+    scale = scale_of(stage, choice, room)
+    errors, powers = 0.0, 0.0
+    for edge in stage.edges:
+        step = 2.0 ** choice.shifts.get(edge.kind.name, 0)
+        limit = magnitude(edge.kind, edge.kind.entry.weights[0])
+        weights = np.clip(np.rint(edge.weight * scale / step), -limit, limit) * step / scale
+        errors += float((((weights - edge.weight) / stage.threshold) ** 2).sum())
+        powers += float(((edge.weight / stage.threshold) ** 2).sum())
+    states = 0.0
+    for keep in stage.keep.values():
+        # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps
+        states += float(np.median(0.5 / (1 - keep) / (stage.threshold * scale)))
+    return (float(np.sqrt(errors / powers)) if powers else 0.0) + states
