@@ -128,8 +128,8 @@ def _members(archive: zipfile.ZipFile, where: str, remedy: Remedy | None) -> Arr
         if size != entry.file_size:
             raise ValueError(f"{name} has {entry.file_size} bytes, its header states {size}")
         with archive.open(entry) as member:
+            # zipfile compares the checksum when the last byte of the entry is read
             array = np.lib.format.read_array(member, allow_pickle=False)
-            member.read(1)  # at the end of the entry zipfile compares its checksum
         arrays[name] = array.astype(dtype.newbyteorder("="), copy=False)
     return arrays
 

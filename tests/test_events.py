@@ -53,7 +53,7 @@ def test_data_states_steps_batch_and_shape():
 
 
 def test_batch_first_is_moved_behind_time():
-    made = data(COUNTS.transpose(1, 0, 2), layout="batch, time, channel", dt_s=0.001)
+    made = data(COUNTS.transpose(1, 0, 2).copy(), layout="batch, time, channel", dt_s=0.001)
     np.testing.assert_array_equal(made.input, COUNTS)
     assert made.layout == LAYOUT
     assert made.input.flags.c_contiguous
@@ -257,8 +257,9 @@ def test_equal_content_has_equal_bytes(tmp_path):
     wide = data(COUNTS, layout=LAYOUT, dt_s=0.001, label=[0, 1, 2][:2], sample_id=np.array(ids, dtype="U40"))
     swapped = data(COUNTS.transpose(1, 0, 2), layout="batch,time,channel", dt_s=0.001, label=[0, 1], sample_id=ids)
     subset = data(COUNTS[:, [1, 0]], layout=LAYOUT, dt_s=0.001, label=[1, 0], sample_id=ids[::-1]).subset([1, 0])
+    three = data(COUNTS[:, [0, 1, 1]], layout=LAYOUT, dt_s=0.001, label=[0, 1, 1], sample_id=[*ids, "third and long"])
     contents = set()
-    for number, one in enumerate((made, wide, swapped, subset)):
+    for number, one in enumerate((made, wide, swapped, subset, three.subset([0, 1]))):
         save_data(tmp_path / f"{number}.npz", one)
         contents.add((tmp_path / f"{number}.npz").read_bytes())
     assert len(contents) == 1
@@ -394,7 +395,7 @@ def test_latency_fires_once_the_larger_the_earlier_and_zero_never():
 
 
 def test_delta_sends_moves_up_and_down_on_channels_of_their_own():
-    x = np.array([0.0, 0.5, 2.25, 2.0, -1.0])[:, None, None]
+    x = np.array([0.0, 0.5, 2.25, 1.5, -1.0])[:, None, None]
     sent = encode_delta(x, 1.0)
     assert sent.dtype == np.uint16
     assert sent[:, 0].tolist() == [[0, 0], [0, 0], [2, 0], [0, 0], [0, 3]]
@@ -419,12 +420,12 @@ def test_delta_refuses_a_move_that_its_counts_do_not_hold():
 
 
 def test_frames_are_fed_row_by_row():
-    x = np.array([[[0.0, 1.0, 0.5], [0.25, 0.0, 1.0]]])
+    x = np.array([[[0.0, 1.0, 0.37], [0.25, 0.0, 1.0]]])
     counts = encode_frames(x, max_count=10)
     assert counts.dtype == np.uint8
-    assert counts[:, 0].tolist() == [[0, 10, 5], [2, 0, 10]]  # 2.5 rounds to the even 2
+    assert counts[:, 0].tolist() == [[0, 10, 4], [2, 0, 10]]  # 3.7 rounds to 4, 2.5 to the even 2
     held = encode_frames(x, max_count=10, repeat=2)
-    assert held[:, 0].tolist() == [[0, 10, 5], [0, 10, 5], [2, 0, 10], [2, 0, 10]]
+    assert held[:, 0].tolist() == [[0, 10, 4], [0, 10, 4], [2, 0, 10], [2, 0, 10]]
 
 
 UNIT_ENCODERS = {
@@ -485,6 +486,7 @@ LABEL = np.repeat([0, 1, 2], [50, 30, 20])
 def test_a_split_is_disjoint_complete_and_stratified():
     parts = split_stratified(LABEL, {"train": 0.7, "validate": 0.2, "test": 0.1}, seed=3)
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(100))
+    assert all((np.diff(chosen) > 0).all() for chosen in parts.values())
     sizes = {name: np.bincount(LABEL[chosen]).tolist() for name, chosen in parts.items()}
     assert sizes == {"train": [35, 21, 14], "validate": [10, 6, 4], "test": [5, 3, 2]}
 
