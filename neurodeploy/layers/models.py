@@ -121,7 +121,7 @@ class _Plain(Neuron):
     def _parameters_by_name(self) -> dict[str, Any]:
         values = super()._parameters_by_name()
         for name in ("decay_mem", "decay_syn"):
-            grid = self._options.get(name.replace("decay_", "grid_"))
+            grid: Any = self._options.get(name.replace("decay_", "grid_"))
             if grid is not None and name in values:
                 values[name] = _nearest(values[name], grid)
         return values

@@ -79,7 +79,7 @@ def headroom_scale(stage: Stage, peaks: Mapping[str, Floats] | None) -> Floats:
         busy = np.percentile(peaks[name], 90)
         peak = np.maximum(np.maximum(peaks[name], busy), stage.threshold)
         highs.append(rail / (PEAK_MARGIN * peak))
-    return np.min(highs, axis=0)
+    return np.asarray(np.min(highs, axis=0))
 
 
 def _over(a: float, b: Floats) -> Floats:
