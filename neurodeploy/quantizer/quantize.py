@@ -14,15 +14,17 @@ from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.explain import explained_share
 from neurodeploy.quantizer.lower import Floats, Lowered, Stage, lower
 from neurodeploy.quantizer.report import LayerReport
-from neurodeploy.quantizer.scale import Choice, Quantized, build_network, expected_error, headroom_scale, shift_choices
+from neurodeploy.quantizer.scale import Choice, Quantized, Room, build_network, expected_error, room_of, shift_choices
 from neurodeploy.simulator import Run, simulate
 
 #: How many of the shift combinations with the smallest expected error are simulated on the calibration data.
 TRIED = 4
 #: Shares of the largest weight that may reach the end of the register; tried on the calibration data.
 FULL_SCALES = (1.0, 0.8, 0.65)
-#: Clipping must lower the count error by this factor to be taken.
-CLIPPING_MUST_GAIN = 0.95
+#: Factors on the scale that keeps every state seen off the rails; tried on the calibration data.
+REACHES = (2.0, 4.0, 8.0)
+#: What clips weights or touches rails must lower the count error by this factor to be taken.
+MUST_GAIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ def quantize(
     """
     lowered = lower(model, chip)
     activity = None if calibration is None else observe(lowered, np.asarray(calibration))
-    rooms = {s.name: headroom_scale(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
-    choice = Choice({}, {})
+    rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
+    choice = Choice()
     counts = None if calibration is None else np.asarray(calibration)
     for index, stage in enumerate(lowered.stages):
         choice = _settle(lowered, stage, choice, rooms, index, counts, activity)
@@ -141,16 +143,19 @@ def _settle(
     lowered: Lowered,
     stage: Stage,
     choice: Choice,
-    rooms: dict[str, Floats],
+    rooms: dict[str, Room],
     index: int,
     counts: npt.NDArray[Any] | None,
     activity: Activity | None,
 ) -> Choice:
     """Choose the shifts and the full scale of one stage; those of earlier stages are settled."""
-    options = [Choice(shifts, choice.full) for shifts in shift_choices(stage, choice.shifts)]
-    options.sort(key=lambda option: expected_error(stage, option, rooms[stage.name]))
+
+    def ranked(start: Choice) -> list[Choice]:
+        options = [replace(start, shifts=shifts) for shifts in shift_choices(stage, choice.shifts)]
+        return sorted(options, key=lambda option: expected_error(stage, option, rooms[stage.name]))
+
     if counts is None or activity is None:
-        return options[0]
+        return ranked(choice)[0]
 
     def count_error(option: Choice) -> float:
         network, _, faults = build_network(lowered, option, rooms, until=index + 1, dt_s=None)
@@ -159,13 +164,18 @@ def _settle(
         run = simulate(place_identity(network), counts, drain=0)
         return _count_error(run, stage, activity)
 
-    best = min(options[:TRIED], key=count_error)
-    least = count_error(best)
-    for full in FULL_SCALES[1:]:
-        option = Choice(best.shifts, {**best.full, stage.name: full})
+    tried = [(count_error(option), option) for option in ranked(choice)[:TRIED]]
+    least, best = min(tried, key=lambda pair: pair[0])
+    for reach in REACHES:
+        option = ranked(replace(best, reach={**best.reach, stage.name: reach}))[0]
         error = count_error(option)
-        if error < least * CLIPPING_MUST_GAIN:
-            best, least = option, error
+        if error < least * MUST_GAIN:
+            least, best = error, option
+    for full in FULL_SCALES[1:]:
+        option = replace(best, full={**best.full, stage.name: full})
+        error = count_error(option)
+        if error < least * MUST_GAIN:
+            least, best = error, option
     return best
 
 

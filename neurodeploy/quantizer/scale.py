@@ -1,7 +1,7 @@
 """Scales: how many integer steps stand for 1.0 in each neuron, and the registers that follow."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,14 +22,28 @@ PEAK_MARGIN = 1.5
 
 @dataclass(frozen=True)
 class Choice:
-    """The freedom that quantization has: a shift for each connection kind, and a full scale for each layer.
+    """The freedom that quantization has.
 
     shifts : connection kind -> weight shift
     full : layer -> share of the largest weight that reaches the end of the register; below 1 the largest are clipped
+    reach : layer -> factor on the scale that keeps all states off the rails; above 1 the rarest values may touch them
     """
 
-    shifts: Mapping[str, int]
-    full: Mapping[str, float]
+    shifts: Mapping[str, int] = field(default_factory=dict)
+    full: Mapping[str, float] = field(default_factory=dict)
+    reach: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Upper ends of a stage's scale.
+
+    registers : (neuron,) what thresholds and biases allow
+    states : (neuron,) what keeps the states off their rails
+    """
+
+    registers: Floats
+    states: Floats
 
 
 @dataclass(frozen=True)
@@ -62,33 +76,34 @@ def largest_shift(kind: ConnectionKind) -> int:
     return best
 
 
-def headroom_scale(stage: Stage, peaks: Mapping[str, Floats] | None) -> Floats:
-    """(neuron,) largest scale that keeps thresholds, biases and states inside their registers."""
+def room_of(stage: Stage, peaks: Mapping[str, Floats] | None) -> Room:
+    """Largest scales that keep thresholds and biases, and states, inside their registers."""
     deploy = stage.kind.deploy
     if deploy is None:
-        return np.ones(stage.size)
+        return Room(np.ones(stage.size), np.ones(stage.size))
     highs = [stage.kind.parameters[deploy.threshold].allowed.high / stage.threshold]
     if deploy.bias is not None:
         highs.append(_over(stage.kind.parameters[deploy.bias].allowed.high, np.abs(stage.bias)))
+    states = []
     for name, state in deploy.states.items():
         rail = stage.kind.states[state].interval.high
         if peaks is None:
-            highs.append(rail / (ASSUMED_PEAK * stage.threshold))
+            states.append(rail / (ASSUMED_PEAK * stage.threshold))
             continue
         # a neuron that stayed silent in the calibration data gets the room that its busier neighbours need
         busy = np.percentile(peaks[name], 90)
         peak = np.maximum(np.maximum(peaks[name], busy), stage.threshold)
-        highs.append(rail / (PEAK_MARGIN * peak))
-    return np.asarray(np.min(highs, axis=0))
+        states.append(rail / (PEAK_MARGIN * peak))
+    return Room(np.asarray(np.min(highs, axis=0)), np.asarray(np.min(states, axis=0)))
 
 
 def _over(a: float, b: Floats) -> Floats:
     return np.divide(a, b, out=np.full_like(b, np.inf), where=b > 0)
 
 
-def scale_of(stage: Stage, choice: Choice, room: Floats) -> Floats:
+def scale_of(stage: Stage, choice: Choice, room: Room) -> Floats:
     """(neuron,) scale: the weights of a neuron fill their registers, unless its states then leave theirs."""
-    scale = room.copy()
+    scale = np.minimum(room.registers, room.states * choice.reach.get(stage.name, 1.0))
     for edge in stage.edges:
         largest = np.abs(edge.weight).max(axis=0, initial=0.0)
         reach = magnitude(edge.kind, edge.kind.entry.weights[0]) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
@@ -100,7 +115,7 @@ def scale_of(stage: Stage, choice: Choice, room: Floats) -> Floats:
 
 
 def quantize_stage(
-    chip: Chip, stage: Stage, source: Group, choice: Choice, room: Floats
+    chip: Chip, stage: Stage, source: Group, choice: Choice, room: Room
 ) -> tuple[Quantized, list[Fault]]:
     """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even."""
     deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
@@ -192,7 +207,7 @@ def _decay_report(stage: Stage, name: str, registers: Ints) -> DecayReport:
 
 
 def build_network(
-    lowered: Lowered, choice: Choice, rooms: Mapping[str, Floats], *, until: int, dt_s: float | None
+    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], *, until: int, dt_s: float | None
 ) -> tuple[Network, tuple[Quantized, ...], list[Fault]]:
     """Network of the first ``until`` stages under a choice."""
     chip = lowered.chip
@@ -217,7 +232,7 @@ def shift_choices(stage: Stage, fixed: Mapping[str, int]) -> Iterator[dict[str, 
         yield dict(fixed) | {k.name: r[v] for k, r, v in zip(kinds, ranges, values, strict=True)}
 
 
-def expected_error(stage: Stage, choice: Choice, room: Floats) -> float:
+def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     """Rounding error to expect of a choice, without a simulation: that of the weights and that of the states."""
     scale = scale_of(stage, choice, room)
     errors, powers = 0.0, 0.0
