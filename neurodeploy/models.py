@@ -99,7 +99,7 @@ def load_model(path: str | Path) -> tuple[torch.nn.Sequential, ModelInfo]:
     header = _header(path, text)
     description = {"class": "Sequential", "dtype": None, "options": {"layers": header["layers"]}}
     try:
-        model = cast(torch.nn.Sequential, build(description, device="meta"))
+        model = cast("torch.nn.Sequential", build(description, device="meta"))
     except Refusal as refusal:
         raise Refusal([replace(fault, where=f"{path}, {fault.where}") for fault in refusal.faults]) from None
     _fill(model, tensors, str(path))
