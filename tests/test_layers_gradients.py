@@ -147,6 +147,8 @@ def test_a_layer_that_ran_can_be_copied_and_continues_alike():
 
 
 def test_the_state_changes_type_with_the_layer():
-    layer = IAF(1)
-    layer(torch.full((1, 1, 1), 0.75))
-    assert layer.double()(torch.full((1, 1, 1), 0.25, dtype=torch.float64)).item() == 1
+    layer = IAF(1).double()
+    layer(torch.full((1, 1, 1), 0.75, dtype=torch.float64))
+    found = layer.float()(torch.full((1, 1, 1), 0.25))
+    assert found.item() == 1
+    assert found.dtype is torch.float32

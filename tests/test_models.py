@@ -85,6 +85,15 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors", "c.safetensors"]
 
 
+def test_tied_and_transposed_weights_are_written_by_value(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight = torch.nn.Parameter(torch.rand(3, 3).T)
+    save_model(model, tmp_path / "m.safetensors", dt_s=0.001)
+    loaded, _ = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(loaded[0].weight, model[0].weight)
+    assert torch.equal(loaded[1].weight, model[0].weight)
+
+
 def test_running_a_model_does_not_change_its_file(tmp_path):
     model = make_model()
     save_model(model, tmp_path / "a.safetensors", dt_s=0.001)
