@@ -96,7 +96,7 @@ def _describe(module: Any) -> dict[str, Any]:
     if name == "Sequential":
         layers = [{"name": at, **_describe(child)} for at, child in children(module)]
         return {"class": name, "dtype": None, "options": {"layers": layers}}
-    options = {option: _plain(getattr(module, option)) for option in TORCH[name].options}
+    options = {option: plain(getattr(module, option)) for option in TORCH[name].options}
     if not TORCH[name].weighted:
         return {"class": name, "dtype": None, "options": options}
     options["bias"] = module.bias is not None
@@ -200,8 +200,9 @@ def _known_names() -> str:
     return ", ".join(sorted([*TORCH, *LAYERS, "Sequential"]))
 
 
-def _plain(value: object) -> object:
-    return [_plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+def plain(value: object) -> object:
+    """Option as JSON returns it: tuples are lists."""
+    return [plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _tuples(value: object) -> Any:
