@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.layers.registry import describe, dtype_name
+from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
 from neurodeploy.layers.table import torch_table
@@ -133,8 +133,8 @@ class Neuron(Stateful):
         Raises Refusal for a surrogate (ND1601) or a module in ``rec_connect`` (ND1603) that cannot be described.
         """
         back = None if self.rec_connect is None else describe(self.rec_connect)
-        options = self._options | {"surrogate": describe_surrogate(self.surrogate), "rec_connect": back}
-        options["shape"] = list(self.shape)
+        options = {name: plain(value) for name, value in self._options.items()}
+        options |= {"surrogate": describe_surrogate(self.surrogate), "rec_connect": back}
         return {"class": type(self).__name__, "dtype": dtype_name(self.dtype), "options": options}
 
     def faults(self) -> list[Fault]:

@@ -21,6 +21,7 @@ Layer = TypeVar("Layer", bound=type[torch.nn.Module])
 #: Our layers by class name; ``register`` adds to it.
 LAYERS: dict[str, type[torch.nn.Module]] = {}
 
+MAX_DEPTH = 64  # levels of a description: about 20 Sequentials, one in the other
 _DTYPES = {str(t).removeprefix("torch."): t for t in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
 _CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
@@ -82,7 +83,9 @@ def unknown_modules(model: torch.nn.Module, where: str = "") -> list[Fault]:
 def describe(module: torch.nn.Module) -> dict[str, Any]:
     """Describe a module and what it holds. Raises Refusal (ND1603) that names all unknown ones."""
     raise_if(unknown_modules(module))
-    return _describe(module)
+    description = _describe(module)
+    _check_depth(description)
+    return description
 
 
 def _describe(module: Any) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _describe(module: Any) -> dict[str, Any]:
     if name == "Sequential":
         layers = [{"name": at, **_describe(child)} for at, child in children(module)]
         return {"class": name, "dtype": None, "options": {"layers": layers}}
-    options = {option: _plain(getattr(module, option)) for option in TORCH[name].options}
+    options = {option: plain(getattr(module, option)) for option in TORCH[name].options}
     if not TORCH[name].weighted:
         return {"class": name, "dtype": None, "options": options}
     options["bias"] = module.bias is not None
@@ -112,10 +115,8 @@ def build(description: object, *, device: str = "cpu") -> torch.nn.Module:
     device : "meta" builds shapes without memory
     Raises Refusal: ND1603 for an unknown class, ND1401 for options that the class does not take.
     """
-    try:
-        return _build(description, device, "model")
-    except RecursionError:
-        raise Refusal(_malformed("model", "layers are nested too deeply", "fewer than 100 levels")) from None
+    _check_depth(description)
+    return _build(description, device, "model")
 
 
 def _build(description: object, device: str, where: str) -> torch.nn.Module:
@@ -124,18 +125,19 @@ def _build(description: object, device: str, where: str) -> torch.nn.Module:
     name, options, dtype = description.get("class"), description["options"], description.get("dtype")
     if not isinstance(name, str) or name not in {*LAYERS, *TORCH, "Sequential"}:
         raise Refusal(Fault("ND1603", where, f"class {name!r}", f"it must be one of {_known_names()}"))
-    where = f"{where} ({name})"
+    place = f"{where} ({name})"
     try:
         module = _make(name, options, device, _DTYPES.get(str(dtype)), where)
     except Refusal:
         raise
     except (TypeError, ValueError, RuntimeError, KeyError, OverflowError, MemoryError) as error:
-        if isinstance(error, RecursionError):
-            raise
-        raise Refusal(_malformed(where, f"options cannot be taken ({error})", "those that this class has")) from None
-    if _describe(module) != {"class": name, "dtype": dtype, "options": dict(options)}:
-        must = f"those of {_describe(module)}"
-        raise Refusal(_malformed(where, "options are missing, unknown or mean something else here", must))
+        raise Refusal(_malformed(place, f"options cannot be taken ({error})", "those that this class has")) from None
+    # whatever was lost, added or converted on the way shows in the description of what was built
+    found, told = {**_describe(module)["options"], "dtype": _describe(module)["dtype"]}, {**options, "dtype": dtype}
+    differing = sorted(key for key in {*found, *told} if key not in found or key not in told or found[key] != told[key])
+    if differing:
+        was = f"missing, unknown or of another meaning here: {', '.join(differing)}"
+        raise Refusal(_malformed(place, was, "the options and the type that this class has"))
     return module
 
 
@@ -152,10 +154,13 @@ def _make(name: str, options: Description, device: str, dtype: torch.dtype | Non
 
 
 def _sequential(options: Description, device: str, where: str) -> torch.nn.Module:
-    model = torch.nn.Sequential()
+    model, names = torch.nn.Sequential(), set[str]()
     for entry in options["layers"]:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             raise Refusal(_malformed(where, "a layer without a name", "name, class, dtype and options"))
+        if entry["name"] in names:
+            raise Refusal(_malformed(where, f"two layers named {entry['name']!r}", "layers of different names"))
+        names.add(entry["name"])
         layer = {key: value for key, value in entry.items() if key != "name"}
         model.add_module(entry["name"], _build(layer, device, f"{where}.{entry['name']}"))
     return model
@@ -175,6 +180,19 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def _check_depth(description: object) -> None:
+    level = [description]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for value in level
+            if isinstance(value, Mapping | list)
+            for child in (value.values() if isinstance(value, Mapping) else value)
+        ]
+    if level:
+        raise Refusal(_malformed("model", "layers are nested too deeply", "fewer levels of torch.nn.Sequential"))
+
+
 def _known(kind: type) -> bool:
     torch_kind = TORCH.get(kind.__name__)
     return kind in (torch.nn.Sequential, LAYERS.get(kind.__name__), torch_kind and torch_kind.module)
@@ -184,8 +202,9 @@ def _known_names() -> str:
     return ", ".join(sorted([*TORCH, *LAYERS, "Sequential"]))
 
 
-def _plain(value: object) -> object:
-    return [_plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+def plain(value: object) -> object:
+    """Option as JSON returns it: tuples are lists."""
+    return [plain(part) for part in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _tuples(value: object) -> Any:

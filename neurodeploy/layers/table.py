@@ -62,8 +62,8 @@ class _Fire(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         v, threshold = ctx.saved_tensors
-        gradient = gradients[0] * ctx.surrogate.gradient(v, threshold)
-        return gradient.sum_to_size(v.shape), None, None, None
+        # autograd itself sums over the dimensions along which v was broadcast
+        return gradients[0] * ctx.surrogate.gradient(v, threshold), None, None, None
 
 
 def _firing(fire: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], surrogate: Surrogate) -> Callable[..., Any]:
