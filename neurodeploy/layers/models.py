@@ -70,7 +70,8 @@ class _Plain(Neuron):
                 todo = "use a smaller one, or IAF, which does not leak"
                 check.fault(name, given[name].max().item(), "its decay exp(-1/tau) must not round to 1", todo)
         for name, grid in grids.items():
-            if grid is not None and (not train_tau or not grid or not all(0 <= keep < 1 for keep in grid)):
+            fractions = [keep for keep in grid or () if isinstance(keep, int | float) and 0 <= keep < 1]
+            if grid is not None and (not train_tau or not grid or len(fractions) != len(grid)):
                 check.fault(name, grid, "decay fractions in [0, 1), for a layer with train_tau=True")
         raise_if(check.faults)
         tensors = _tensors(given, neurons, train_tau=train_tau)

@@ -146,7 +146,7 @@ def _make(name: str, options: Description, device: str, dtype: torch.dtype | Non
         return _sequential(options, device, where)
     if name in LAYERS:
         given = {key: _value(value, device, dtype, f"{where}.{key}") for key, value in options.items()}
-        typed = {"dtype": dtype} if getattr(LAYERS[name], "takes_dtype", False) else {}
+        typed = {"dtype": dtype, "device": device} if getattr(LAYERS[name], "weighted", False) else {}
         return LAYERS[name](**given, **typed)
     kind = TORCH[name]
     made: dict[str, Any] = {"device": device, "dtype": dtype} if kind.weighted else {}

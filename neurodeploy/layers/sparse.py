@@ -25,7 +25,7 @@ class SparseLinear(torch.nn.Module):
     Input (..., in_features), output (..., out_features).
     """
 
-    takes_dtype: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True  # ``build`` hands it dtype and device, as it does to torch's layers
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class SparseLinear(torch.nn.Module):
         fan_out: int,
         seed: int = 0,
         dtype: torch.dtype | None = None,
+        device: str = "cpu",
     ) -> None:
         super().__init__()
         check = Checker(type(self).__name__)
@@ -46,14 +47,17 @@ class SparseLinear(torch.nn.Module):
             faults.append(Fault("ND1601", "SparseLinear", f"fan_out = {fan_out}", must, f"use {out_features}"))
         raise_if(faults)
         self.in_features, self.out_features, self.fan_out, self.seed = in_features, out_features, fan_out, seed
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.rand(in_features, out_features, generator=generator).argsort(dim=1)[:, :fan_out]
-        mask = torch.zeros(in_features, out_features, dtype=torch.bool).scatter_(1, order, value=True)
+        if device == "meta":
+            mask = torch.zeros(in_features, out_features, dtype=torch.bool, device=device)
+        else:
+            generator = torch.Generator().manual_seed(seed)
+            order = torch.rand(in_features, out_features, generator=generator).argsort(dim=1)[:, :fan_out]
+            mask = torch.zeros(in_features, out_features, dtype=torch.bool).scatter_(1, order, value=True)
         self.mask: torch.Tensor
         self.register_buffer("mask", mask.T.contiguous())
         # as many inputs reach an output on average; the usual uniform start of that fan-in
         bound = (in_features * fan_out / out_features) ** -0.5
-        start = torch.empty(out_features, in_features, dtype=dtype).uniform_(-bound, bound)
+        start = torch.empty(out_features, in_features, dtype=dtype, device=device).uniform_(-bound, bound)
         self.weight = torch.nn.Parameter(start * mask.T)
 
     def effective_weight(self) -> torch.Tensor:

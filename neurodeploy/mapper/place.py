@@ -132,6 +132,9 @@ def _earliest_deadline(low: Ints, high: Ints) -> tuple[Ints, list[int]]:
         while nxt < n and low[order[nxt]] <= place:
             heappush(waiting, (int(high[order[nxt]]), order[nxt]))
             nxt += 1
+        if not waiting:  # nobody may stand here: the next one takes the place and counts as misplaced
+            heappush(waiting, (-1, order[nxt]))
+            nxt += 1
         deadline, neuron = heappop(waiting)
         ids[neuron] = place
         if deadline <= place:
