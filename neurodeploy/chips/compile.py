@@ -44,10 +44,7 @@ class _Compiler:
             if limit.per == "core" and file.core is None:
                 self.fault(where, 'per = "core" without a [core] table', "say how many cores there are")
             limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
-        reports: dict[str, tuple[Figure, Expression]] = {
-            name: (figure, self.formula(figure.value, counters, f"report.{name}.value"))
-            for name, figure in file.report.items()
-        }
+        reports = self.reports(counters)
         self.evidence()
         raise_if(self.faults)
         return Chip(file.name, file.title, file, neurons, connections, schedule, limits, reports, raw, digest, path)
@@ -217,6 +214,21 @@ class _Compiler:
                 self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
         return tuple(phases)
 
+    def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
+        """Figures in an order in which each can be computed: those that it is made of come first."""
+        figures = self.file.report
+        formulas = {n: self.formula(f.value, counters | set(figures), f"report.{n}.value") for n, f in figures.items()}
+        missing = {n: set(_names(formula)) & set(figures) for n, formula in formulas.items()}
+        ordered: dict[str, tuple[Figure, Expression]] = {}
+        while ready := sorted(n for n in set(figures) - set(ordered) if missing[n] <= set(ordered)):
+            ordered |= {n: (figures[n], formulas[n]) for n in ready}
+        for name in sorted(set(figures) - set(ordered)):
+            was = f"made of {', '.join(sorted(missing[name] - set(ordered)))}, which need it or each other"
+            self.fault(f"report.{name}.value", was, "figures without a circle")
+        for name in sorted(set(figures) & counters):
+            self.fault(f"report.{name}", "the name of a count", "a name of its own")
+        return ordered
+
     def formula(self, source: str, names: Iterable[str], where: str) -> Expression:
         return self.expression(source, set(names), where, FLOAT)
 
@@ -267,9 +279,9 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
 
 
 def _counters(file: ChipFile) -> set[str]:
-    return {f"neurons_{n}" for n in file.neuron} | {
-        f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")
-    }
+    ends = {f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")}
+    weights = {f"nonzero_{c}_{w}" for c, entry in file.connection.items() for w in entry.weights if w in entry.synapse}
+    return {f"neurons_{n}" for n in file.neuron} | ends | weights
 
 
 def _names(expression: Expression) -> set[str]:

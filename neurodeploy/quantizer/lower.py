@@ -125,6 +125,7 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
     raise_if(faults)
     input_kind = chip.inputs()[0]
     source_kind, source_name, stages = input_kind, input_kind.name, list[Stage]()
+    given = parts[0].linear.in_features
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         kind, more = choose_kind(chip, source_kind, part, last=last)
@@ -132,6 +133,11 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
         if kind is None:
             break
         faults += neuron_faults(chip, kind, part)
+        wanted, where = part.linear.in_features, f"{chip.name}, layer {part.linear_name!r}"
+        if wanted != given:
+            was, must = f"it takes {wanted} values, {source_name!r} gives {given}", "both must be equal"
+            faults.append(Fault("ND1602", where, was, must))
+        given = part.linear.out_features
         stage, more = _stage(chip, kind, part, source_kind, source_name)
         faults += more
         if stage is not None:
@@ -219,6 +225,9 @@ def _stage(
                 " with a bias" if _has_bias(module.rec_connect) else ""
             )
             faults.append(Fault("ND1603", where, was, "Linear(..., bias=False) or SparseLinear"))
+        elif weight_of(module.rec_connect).shape != (size, size):
+            found = " to ".join(map(str, weight_of(module.rec_connect).T.shape))
+            faults.append(Fault("ND1602", where, f"rec_connect from {found} values", f"{size} to {size} values"))
         else:
             edges.append(Edge(recurrent[0], part.name, weight_of(module.rec_connect).T, 1))
     for edge in edges:
