@@ -161,7 +161,7 @@ def test_more_neurons_at_both_ends_than_ids_in_both_windows_are_refused(name):
     )
     (fault,) = refused(more)
     assert fault.code == "ND1802"
-    assert fault.was == "1 neurons find no place, first 'layer' neuron 10"
+    assert fault.was == f"1 of {hidden} hidden neurons without a place, first 'layer' neuron 10"
     assert fault.must == (
         f"'in' reaches ids 0..{window - 1} of kind 'hidden'; "
         f"'out' leaves from ids {hidden - window}..{hidden - 1} of kind 'hidden'"

@@ -39,7 +39,7 @@ def fill_cores(tally: Tally, core: CoreEntry) -> Cores:
     if done == queue.size:
         return Cores(ids, tuple(queue.usage(starts)), ())
     left, todo = queue.size - done, "fewer neurons, or fewer synapses that end on them"
-    was = f"{left:,} of {queue.size:,} neurons find no core when the cores are filled in the order of the layers"
+    was = f"{left:,} of {queue.size:,} neurons without a core when the cores are filled in the order of the layers"
     must = f"{core.count:,} cores of {core.neurons:,} neurons, each within its limits: {queue.limits_text()}"
     given = {"limit": "core.count", "left": left, "neurons": queue.size, "cores": core.count}
     return Cores(ids, (), (Fault("ND1801", tally.chip.name, was, must, todo, given),))

@@ -64,12 +64,13 @@ def map_network(network: Network) -> Placement:
         asked, ids = asked + filled.usage, filled.ids
         faults += filled.faults
     for kind, span in tally.spans.items():
-        windows = tuple(_windows(tally, kind))
+        on_cores = core is not None and kind in core.kinds
+        windows = tuple(_windows(tally, kind, core.count * core.neurons if core and on_cores else len(span)))
         own = ids[span.start : span.stop]
-        if core is None or kind not in core.kinds:
-            own[:] = earliest_deadline(*_bounds(tally, kind, windows))
+        if not on_cores:
+            own[:] = earliest_deadline(*_bounds(span, windows))
         if not np.any(own < 0):
-            faults += _place_faults(tally, kind, own, windows, asked)
+            faults += _place_faults(tally, ids, windows, asked)
     if np.any(ids < 0):
         raise DoesNotFit(faults)
     placed = _with_ids(network, tally, ids)
@@ -95,23 +96,21 @@ def _with_ids(network: Network, tally: Tally, ids: Ints) -> Network:
     return replace(network, groups=groups)
 
 
-def _windows(tally: Tally, kind: str) -> Iterator[Window]:
-    """Windows of the connections that reach only some hardware ids of a kind."""
+def _windows(tally: Tally, kind: str, room: int) -> Iterator[Window]:
+    """Windows of the connections that reach only some of the ``room`` hardware ids of a kind."""
     span = tally.spans[kind]
     for name, link in tally.links.items():
         entry = link.kind.entry
         if entry.targets_first and link.kind.target == kind:
-            neurons = np.unique(link.targets)
-            yield Window(kind, neurons, 0, min(entry.targets_first, len(span)), f"{name!r} reaches")
+            yield Window(kind, np.unique(link.targets), 0, min(entry.targets_first, room), f"{name!r} reaches")
         if entry.sources_last and kind in link.kind.sources:
-            neurons = np.unique(link.sources)
-            neurons = neurons[(neurons >= span.start) & (neurons < span.stop)]
-            yield Window(kind, neurons, max(len(span) - entry.sources_last, 0), len(span), f"{name!r} leaves from")
+            sources = np.unique(link.sources)
+            sources = sources[(sources >= span.start) & (sources < span.stop)]
+            yield Window(kind, sources, max(room - entry.sources_last, 0), room, f"{name!r} leaves from")
 
 
-def _bounds(tally: Tally, kind: str, windows: tuple[Window, ...]) -> tuple[Ints, Ints]:
+def _bounds(span: range, windows: tuple[Window, ...]) -> tuple[Ints, Ints]:
     """Lowest id of each neuron of a kind, and one above the highest."""
-    span = tally.spans[kind]
     low, high = np.zeros(len(span), np.int64), np.full(len(span), len(span), np.int64)
     for window in windows:
         at = window.neurons - span.start
@@ -119,28 +118,26 @@ def _bounds(tally: Tally, kind: str, windows: tuple[Window, ...]) -> tuple[Ints,
     return low, high
 
 
-def _place_faults(
-    tally: Tally, kind: str, own: Ints, windows: tuple[Window, ...], asked: tuple[Usage, ...]
-) -> list[Fault]:
-    """Windows that want more neurons than they have ids; if there is none, neurons that stand outside."""
+def _place_faults(tally: Tally, ids: Ints, windows: tuple[Window, ...], asked: tuple[Usage, ...]) -> list[Fault]:
+    """Windows of one kind that want more neurons than they have ids; if there is none, neurons that stand outside."""
     chip, faults = tally.chip.name, list[Fault]()
     crowded = [w for w in windows if len(w.neurons) > w.size]
     for window in crowded:
         wanted = len(window.neurons)
         if any(not u.fits and (u.asked, u.at_most) == (wanted, window.size) for u in asked):
             continue  # a limit of the chip file has said the same
-        given = {"kind": kind, "asked": wanted, "at_most": window.size}
+        given = {"kind": window.kind, "asked": wanted, "at_most": window.size}
         was, todo = f"{wanted:,} neurons for {window.size:,} places", f"{wanted - window.size:,} too many"
         faults.append(Fault("ND1802", chip, was, str(window), todo, given))
-    if crowded:
-        return faults
-    low, high = _bounds(tally, kind, windows)
-    late = np.flatnonzero((own < low) | (own >= high))
-    if late.size:
-        was = f"{late.size:,} neurons find no place, first {tally.name_of(int(late[0]) + tally.spans[kind].start)}"
+    outside = [w.neurons[(ids[w.neurons] < w.low) | (ids[w.neurons] >= w.high)] for w in windows]
+    late = np.unique(np.concatenate([np.zeros(0, np.int64), *outside]))
+    if late.size and not crowded:
+        kind = windows[0].kind
+        was = f"{late.size:,} of {len(tally.spans[kind]):,} {kind} neurons without a place, first "
+        must = "; ".join(map(str, windows))
         todo = "let fewer neurons stand at both ends, or make one of the layers smaller"
         given = {"kind": kind, "count": int(late.size)}
-        faults.append(Fault("ND1802", chip, was, "; ".join(map(str, windows)), todo, given))
+        faults.append(Fault("ND1802", chip, was + tally.name_of(int(late[0])), must, todo, given))
     return faults
 
 

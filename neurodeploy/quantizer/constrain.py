@@ -100,7 +100,7 @@ def _on_grid(where: str, kind: NeuronKind, layer: LIF) -> list:  # type: ignore[
         if alpha is None:
             continue
         keep = np.atleast_1d(alpha.detach().double().cpu().numpy())
-        more = decay_faults(where, kind, name, keep.reshape(-1))
+        more = decay_faults(where, kind, name, np.broadcast_to(keep, layer.shape).reshape(-1))
         faults += more
         if more:
             continue
