@@ -52,6 +52,7 @@ from = "hidden"
 to = "hidden"
 synapse.w = {{ signed = 8 }}
 weights = ["w"]
+{reach_rec}
 on_input = "v = sat(v + arriving * w, 16)"
 
 [connection.out]
@@ -79,6 +80,7 @@ def write_chip(
     more: str = "",
     *,
     reach_in: int = 0,
+    reach_rec: int = 0,
     reach_out: int = 0,
     out_from: tuple[str, ...] = ("hidden",),
     forward_only: str = "",
@@ -86,10 +88,11 @@ def write_chip(
     """Write a chip and read it.
 
     more : tables of limits, cores and figures
-    reach_in, reach_out : width of the windows; 0 lifts them
+    reach_in, reach_rec, reach_out : width of the windows; 0 lifts them
     """
     text = HEAD.format(
         reach_in=f"targets_first = {reach_in}",
+        reach_rec=f"sources_last = {reach_rec}",
         reach_out=f"sources_last = {reach_out}",
         out_from=str(list(out_from)),
         forward_only=forward_only,

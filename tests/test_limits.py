@@ -198,6 +198,13 @@ def test_an_alias_to_another_neuron_fits_and_one_to_itself_does_not(name):
 
 
 @pytest.mark.parametrize("name", XYLOS)
+def test_neurons_of_one_index_in_two_layers_are_different(name):
+    target = chip(name)
+    first, second = (replace(network(target).group("layer"), name=n) for n in ("first", "second"))
+    assert map_network(Network(target, (first, second), (pairs(target, "alias", first, second, [(0, 0)]),)))
+
+
+@pytest.mark.parametrize("name", XYLOS)
 def test_an_alias_to_a_lower_id_is_a_warning_that_says_what_happens(name):
     (warning,) = map_network(network(chip(name), hidden=3, aliases=[(1, 0), (2, 1), (0, 2)])).warnings
     assert warning.was == "'alias' from neuron 1 to neuron 0 leads to a lower hardware id and 1 more"

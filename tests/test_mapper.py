@@ -12,6 +12,7 @@ from mapper_chip import write_chip
 from neurodeploy.chips import Chip, chip, target_folders
 from neurodeploy.errors import DoesNotFit, Refusal
 from neurodeploy.mapper import fit_faults, map_network, reports, usage
+from neurodeploy.mapper.counts import Tally
 from neurodeploy.mapper.place import earliest_deadline
 from neurodeploy.network import Network, group, load_network, pairs, place_identity, projection, save_network
 from neurodeploy.simulator import simulate
@@ -30,38 +31,34 @@ def wired(target: Chip, sizes: dict[str, int], *links: tuple[str, str, str, np.n
 # ---- placement
 
 
-def placement_exists(reached: set[int], read: set[int], count: int, window: int) -> bool:
-    """Exhaustive: some order puts the reached neurons among the first ids and the read ones among the last."""
-    for order in permutations(range(count)):
-        ids = {neuron: place for place, neuron in enumerate(order)}
-        if all(ids[n] < window for n in reached) and all(ids[n] >= count - window for n in read):
-            return True
-    return False
+def right(ids: np.ndarray, reached: np.ndarray, read: np.ndarray, feeding: np.ndarray) -> bool:
+    """Reached neurons among the first 3 ids, read ones among the last 3, feeding ones among the last 2."""
+    return bool(np.all(ids[reached] < 3) and np.all(ids[read] >= len(ids) - 3) and np.all(ids[feeding] >= len(ids) - 2))
 
 
 def test_a_placement_is_found_whenever_there_is_one(tmp_path):
-    window = 3
-    target = write_chip(tmp_path, reach_in=window, reach_out=window)
+    target = write_chip(tmp_path, reach_in=3, reach_out=3, reach_rec=2)
     draw = np.random.default_rng(1)
     verdicts = []
     for _ in range(400):
         count = int(draw.integers(1, 7))
-        reached, read = (draw.random(count) < draw.choice([0.2, 0.5]) for _ in range(2))
+        ends = [draw.random(count) < draw.choice([0.2, 0.5]) for _ in range(3)]
+        reached, read, feeding = ends
         net = wired(
             target,
             {"c": 1, "h": count, "o": 1},
             ("in", "c", "h", reached[None].astype(int)),
+            ("rec", "h", "h", np.outer(feeding, np.ones(count, int))),
             ("out", "h", "o", read[:, None].astype(int)),
         )
-        possible = placement_exists(set(np.flatnonzero(reached)), set(np.flatnonzero(read)), count, window)
+        possible = any(right(np.array(ids), *ends) for ids in permutations(range(count)))
         faults = fit_faults(net)
-        assert (not faults) == possible, (reached, read, faults)
+        assert (not faults) == possible, (ends, faults)
         verdicts.append(possible)
         if possible:
             ids = map_network(net).network.group("h").ids
             assert sorted(ids.tolist()) == list(range(count))
-            assert np.all(ids[reached] < window)
-            assert np.all(ids[read] >= count - window)
+            assert right(ids, *ends)
         else:
             assert {f.code for f in faults} == {"ND1802"}
     assert 40 < sum(verdicts) < len(verdicts) - 40, "both answers occur"
@@ -298,16 +295,29 @@ def test_a_register_of_a_connection_is_held_to_its_ranges_once(tmp_path):
 
 
 def test_synapses_of_different_delay_are_not_doubled(tmp_path):
-    text = 'synapse.delay = { unsigned = 2 }\nweights = ["w"]\non_input'
     write_chip(tmp_path)
-    path = tmp_path / "chip.toml"
-    path.write_text(path.read_text().replace('weights = ["w"]\non_input', text))
+    path, line = tmp_path / "chip.toml", 'weights = ["w"]\n'
+    path.write_text(path.read_text().replace(line, "synapse.delay = { unsigned = 2 }\n" + line))
     (tmp_path / "delays").mkdir()
     path = path.rename(tmp_path / "delays" / "chip.toml")
     target = chip(path)
     h = group(target, "h", "hidden", 2)
     twice = [projection(target, "rec", h, h, w=[[1, 0], [0, 0]], delay=[[d, 0], [0, 0]]) for d in (0, 1)]
-    assert map_network(Network(target, (h,), tuple(twice)))
+    net = Network(target, (h,), tuple(twice))
+    assert map_network(net)
+    _, rows, which = Tally(net).of_each(["hidden"], "source")
+    assert [(rows[i]["entries_rec"], rows[i]["targets_rec"]) for i in which] == [(2, 1), (0, 0)]
+
+
+def test_weights_of_each_synapse_are_counted_for_each_neuron():
+    target = chip("xylo_audio2")
+    h = group(target, "h", "hidden", 2, threshold=1)
+    rec = projection(target, "rec", h, h, w1=[[1, 0], [0, 0]], w2=[[1, 1], [0, 1]])
+    tally = Tally(Network(target, (h,), (rec,)))
+    _, rows, which = tally.of_each(["hidden"], "source")
+    counted = [[rows[i][n] for n in ("entries_rec", "nonzero_rec_w1", "nonzero_rec_w2")] for i in which]
+    assert counted == [[2, 1, 2], [1, 0, 1]]
+    assert tally.whole()["nonzero_rec_w1"] == 1
 
 
 # ---- figures
@@ -532,7 +542,8 @@ def test_a_core_is_full_where_its_axons_are(tmp_path):
 
 def test_a_neuron_too_large_for_any_core_is_named(tmp_path):
     target = write_chip(tmp_path, CORES)
-    (fault,) = fit_faults(recurrent(target, 6, *((i, 3) for i in range(3)), *((i, 4) for i in range(5))))
+    links = [(source, end) for end, many in ((2, 2), (3, 3), (4, 5)) for source in range(many)]
+    (fault,) = fit_faults(recurrent(target, 6, *links))
     assert fault.was == "3 arriving axons ('h' neuron 3 alone on a core and 1 more)"
     assert (fault.must, fault.todo) == ("at most 2 fit", "1 too many")
     assert fault.values == {"limit": "axons", "asked": 3, "at_most": 2}
@@ -609,3 +620,9 @@ def test_a_window_on_a_chip_with_cores_is_kept_or_refused(tmp_path):
     assert map_network(first).network.group("h").ids.tolist() == [0, 1, 2, 3]
     (fault,) = fit_faults(wired(target, {"c": 1, "h": 4}, ("in", "c", "h", np.array([[1, 0, 1, 0]]))))
     assert fault.was == "1 of 4 hidden neurons without a place, first 'h' neuron 2"
+    (tmp_path / "last").mkdir()
+    target = write_chip(tmp_path / "last", CORES, reach_out=2)
+    last = wired(target, {"o": 1, "h": 12}, ("out", "h", "o", np.arange(12)[:, None] // 10))
+    assert map_network(last).network.group("h").ids[-2:].tolist() == [10, 11]
+    (fault,) = fit_faults(wired(target, {"o": 1, "h": 11}, ("out", "h", "o", np.arange(11)[:, None] // 9)))
+    assert fault.must == "'out' leaves from ids 10..11 of kind 'hidden'", "a chip with cores numbers all its slots"
