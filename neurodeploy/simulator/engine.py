@@ -152,7 +152,8 @@ def simulate(
                 states[g.name][name][t] = engine.states[g.kind][name][:, at]
         if progress is not None:
             progress(t)
-    return Run(network, events, states, engine.snapshot(), latency, executor, raw)
+    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
+    return Run(network, events, states, engine.snapshot(), latency, executor, raw, given, state)
 
 
 def latency_of(network: Network) -> int:

@@ -1,7 +1,7 @@
 """The result of a simulation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
@@ -52,6 +52,8 @@ class Run:
     latency : steps that the answer lags behind the input
     executor : name of the executor
     unchecked : the input was not checked (``raw``)
+    input : input group -> (time, batch, channel) external counts, without the silent steps that were appended
+    initial : where the run went on from, None for a reset
     """
 
     network: Network
@@ -61,6 +63,8 @@ class Run:
     latency: int
     executor: str
     unchecked: bool = False
+    input: Mapping[str, Ints] = field(default_factory=dict)
+    initial: Snapshot | None = None
 
     def trace(self) -> Trace:
         """The observations alone."""
