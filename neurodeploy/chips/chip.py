@@ -156,6 +156,11 @@ class Chip:
         """What nobody outside the vendor knows."""
         return self.file.unknown
 
+    @property
+    def oracles(self) -> Mapping[str, Mapping[str, object]]:
+        """Simulators of others that can run this chip: name -> which of our parts plays which of its parts."""
+        return self.file.oracle
+
     def inputs(self) -> tuple[NeuronKind, ...]:
         """Neuron kinds that events enter through."""
         return tuple(n for n in self.neurons.values() if n.is_input())

@@ -263,6 +263,9 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
     if file.core is not None:
         result.append(("core", file.core.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
+    for name, table in file.oracle.items():
+        stated = table.get("evidence")
+        result.append((f"oracle.{name}", file.evidence if stated is None else str(stated)))
     return result
 
 

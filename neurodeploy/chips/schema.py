@@ -207,3 +207,4 @@ class ChipFile(Part):
     report: Mapping[Identifier, Figure] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
+    oracle: Mapping[str, Mapping[str, object]] = {}  # oracle -> which of our parts it computes; the oracle checks it

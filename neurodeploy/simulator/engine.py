@@ -132,7 +132,7 @@ def simulate(
         raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
     machine = assemble(network)
     latency = latency_of(network)
-    external, steps, batch = _external(network, machine, counts, raw=raw)
+    external, steps, batch = external_counts(network, machine, counts, raw=raw)
     extra = latency if drain is None else drain
     engine = Engine(machine, batch, EXECUTORS[executor], state)
     wanted = _wanted(network, record)
@@ -187,7 +187,7 @@ def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def _external(
+def external_counts(
     network: Network, machine: Machine, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, raw: bool
 ) -> tuple[dict[str, Ints], int, int]:
     """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
