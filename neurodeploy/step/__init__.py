@@ -54,8 +54,10 @@ that needs another kind of number than Python's for the literals of a text has a
 
 from neurodeploy.step.check import check_names
 from neurodeploy.step.intervals import Interval, final_intervals, signed, unsigned
-from neurodeploy.step.language import FLOAT, INTEGER, Assign, Call, Const, Guard, Name, Text, assigned, parse
+from neurodeploy.step.language import parse
+from neurodeploy.step.operators import FLOAT, INTEGER
 from neurodeploy.step.tables import FORMULA, NUMPY, PYTHON, Table, evaluate, run
+from neurodeploy.step.tree import Assign, Call, Const, Guard, Name, Text, assigned
 
 __all__ = [
     "FLOAT",

@@ -10,26 +10,11 @@ from functools import reduce
 from typing import NamedTuple
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.step.operators import BINARY, COMPARE, CONDITIONS, FLOAT, INTEGER, PYTHON_WORDS, SIGNS, SPELLED
-from neurodeploy.step.tree import Assign, Call, Const, Expression, Guard, Name, Statement, Text, assigned, source_lines
+from neurodeploy.step.operators import BINARY, COMPARE, FLOAT, INTEGER, PYTHON_WORDS, SIGNS, SPELLED
+from neurodeploy.step.tree import Assign, Call, Const, Expression, Guard, Name, Statement, Text, measure, source_lines
 
-__all__ = [
-    "CONDITIONS",
-    "FLOAT",
-    "INTEGER",
-    "SIGNS",
-    "Assign",
-    "Call",
-    "Const",
-    "Expression",
-    "Guard",
-    "Name",
-    "Statement",
-    "Text",
-    "assigned",
-    "parse",
-    "parse_expression",
-]
+__all__ = ["FLOAT", "INTEGER", "Assign", "Call", "Const", "Expression", "Guard", "Name", "Statement", "Text"]
+__all__ += ["parse", "parse_expression"]
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_BITS = 63
@@ -69,16 +54,6 @@ def _integer(node: ast.AST) -> int | None:
     return None
 
 
-def _measure(expression: Expression, seen: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Depth and size. What a function repeats is one object, so each object is walked once."""
-    if not isinstance(expression, Call):
-        return 1, 1
-    if id(expression) not in seen:
-        depths, sizes = zip(*(_measure(a, seen) for a in expression.args), strict=True)
-        seen[id(expression)] = 1 + max(depths), 1 + sum(sizes)
-    return seen[id(expression)]
-
-
 def _said(node: ast.AST) -> str:
     return PYTHON_WORDS.get(type(node), f"{type(node).__name__} of Python")
 
@@ -108,6 +83,7 @@ class _Parser:
         self.operators, self.flags, self.where = operators, flags, where
         self.macros: dict[str, _Macro] = {}
         self.open: list[_Open] = []  # outermost first
+        self.calls = 0  # of macros
         self.line = 0  # last line of the statement before
         self.faults: list[Fault] = []
         for head, body in functions.items():
@@ -116,7 +92,7 @@ class _Parser:
         raise_if(self.faults)
         for name, macro in self.macros.items():
             with self._collecting(None):
-                self._substitute(name, {n: Name(n) for n in macro.names}, ast.Constant(0, lineno=1, col_offset=0))
+                self._substitute(name, {n: Name(n) for n in macro.names}, None)
         raise_if(self.faults)
 
     @contextmanager
@@ -154,7 +130,8 @@ class _Parser:
                 return ast.parse(source, mode=mode)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line, column = getattr(error, "lineno", 1) or 1, getattr(error, "offset", 1) or 1
-            message = getattr(error, "msg", None) or str(error) or "an expression nested too deeply"
+            deep = isinstance(error, RecursionError | MemoryError)
+            message = "an expression nested too deeply" if deep else getattr(error, "msg", None) or str(error)
             allowed = "`name = number` and `if condition:`, one per line"
             raise self._refuse(line, column, message, allowed) from None
 
@@ -208,8 +185,8 @@ class _Parser:
             node, "an expression too deep or too large", f"{MAX_DEPTH} levels and {MAX_SIZE:,} operators"
         )
 
-    def _within(self, expression: Expression, node: ast.AST) -> Expression:
-        depth, size = _measure(expression, {})
+    def _within(self, expression: Expression, node: ast.AST | None) -> Expression:
+        depth, size = measure(expression, {})
         if depth > MAX_DEPTH or size > MAX_SIZE:
             raise self._too_large(node)
         return expression
@@ -330,7 +307,7 @@ class _Parser:
         if sorts[-1] == "w":
             bits = _integer(plain[-1])
             if bits is None or not 1 <= bits <= MAX_BITS:
-                was = f"the width of {name}" + ("" if bits is None else f" is {bits}")
+                was = f"the width of {name}" + (" is no literal" if bits is None else f" is {bits}")
                 raise self.refuse(plain[-1], was, f"an integer literal from 1 to {MAX_BITS}", "ND1003")
         return Call(name, tuple(self._number(a) for a in plain), line, column)
 
@@ -338,11 +315,17 @@ class _Parser:
         if len(node.args) != number:
             raise self.refuse(node, f"{name} with {len(node.args)} argument(s)", str(number))
 
-    def _substitute(self, name: str, arguments: Mapping[str, Expression], node: ast.expr) -> Expression:
+    def _substitute(self, name: str, arguments: Mapping[str, Expression], node: ast.expr | None) -> Expression:
+        """Body of a macro with its arguments in place; node is its call, None while the macro itself is checked."""
         if any(call.name == name for call in self.open):
             raise self.refuse(node, f"function {name} that calls itself", "functions without recursion")
-        macro = self.macros[name]
-        self.open.append(_Open(name, macro.head, arguments, *self._place(node)))
+        self.calls += 1
+        if self.calls > MAX_SIZE:
+            raise self._too_large(node)
+        macro, (line, column) = self.macros[name], self._place(node) if node else (1, 1)
+        self.open.append(_Open(name, macro.head, arguments, line, column))
         expanded = self._number(macro.body)
+        if node is None:
+            self._within(expanded, macro.body)
         self.open.pop()
         return self._within(expanded, node)

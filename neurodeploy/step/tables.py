@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, assigned
+from neurodeploy.step.tree import Assign, Const, Expression, Name, Statement, assigned
 
 Table = Mapping[str, Callable[..., Any]]
 Environment = MutableMapping[str, Any]

@@ -36,6 +36,16 @@ class Call:
 Expression = Const | Name | Call
 
 
+def measure(expression: Expression, seen: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Depth and size. What a function repeats is one object, so each object is walked once."""
+    if not isinstance(expression, Call):
+        return 1, 1
+    if id(expression) not in seen:
+        depths, sizes = zip(*(measure(a, seen) for a in expression.args), strict=True)
+        seen[id(expression)] = 1 + max(depths), 1 + sum(sizes)
+    return seen[id(expression)]
+
+
 @dataclass(frozen=True, slots=True)
 class Assign:
     """``name = value``."""
