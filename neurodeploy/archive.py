@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,9 +71,18 @@ def read_arrays(path: Path, *, what: str, version: int) -> tuple[dict[str, Any],
                 else:
                     name = info.filename.removesuffix(".npy")
                     arrays[name] = _array(content, f"{path}, {name}")
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
-        if isinstance(error, Refusal):
-            raise
+    except Refusal:
+        raise
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        struct.error,
+    ) as error:
         must = f"a {what} file, as neurodeploy writes it"
         reason = getattr(error, "strerror", None) or str(error)
         raise Refusal(Fault("ND1401", str(path), f"cannot be read: {reason}", must)) from None

@@ -27,11 +27,14 @@ class Handler:
     """A step text with what is known about it.
 
     text : the parsed text
+    reads, writes : names that occur on the right, registers that are assigned
     unproved : states that intervals cannot show to stay inside their width; they are checked at run time
     """
 
     text: Text
-    unproved: frozenset[str]
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    unproved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,14 @@ class Chip:
 
     def delay(self, connection: str, source: str) -> int:
         """Steps between an event of a source kind and its effect, as the order of the phases has it: 0 or 1."""
-        order = {p.name: i for i, p in enumerate(self.schedule)}
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
-        return 0 if order.get(f"{source}.step", len(order)) <= at else 1
+        return 0 if all(i <= at for i in self.emitting(source)) else 1
+
+    def emitting(self, source: str) -> tuple[int, ...]:
+        """Positions in the schedule where handlers of a neuron kind write what it emits."""
+        kind = self.neurons[source]
+        return tuple(
+            i
+            for i, p in enumerate(self.schedule)
+            if p.neuron == source and kind.emits in kind.handlers[p.handler].writes
+        )
