@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -82,18 +83,19 @@ class Engine:
         given = {"external": external[phase.neuron]} if phase.neuron in external else {}
         for scan in self.machine.scans[phase.name]:
             self.executor.handle(handler, lane, lane.kind.states, self.states[phase.neuron], scan.part, given)
-            for name, row in scan.deliveries:
-                self._deliver(self.machine.chip.connections[name], (row,))
+            for name, rows in scan.deliveries:
+                self._deliver(self.machine.chip.connections[name], rows)
 
     def _emitted(self, row: Row, kind: ConnectionKind) -> Ints:
         """What the source of a row last emitted, ``delay`` steps before."""
         if row.delay == 0:
             return self.states[row.source_kind][self.machine.lanes[row.source_kind].kind.emits][:, row.source]
         # the history begins with the step before; a source that has not stepped yet still shows that one
-        back = row.delay - 1 + self.machine.chip.delay(kind.name, row.source_kind)
+        back = row.delay - 1 + self.machine.chip.lag(kind.name, row.source_kind)
         return self.history[row.source_kind][back][:, row.source]
 
     def _deliver(self, kind: ConnectionKind, rows: tuple[Row, ...]) -> None:
+        """Deliver row by row; the synapses of one source all see what it emitted before the first of them."""
         if not rows and kind.on_sum is None:
             return
         lane = self.machine.lanes[kind.target]
@@ -101,8 +103,11 @@ class Engine:
         states: dict[str, Ints] = dict(self.states[kind.target])
         states |= {r: np.zeros((self.batch, lane.size), np.int64) for r in kind.registers}
         widths = kind.registers or lane.kind.states
-        for row in rows:
-            self.executor.deliver(kind.on_input, lane, widths, states, row, given, self._emitted(row, kind))
+        for _, group in groupby(rows, lambda row: (row.source_kind, row.source)):
+            mine = tuple(group)
+            # read once: a connection from a neuron to itself may change what that neuron emits
+            for row, arriving in zip(mine, [self._emitted(row, kind).copy() for row in mine], strict=True):
+                self.executor.deliver(kind.on_input, lane, widths, states, row, given, arriving)
         if kind.on_sum is not None:
             self.executor.handle(kind.on_sum, lane, lane.kind.states, states, slice(0, lane.size), given)
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,11 @@ class Lane:
 class Scan:
     """Neurons that may be stepped together, and what they deliver afterwards.
 
-    deliveries : connection kind and row, sources in ascending hardware id
+    deliveries : connection kind and the rows of one source, sources in ascending hardware id
     """
 
     part: slice
-    deliveries: tuple[tuple[str, Row], ...] = ()
+    deliveries: tuple[tuple[str, tuple[Row, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ def assemble(network: Network) -> Machine:
 
 
 def _scans(phase: Phase, size: int, chip: Chip, rows: Mapping[str, tuple[Row, ...]]) -> Iterator[Scan]:
-    inner = sorted(((c, row) for c in phase.connections for row in rows[c]), key=lambda pair: pair[1].source)
-    links = [
-        (row.source, int(t)) for c, row in inner if chip.connections[c].target == phase.neuron for t in row.targets
-    ]
-    sources = [row.source for _, row in inner]
+    inner = [(c, tuple(own)) for c in phase.connections for _, own in groupby(rows[c], lambda row: row.source)]
+    inner.sort(key=lambda pair: pair[1][0].source)
+    sources = [own[0].source for _, own in inner]
+    here = [row for c, own in inner if chip.connections[c].target == phase.neuron for row in own]
+    links = [(row.source, int(t)) for row in here for t in row.targets]
     for begin, end in _segments(size, links):
         yield Scan(slice(begin, end), tuple(inner[bisect_left(sources, begin) : bisect_left(sources, end)]))
 
