@@ -7,6 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
 Ints = npt.NDArray[np.int64]
@@ -24,6 +25,11 @@ class Snapshot:
     states: Mapping[str, Mapping[str, Ints]]
     history: Mapping[str, tuple[Ints, ...]]
     step: int
+
+    def layout(self, kind: str) -> str:
+        """What is remembered of a neuron kind, in words; empty if nothing is."""
+        states = [f"{s} {v.dtype}{list(v.shape)}" for s, v in sorted(self.states.get(kind, {}).items())]
+        return f"{', '.join(states)}, {len(self.history.get(kind, ()))} past steps" if states else ""
 
 
 @dataclass(frozen=True)
@@ -72,5 +78,11 @@ class Run:
 
     @property
     def output(self) -> Ints:
-        """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network."""
+        """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network.
+
+        Raises Refusal ND1303 if no group of the network is an output.
+        """
+        if not self.network.outputs():
+            must = "one whose neuron kind is an output; or read counts"
+            raise Refusal(Fault("ND1303", f"{self.network.chip.name}, output", "no group leaves the chip", must))
         return np.concatenate([self.counts[g.name] for g in self.network.outputs()], axis=2)
