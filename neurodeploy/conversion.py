@@ -76,7 +76,7 @@ def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path)
     """Write the bundle of a conversion: network, configuration, golden vectors of the given counts, report, hashes."""
     network = converted.network
     names = formats(network.chip)
-    configuration = emitter(names[0]).to_configuration(network) if names else None
+    configuration = emitter(names[0]).configure(network) if names else None
     array = np.asarray(counts)
     samples = range(min(GOLDEN_SAMPLES, array.shape[1]))
     bundle(network, array, path, report=converted.to_json(), configuration=configuration, samples=samples)
@@ -95,8 +95,7 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
         name, _, version = golden.made_by.partition(" ")
         rows.append(_row(name, version, "golden", compared, golden.grade))
     for oracle in oracles_of(chip):
-        version = oracle.available()
-        if version is not None:
+        if oracle.available() is not None:
             result = verify(path, against=oracle.name)
             rows += [check.to_json() for check in result.exact_against if check.oracle == oracle.name]
     return rows

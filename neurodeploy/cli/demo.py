@@ -60,18 +60,17 @@ def _print(demo: Demo) -> None:
     title = f"{first.integer_result.total} test images, decision: {first.integer_result.rule}, ties are wrong"
     screen.print(table(title, names, rows))
     if len(demo.trials) > 1:
-        mean = f"float {100 * float(shown['float_accuracy']):.2f} %, integer {100 * float(shown['integer_accuracy']):.2f} %"
+        means = f"float {100 * shown['float_accuracy']:.2f} %, integer {100 * shown['integer_accuracy']:.2f} %"
         gaps = f"gap mean {shown['mean_gap_points']:.2f}, worst {shown['worst_gap_points']:.2f} points"
-        screen.print(f"Mean of {len(demo.trials)} seeds: {mean}, {gaps}.")
+        screen.print(f"Mean of {len(demo.trials)} seeds: {means}, {gaps}.")
     screen.print(layers_table(demo.conversion.quantization.layers))
     screen.print(usage_table(demo.conversion.placement.usage))
     for warning in demo.conversion.warnings:
         screen.print(f"- {warning}", markup=False)
-    rows = [(r["oracle"], r["version"], r["kind"], r["values_compared"], r["grade"]) for r in demo.exact_against]
-    if rows:
-        screen.print(
-            table("Bit-exact against", ("what", "version", "live or golden", "values compared", "grade"), rows)
-        )
+    compared = [(r["oracle"], r["version"], r["kind"], r["values_compared"], r["grade"]) for r in demo.exact_against]
+    if compared:
+        heads = ("what", "version", "live or golden", "values compared", "grade")
+        screen.print(table("Bit-exact against", heads, compared))
     else:
         screen.print("Bit-exact against: nothing independent of neurodeploy was compared.")
     files = [

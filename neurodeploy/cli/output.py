@@ -4,7 +4,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, TextIO
 
 import click
 from rich.console import Console
@@ -19,12 +19,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 def console() -> Console:
     """Where tables go."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 def messages() -> Console:
     """Where progress and messages go."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    # a pipe or a log has no width of its own: wide enough that no table folds a number
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
 
 
 def emit_json(value: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit.samna import write_configuration
+from neurodeploy.emit.samna import to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
@@ -18,16 +18,18 @@ class Emitter:
 
     title : what the file is
     suffix : usual end of its name
+    configure : placed network -> the configuration as plain data
     write : (placed network, path) -> writes the file
     """
 
     title: str
     suffix: str
+    configure: Callable[[Network], Mapping[str, object]]
     write: Callable[[Network, Path], None]
 
 
 EMITTERS: Mapping[str, Emitter] = MappingProxyType(
-    {"samna": Emitter("configuration in samna's field names, JSON", ".json", write_configuration)}
+    {"samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration)}
 )
 
 
