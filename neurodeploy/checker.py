@@ -27,6 +27,11 @@ class Fit:
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
 
+    def __str__(self) -> str:
+        rows = [f"  {u.asked:>7,} of {u.at_most:>7,} {u.unit}" for u in self.usage]
+        answer = f"{self.chip}: {'fits' if self.fits else 'does not fit'}"
+        return "\n".join([answer, *rows, *(f"- {fault}" for fault in (*self.faults, *self.warnings))])
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         rows = [
