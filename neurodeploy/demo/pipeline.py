@@ -109,6 +109,7 @@ def run_demo(
     try:
         tell("asking the chip what fits", 0.0)
         shape, _ = largest_shape(chip, CHANNELS, CLASSES)
+        tell("asking the chip what fits", 1.0)
         trials, first = [], None
         for seed in range(seeds):
             trial, converted = _trial(chip, shape, seed, epochs, folder if seed == 0 else None, tell)
