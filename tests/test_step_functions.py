@@ -130,6 +130,10 @@ def test_functions_cannot_multiply_without_end():
         nested = f"f({nested})"
     assert faults(f"b = {nested}", {"f(x)": "x + x"})[0].was == LARGE
     assert parse("b = f(f(f(a)))", {"f(x)": "x + x"}).statements
+    lines = ["b = f(a)"] * 9_999  # and one call to check the function itself
+    assert parse("\n".join(lines), {"f(x)": "x"}).statements
+    (fault,) = faults("\n".join([*lines, "b = f(a)"]), {"f(x)": "x"})
+    assert (fault.was, fault.values["line"]) == (LARGE, 10_000)
 
 
 def test_float_texts_have_decimals_and_no_shifts():

@@ -18,7 +18,8 @@ and texts whose intervals leave int64 are refused: of an operator, a literal or 
 A comparison is a condition, never a number; conditions cannot be assigned. A guard runs its lines only where the
 condition held when the guard was met; every other name keeps its value, and a name that is new in the guard has none
 after it. An untaken branch has no effect and cannot fail. INTEGER is written as in Python (``0x1f``, ``1_000``).
-Outside comments a text is ASCII; an expression has at most 100 levels and 10,000 operators.
+Outside comments a text is ASCII; an expression has at most 100 levels and 10,000 operators, a text at most 10,000
+calls of macros.
 
 =============================  ===========================================================================
 ``x // y``                     floor of the quotient; the range of y must lie in 1 and above

@@ -19,7 +19,7 @@ __all__ += ["parse", "parse_expression"]
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_BITS = 63
 MAX_DEPTH = 100  # levels of an expression, so that no walk over a tree meets Python's recursion limit
-MAX_SIZE = 10_000  # operators of an expression, so that functions of functions do not multiply without end
+MAX_SIZE = 10_000  # operators of an expression, macro calls of a text: macros of macros must not multiply without end
 
 
 def parse(
@@ -67,7 +67,7 @@ class _Macro(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A macro call that is being expanded, and where it stands in the text."""
+    """A macro call that is being expanded, and where the outermost one stands in the text."""
 
     name: str
     head: str
@@ -116,7 +116,7 @@ class _Parser:
 
     def _place(self, node: ast.expr) -> tuple[int, int]:
         """Line and column for messages: what a macro brings stands where the text calls it."""
-        return (self.open[0].line, self.open[0].column) if self.open else (node.lineno, node.col_offset + 1)
+        return (self.open[-1].line, self.open[-1].column) if self.open else (node.lineno, node.col_offset + 1)
 
     def _tree(self, source: str, mode: str) -> ast.AST:
         # Python reads other letters as the ASCII ones that they resemble: two names on paper would be one here

@@ -117,7 +117,7 @@ def _numpy_scale2(x: Any, e: Any) -> Any:
 
 
 def _numpy_sat(x: Any, bits: int) -> Any:
-    half = 1 << int(bits) - 1
+    half = np.int64(1 << int(bits) - 1)  # a Python integer would be checked against the type of x in every call
     return np.clip(x, -half, half - 1)
 
 
