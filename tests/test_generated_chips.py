@@ -151,3 +151,23 @@ def test_the_order_of_phases_is_the_delay(tmp_path):
     assert written(tmp_path / "last", toml(last)).delay("in", "source") == 1
     assert written(tmp_path / "first", toml(first)).delay("rec", "cell") == 1
     assert written(tmp_path / "last", toml(last)).delay("rec", "cell") == 1
+
+
+def test_an_input_shows_at_the_output_after_the_latency_and_never_before(tmp_path):
+    tight = set()
+    for seed in SEEDS:
+        d = draw(seed)
+        net = plain_network(d)
+        whole = network(written(tmp_path / "drawn", toml(d)), d, net)
+        if not whole.outputs():  # two groups that feed each other: none is the last
+            continue
+        silence = np.zeros((12, 1, net.sizes["source"]), np.int64)
+        impulse = silence.copy()
+        impulse[0] = d.cap_in
+        run = simulate(whole, impulse, drain=0)
+        differs = np.argwhere(run.output != simulate(whole, silence, drain=0).output)
+        if len(differs):
+            first = int(differs[:, 0].min())
+            assert first >= run.latency, d
+            tight |= {run.latency} if first == run.latency else set()
+    assert tight >= {2, 3}

@@ -108,11 +108,11 @@ def _tuples(value: Any) -> Any:
 
 
 _WORDS = {
-    "string_pattern_mismatch": "a name: lower case letters, digits and underscores, first a letter",
-    "model_type": "a table",
-    "dict_type": "a table",
-    "mapping_type": "a table",
-    "tuple_type": "a list",
+    "string_pattern_mismatch": "it must be a name: lower case letters, digits and underscores, first a letter",
+    "model_type": "it must be a table",
+    "dict_type": "it must be a table",
+    "mapping_type": "it must be a table",
+    "tuple_type": "it must be a list",
 }
 
 
@@ -126,7 +126,8 @@ def _sentence(chip_name: str, error: Any) -> Fault:
         return Fault(code, where, "unknown entry", f"known here: {', '.join(known)}", todo)
     if error["type"] == "missing":
         return Fault(code, where, "entry missing", "it must be stated")
-    must = _WORDS.get(error["type"]) or error["msg"][0].lower() + error["msg"][1:]
+    message = error["msg"].replace("Input should", "it must")
+    must = _WORDS.get(error["type"]) or message[0].lower() + message[1:]
     return Fault(code, where, f"found {error['input']!r:.80}", must)
 
 

@@ -83,6 +83,8 @@ class Run:
         Raises Refusal ND1303 if no group of the network is an output.
         """
         if not self.network.outputs():
-            must = "one whose neuron kind is an output; or read counts"
-            raise Refusal(Fault("ND1303", f"{self.network.chip.name}, output", "no group leaves the chip", must))
+            must = "a group whose neuron kind is an output and that feeds no other"
+            raise Refusal(
+                Fault("ND1303", f"{self.network.chip.name}, output", "no group leaves the chip", must, "read counts")
+            )
         return np.concatenate([self.counts[g.name] for g in self.network.outputs()], axis=2)
