@@ -194,9 +194,8 @@ def test_an_accumulator_that_leaves_its_width_is_at_fault(executor, tmp_path):
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_states_may_be_exchanged(executor, tmp_path):
     """A text that swaps two states must not read what it has just written."""
-    text = SOUND.replace("v = sat(v - (v >> 2), 12)", "t = v\nv = u\nu = t").replace(
-        "state.v =", "state.u = { signed = 12 }\nstate.v ="
-    )
+    text = SOUND.replace("v = sat(v - (v >> 2), 12)", "t = v\nv = u\nu = t").replace("v = v - n * threshold\n", "")
+    text = text.replace("state.n = { unsigned = 1 }", "state.u = { signed = 12 }\nstate.n = { unsigned = 1 }")
     network = small_network(chip(write(tmp_path / "small", text)))
     run = simulate(network, counts(1, 0, 0, channels=2), record=["u", "v"], executor=executor, drain=0)
     assert run.states["y"]["v"][:, 0, 1].tolist() == [0, 20, 0]

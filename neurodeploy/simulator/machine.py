@@ -154,16 +154,14 @@ def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> 
     table = np.stack([np.concatenate(parts) for parts in zip(*columns, strict=True)])
     if table.shape[1] == 0:
         return
-    # by source kind, source, longest delay first (the older event), then in the order they were given
-    table = table[:, np.lexsort((-table[2], table[1], table[0]))]
-    # a target that stands twice in a row is delivered in a second pass
-    pair_keys = table[:4].T
+    # a target that stands twice in a row is delivered in a second pass, in the order they were given
     occurrence = np.zeros(table.shape[1], np.int64)
     seen: dict[tuple[int, ...], int] = {}
-    for i, key in enumerate(map(tuple, pair_keys.tolist())):
+    for i, key in enumerate(map(tuple, table[:4].T.tolist())):
         occurrence[i] = seen.get(key, 0)
         seen[key] = int(occurrence[i]) + 1
     table = np.vstack([table[:3], occurrence[None], table[3:]])
+    # by source kind, source, longest delay first (the older event)
     table = table[:, np.lexsort((table[4], table[3], -table[2], table[1], table[0]))]
     heads = table[:4]
     starts = np.flatnonzero(np.any(np.diff(heads, axis=1, prepend=-1), axis=0))
@@ -174,11 +172,11 @@ def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> 
 
 
 def _segments(size: int, links: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Cut 0..size so that no inner delivery joins two different neurons of one piece."""
-    reach = np.full(size, -1, np.int64)  # for each neuron, the highest lower neuron that it is linked with
+    """Cut 0..size so that no neuron delivers to a higher one of its piece; lower ones have taken their step anyway."""
+    reach = np.full(size, -1, np.int64)  # for each neuron, the highest lower neuron that delivers to it
     for a, b in links:
-        if a != b:
-            reach[max(a, b)] = max(reach[max(a, b)], min(a, b))
+        if a < b:
+            reach[b] = max(reach[b], a)
     begin = 0
     for i in range(size):
         if reach[i] >= begin:
