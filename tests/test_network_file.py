@@ -168,7 +168,7 @@ def test_foreign_files_are_refused(tmp_path):
     assert "w holds pickled objects" in str(error)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("header.json", canonical_json(json.loads("[1]")))
-    assert "no header" in str(refusal(lambda: load_network(path)))
+    assert "contains 'header.json'; an .npz holds .npy arrays alone" in str(refusal(lambda: load_network(path)))
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):
