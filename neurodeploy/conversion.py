@@ -97,7 +97,10 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
     for oracle in oracles_of(chip):
         if oracle.available() is not None:
             result = verify(path, against=oracle.name)
-            rows += [check.to_json() for check in result.exact_against if check.oracle == oracle.name]
+            for check in result.exact_against:
+                if check.oracle == oracle.name:
+                    version = check.version.removeprefix(f"{oracle.name} ")
+                    rows.append(_row(check.oracle, version, check.kind, check.comparison.compared, check.grade))
     return rows
 
 
