@@ -1,1 +1,82 @@
-"""neurodeploy."""
+"""From a trained spiking network to the integer configuration of a neuromorphic chip, simulated bit for bit.
+
+``import neurodeploy as nd`` loads nothing heavy; each name below is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodeploy.bundles import bundle, verify
+    from neurodeploy.checker import check
+    from neurodeploy.chips import chip
+    from neurodeploy.conversion import convert
+    from neurodeploy.evaluation import evaluate
+    from neurodeploy.events import data, load_data, save_data
+    from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
+    from neurodeploy.models import load_model, save_model
+    from neurodeploy.network import load_network, place_identity, save_network
+    from neurodeploy.quantizer import constrain, quantize
+    from neurodeploy.simulator import simulate
+    from neurodeploy.training import run_model, train
+    from neurodeploy.verifier import compare
+
+#: public name -> (module, name there)
+_HOME = {
+    "bundle": ("bundles", "bundle"),
+    "check": ("checker", "check"),
+    "chip": ("chips", "chip"),
+    "compare": ("verifier", "compare"),
+    "constrain": ("quantizer", "constrain"),
+    "convert": ("conversion", "convert"),
+    "data": ("events", "data"),
+    "evaluate": ("evaluation", "evaluate"),
+    "load_data": ("events", "load_data"),
+    "load_model": ("models", "load_model"),
+    "load_network": ("network", "load_network"),
+    "map": ("mapper", "map_network"),
+    "place_identity": ("network", "place_identity"),
+    "quantize": ("quantizer", "quantize"),
+    "run_model": ("training", "run_model"),
+    "save_data": ("events", "save_data"),
+    "save_model": ("models", "save_model"),
+    "save_network": ("network", "save_network"),
+    "simulate": ("simulator", "simulate"),
+    "train": ("training", "train"),
+    "verify": ("bundles", "verify"),
+}
+
+__all__ = [
+    "bundle",
+    "check",
+    "chip",
+    "compare",
+    "constrain",
+    "convert",
+    "data",
+    "evaluate",
+    "load_data",
+    "load_model",
+    "load_network",
+    "map",
+    "place_identity",
+    "quantize",
+    "run_model",
+    "save_data",
+    "save_model",
+    "save_network",
+    "simulate",
+    "train",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'neurodeploy' has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    return getattr(import_module(f"neurodeploy.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

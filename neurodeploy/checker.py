@@ -35,6 +35,11 @@ class Fit:
         """What the command line returns: 0 it fits, 1 it does not."""
         return 0 if self.fits else 1
 
+    def __str__(self) -> str:
+        rows = [f"  {u.asked:>7,} of {u.at_most:>7,} {u.unit}" for u in self.usage]
+        answer = f"{self.chip}: {'fits' if self.fits else 'does not fit'}"
+        return "\n".join([answer, *rows, *(f"- {fault}" for fault in (*self.faults, *self.warnings))])
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         names = ("limit", "unit", "asked", "at_most", "fits", "where", "grade")

@@ -27,11 +27,14 @@ class Handler:
     """A step text with what is known about it.
 
     text : the parsed text
+    reads, writes : names that occur on the right, registers that are assigned
     unproved : states that intervals cannot show to stay inside their width; they are checked at run time
     """
 
     text: Text
-    unproved: frozenset[str]
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    unproved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,11 @@ class Chip:
         """What nobody outside the vendor knows."""
         return self.file.unknown
 
+    @property
+    def oracles(self) -> Mapping[str, Mapping[str, object]]:
+        """Simulators of others that can run this chip: name -> which of our parts plays which of its parts."""
+        return self.file.oracle
+
     def inputs(self) -> tuple[NeuronKind, ...]:
         """Neuron kinds that events enter through."""
         return tuple(n for n in self.neurons.values() if n.is_input())
@@ -174,8 +182,28 @@ class Chip:
             c for c in self.connections.values() if source in c.sources and c.target == target and c.entry.weights
         )
 
-    def delay(self, connection: str, source: str) -> int:
-        """Steps between an event of a source kind and its effect, as the order of the phases has it: 0 or 1."""
-        order = {p.name: i for i, p in enumerate(self.schedule)}
+    def lag(self, connection: str, source: str) -> int:
+        """Steps by which a delivery lags behind the event: 1 where it stands before the handlers that emit."""
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
-        return 0 if order.get(f"{source}.step", len(order)) <= at else 1
+        return 0 if all(i <= at for i in self.emitting(source)) else 1
+
+    def delay(self, connection: str, source: str) -> int:
+        """Steps from an event to the first event of the target that it can cause, as the order of the phases has it.
+
+        The lag of the delivery, and one step more where the target has already taken its step by then.
+        """
+        at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
+        kind = self.connections[connection]
+        emits = self.neurons[kind.target].emits
+        direct = emits in kind.on_input.writes or (kind.on_sum is not None and emits in kind.on_sum.writes)
+        late = not direct and all(i < at for i in self.emitting(kind.target))
+        return self.lag(connection, source) + int(late)
+
+    def emitting(self, source: str) -> tuple[int, ...]:
+        """Positions in the schedule where handlers of a neuron kind write what it emits."""
+        kind = self.neurons[source]
+        return tuple(
+            i
+            for i, p in enumerate(self.schedule)
+            if p.neuron == source and kind.emits in kind.handlers[p.handler].writes
+        )

@@ -5,16 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
-from neurodeploy.chips.schema import ChipFile, ConnectionEntry, Figure, NeuronEntry
+from neurodeploy.chips.schema import (
+    ChipFile,
+    ConnectionEntry,
+    DeployEntry,
+    Figure,
+    NeuronEntry,
+    ParameterEntry,
+    StateEntry,
+)
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.step import FLOAT, INTEGER, Interval, Text, assigned, check_names, final_intervals, parse
-from neurodeploy.step.language import Const, Expression, Name, parse_expression
+from neurodeploy.step import FLOAT, FORMULA, INTEGER, Interval, Text, assigned, check_names, final_intervals, parse
+from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, parse_expression
 
 GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
 _EMPTY = Text((), "", "")
-_INT64 = Interval(-(2**63), 2**63 - 1)
+_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
 
 
 def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
@@ -25,6 +33,7 @@ def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path
 class _Compiler:
     def __init__(self, file: ChipFile) -> None:
         self.file, self.faults = file, list[Fault]()
+        self.unsound: set[str] = set()  # neuron kinds whose registers are at fault: nothing follows from their ranges
 
     def fault(self, where: str, was: str, must: str, todo: str = "", code: str = "ND1103") -> None:
         self.faults.append(Fault(code, f"{self.file.name}, {where}", was, must, todo))
@@ -32,184 +41,202 @@ class _Compiler:
     def chip(self, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
         file = self.file
         neurons = {name: self.neuron(name, entry) for name, entry in file.neuron.items()}
-        raise_if(self.faults)  # connections are checked against sound neurons only
         connections = {name: self.connection(name, entry) for name, entry in file.connection.items()}
         schedule = self.schedule(neurons)
         counters = _counters(file)
         limits = {}
         for name, limit in file.limit.items():
             where = f"limit.{name}"
-            if limit.per in {"source", "target"} and limit.of not in file.connection:
-                self.fault(where, f"of = {limit.of!r}", f"a connection: {', '.join(file.connection)}")
+            if limit.per in {"source", "target"}:
+                self.one_of(where, "of", limit.of, file.connection)
+            elif limit.of is not None:
+                self.fault(where, f"of = {limit.of!r} with per = {limit.per!r}", 'it belongs to "source" and "target"')
             if limit.per == "core" and file.core is None:
                 self.fault(where, 'per = "core" without a [core] table', "say how many cores there are")
             limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
+        for kind in file.core.kinds if file.core else ():
+            self.one_of("core.kinds", "kind", kind, file.neuron)
         reports = self.reports(counters)
         self.evidence()
         raise_if(self.faults)
-        return Chip(file.name, file.title, file, neurons, connections, schedule, limits, reports, raw, digest, path)
+        result = Chip(file.name, file.title, file, neurons, connections, schedule, limits, reports, raw, digest, path)
+        self.between_emissions(result)
+        raise_if(self.faults)
+        return result
+
+    def one_of(self, where: str, what: str, name: str | None, known: Iterable[str]) -> None:
+        names = list(known)
+        if name not in names:
+            self.fault(where, f"{what} = {name!r}", f"one of {', '.join(names)}")
 
     def neuron(self, name: str, entry: NeuronEntry) -> NeuronKind:
-        where = f"neuron.{name}"
+        where, before = f"neuron.{name}", len(self.faults)
         for state, register in entry.state.items():
-            if (register.signed is None) == (register.unsigned is None):
-                self.fault(f"{where}.state.{state}", "both or neither of signed and unsigned", "exactly one")
+            place = f"{where}.state.{state}"
+            self.width(place, register)
             start = register.start
             if isinstance(start, int):
                 if start not in register.interval:
-                    self.fault(f"{where}.state.{state}", f"start = {start}", f"must lie in {register.interval}")
+                    self.fault(place, f"start = {start}", f"must lie in {register.interval}")
             elif start not in entry.param:
-                self.fault(f"{where}.state.{state}", f"start = {start!r}", "a number or the name of a parameter")
+                self.fault(place, f"start = {start!r}", "a number or the name of a parameter")
             elif not entry.param[start].interval.within(register.interval):
-                self.fault(f"{where}.state.{state}", f"start = {start!r}", f"its range must lie in {register.interval}")
-        for parameter, number in entry.param.items():
-            self.ranges(f"{where}.param.{parameter}", number.holds, may=number.may, safe=number.safe)
-            if number.default is not None and number.default not in number.interval:
-                self.fault(f"{where}.param.{parameter}", f"default = {number.default}", f"must lie in {number.holds}")
-            if parameter in entry.state:
-                self.fault(f"{where}.param.{parameter}", "the name of a state too", "a name of its own")
-        if entry.emits not in entry.state:
-            self.fault(where, f"emits = {entry.emits!r}", f"a state: {', '.join(entry.state)}")
+                self.fault(place, f"start = {start!r}", f"its range must lie in {register.interval}")
+        numbers = {**entry.param, **({GIVEN_EXTERNAL: entry.external} if entry.external else {})}
+        for parameter, number in numbers.items():
+            self.ranges(f"{where}.{'' if number is entry.external else 'param.'}{parameter}", number)
+            if parameter in entry.state or (number is entry.external and parameter in entry.param):
+                self.fault(f"{where}.param.{parameter}", "the name stands twice", "a name of its own")
+        self.one_of(where, "emits", entry.emits, entry.state)
         if (entry.external is not None) != (entry.role == "input"):
             self.fault(where, f"role = {entry.role!r}", "an input has an external range, and nothing else has")
+        if len(self.faults) > before:
+            self.unsound.add(name)
         if entry.deploy is not None:
-            self.deploy(where, entry)
-        ranges = {s: r.interval for s, r in entry.state.items()} | {p: n.interval for p, n in entry.param.items()}
-        given = {GIVEN_EXTERNAL: entry.external.interval} if entry.external else {}
+            self.deploy(f"{where}.deploy", entry, entry.deploy)
+        for view, formula in entry.view.items():
+            self.formula(formula, {*entry.state, *entry.param}, f"{where}.view.{view}", INTEGER)
+        ranges = _ranges(entry.state, numbers)
         handlers = {
-            handler: self.handler(text, ranges | given, entry.state, f"{where}.on.{handler}")
+            handler: self.handler(text, ranges, entry.state, f"{where}.on.{handler}", sound=name not in self.unsound)
             for handler, text in entry.on.items()
         }
         return NeuronKind(name, entry, handlers)
 
-    def deploy(self, where: str, entry: NeuronEntry) -> None:
-        deploy = entry.deploy
-        if deploy is None:
-            return
-        parameters = [
-            deploy.threshold,
-            *([deploy.bias] if deploy.bias else []),
-            *(d.param for d in deploy.decay.values()),
-        ]
-        for parameter in parameters:
-            if parameter not in entry.param:
-                self.fault(f"{where}.deploy", f"parameter {parameter!r}", f"one of {', '.join(entry.param)}")
+    def width(self, where: str, register: StateEntry) -> None:
+        if (register.signed is None) == (register.unsigned is None):
+            self.fault(where, "both or neither of signed and unsigned", "exactly one")
+
+    def deploy(self, where: str, entry: NeuronEntry, deploy: DeployEntry) -> None:
+        bias = [deploy.bias] if deploy.bias else []
+        for parameter in (deploy.threshold, *bias, *(d.param for d in deploy.decay.values())):
+            self.one_of(where, "parameter", parameter, entry.param)
         for state in deploy.states.values():
-            if state not in entry.state:
-                self.fault(f"{where}.deploy.states", f"state {state!r}", f"one of {', '.join(entry.state)}")
+            self.one_of(f"{where}.states", "state", state, entry.state)
         for name, decay in deploy.decay.items():
-            self.formula(decay.to_register, {"keep"}, f"{where}.deploy.decay.{name}.to_register")
-            self.formula(decay.from_register, {"value"}, f"{where}.deploy.decay.{name}.from_register")
+            self.formula(decay.to_register, {"keep"}, f"{where}.decay.{name}.to_register")
+            self.formula(decay.from_register, {"value"}, f"{where}.decay.{name}.from_register")
 
-    def ranges(self, where: str, holds: tuple[int, int], **inner: tuple[int, int] | None) -> None:
-        if holds[0] > holds[1]:
-            self.fault(where, f"holds = {list(holds)}", "the lower end first")
-        for name, pair in inner.items():
-            if pair and not Interval(*pair).within(Interval(*holds)):
-                self.fault(where, f"{name} = {list(pair)}", f"must lie in holds = {list(holds)}")
+    def ranges(self, where: str, number: ParameterEntry) -> None:
+        low, high = number.holds
+        if low > high:
+            self.fault(where, f"holds = {[low, high]}", "the lower end first")
+            return
+        for name, pair in (("may", number.may), ("safe", number.safe)):
+            if pair and (pair[0] > pair[1] or not Interval(*pair).within(number.interval)):
+                self.fault(where, f"{name} = {list(pair)}", f"must lie in holds = {[low, high]}, the lower end first")
+        if number.default is not None and number.default not in number.interval:
+            self.fault(where, f"default = {number.default}", f"must lie in holds = {[low, high]}")
 
-    def parse(self, source: str, where: str) -> Text:
+    def handler(
+        self, source: str, ranges: Mapping[str, Interval], states: Mapping[str, StateEntry], where: str, *, sound: bool
+    ) -> Handler:
+        """Parse and check; find the states whose width is not proved. Without sound ranges only names are checked."""
         try:
-            return parse(source, self.file.function, operators=INTEGER, where=f"{self.file.name}, {where}")
+            text = parse(source, self.file.function, operators=INTEGER, where=f"{self.file.name}, {where}")
+            raise_if(check_names(text, states=states, readable=set(ranges) - set(states)))
+            after = final_intervals(text, ranges) if sound else {}
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
-            return _EMPTY
-
-    def handler(self, source: str, ranges: Mapping[str, Interval], states: Mapping[str, Any], where: str) -> Handler:
-        """Parse and check; find the states whose width is not proved."""
-        text = self.parse(source, where)
-        faults = check_names(text, states=states, readable=set(ranges) - set(states))
-        self.faults.extend(faults)
-        if faults:
-            return Handler(text, frozenset())
-        try:
-            after = final_intervals(text, ranges)
-        except Refusal as refusal:
-            self.faults.extend(refusal.faults)
-            return Handler(text, frozenset())
-        written = {a.name for a in assigned(text.statements)} & set(states)
-        return Handler(text, frozenset(s for s in written if not after[s].within(states[s].interval)))
+            return Handler(_EMPTY)
+        writes = frozenset(a.name for a in assigned(text.statements)) & frozenset(states)
+        unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
+        return Handler(text, frozenset(_read(text.statements)), writes, unproved)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
-        where, file = f"connection.{name}", self.file
-        source = entry.source or ()
-        sources = (source,) if isinstance(source, str) else tuple(source)
-        for kind in (*sources, entry.to or ""):
-            if kind not in file.neuron:
-                self.fault(where, f"neuron kind {kind!r}", f"one of {', '.join(file.neuron)}")
+        where, file, before = f"connection.{name}", self.file, len(self.faults)
+        for kind in (*entry.source, entry.to):
+            self.one_of(where, "neuron kind", kind, file.neuron)
+        for group, registers in (("synapse", entry.synapse), ("register", entry.register_)):
+            for key, register in registers.items():
+                self.width(f"{where}.{group}.{key}", register)
+                if "start" in register.model_fields_set:
+                    self.fault(f"{where}.{group}.{key}", "a start value", "only states of neurons have one")
         for parameter, number in entry.param.items():
-            self.ranges(f"{where}.param.{parameter}", number.holds, may=number.may, safe=number.safe)
-        for weight in (*entry.weights, *([entry.shift] if entry.shift else [])):
-            if weight not in entry.synapse and weight not in entry.param:
-                self.fault(where, f"field {weight!r}", f"one of {', '.join([*entry.synapse, *entry.param])}")
-        parameters = {p: n.interval for p, n in entry.param.items()}
-        fields = {f: s.interval for f, s in entry.synapse.items()}
-        if DELAY in entry.synapse and entry.synapse[DELAY].unsigned is None:
-            self.fault(f"{where}.synapse.delay", "a signed delay", "unsigned steps")
-        stored = self.parse(entry.stored, f"{where}.stored")
-        faults = check_names(stored, states=fields, readable=parameters)
-        self.faults.extend(faults)
-        ranges = dict(fields)
-        if not faults:
-            try:
-                ranges = {f: r for f, r in final_intervals(stored, parameters | fields).items() if f in fields}
-            except Refusal as refusal:
-                self.faults.extend(refusal.faults)
+            self.ranges(f"{where}.param.{parameter}", number)
+        for weight in entry.weights:
+            self.one_of(where, "weight", weight, entry.synapse)
+        if entry.shift is not None:
+            self.one_of(where, "shift", entry.shift, [*entry.synapse, *entry.param])
+        parameters = _ranges(entry.param)
+        fields = _ranges(entry.synapse)
         may = {
-            text: (self.integer_formula(text, {*fields, *parameters}, f"{where}.may"), Interval(*bounds))
+            text: (self.formula(text, {*fields, *parameters}, f"{where}.may", INTEGER), Interval(*bounds))
             for text, bounds in entry.may.items()
         }
-        target = file.neuron.get(entry.to or "")
-        if target is None or any(s not in file.neuron for s in sources):
-            return ConnectionKind(name, entry, sources, "", stored, ranges, Handler(_EMPTY, frozenset()), None, may)
-        emitted = [file.neuron[s].state[file.neuron[s].emits].interval for s in sources]
-        arriving = Interval(min(e.low for e in emitted), max(e.high for e in emitted))
-        own = {s: r.interval for s, r in target.state.items()} | {p: n.interval for p, n in target.param.items()}
-        registers = {r: s.interval for r, s in entry.register_.items()}
-        synaptic = {f: r for f, r in ranges.items() if f != DELAY} | parameters
-        for clash in sorted((set(own) | set(registers)) & (set(synaptic) | {GIVEN_ARRIVING})):
-            self.fault(
-                where, f"the name {clash!r} on both sides", "a synapse field needs a name the target does not use"
-            )
-        written: Mapping[str, Any] = entry.register_ or target.state
-        given = own | registers | synaptic | {GIVEN_ARRIVING: arriving}
-        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input")
+        sound = len(self.faults) == before
+        stored, ranges = self.stored(entry, fields, parameters, where, sound=sound)
+        target = file.neuron.get(entry.to)
+        if target is None or any(s not in file.neuron for s in entry.source):
+            return ConnectionKind(name, entry, entry.source, "", stored, ranges, Handler(_EMPTY), None, may)
+        sound = sound and not self.unsound & {*entry.source, entry.to}
+        emitted = [file.neuron[s].state[file.neuron[s].emits].interval for s in entry.source] if sound else []
+        arriving = Interval(min((e.low for e in emitted), default=0), max((e.high for e in emitted), default=0))
+        own = _ranges(target.state, target.param)
+        accumulators = _ranges(entry.register_)
+        synaptic = {f: r for f, r in ranges.items() if f != DELAY}
+        names = [*own, *accumulators, *fields, *parameters, GIVEN_ARRIVING]
+        for clash in sorted({n for n in names if names.count(n) > 1} - {DELAY}):
+            self.fault(where, f"the name {clash!r} stands twice", "one name for each number of target and synapse")
+        sound = sound and len(set(names) - {DELAY}) == len([n for n in names if n != DELAY])
+        shared = own | accumulators | parameters
+        written = entry.register_ or target.state
+        given = shared | synaptic | {GIVEN_ARRIVING: arriving}
+        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input", sound=sound)
         on_sum = None
         if entry.register_ or entry.on_sum:
-            on_sum = self.handler(entry.on_sum, own | registers | parameters, target.state, f"{where}.on_sum")
-        return ConnectionKind(name, entry, sources, entry.to or "", stored, ranges, on_input, on_sum, may)
+            on_sum = self.handler(entry.on_sum, shared, target.state, f"{where}.on_sum", sound=sound)
+            for parameter in sorted(on_sum.reads & set(parameters)):
+                if entry.param[parameter].default is None:
+                    was, must = "on_sum reads it and it has no default", "sums run where no synapse has set it, too"
+                    self.fault(f"{where}.param.{parameter}", was, must, "state default = ...")
+        return ConnectionKind(name, entry, entry.source, entry.to, stored, ranges, on_input, on_sum, may)
+
+    def stored(
+        self,
+        entry: ConnectionEntry,
+        fields: Mapping[str, Interval],
+        parameters: Mapping[str, Interval],
+        where: str,
+        *,
+        sound: bool,
+    ) -> tuple[Text, Mapping[str, Interval]]:
+        """Parse ``stored``; the ranges of the fields as the chip keeps them."""
+        given = {**parameters, **fields}
+        text = self.handler(entry.stored, given, entry.synapse, f"{where}.stored", sound=sound).text
+        ranges = {f: r for f, r in final_intervals(text, given).items() if f in fields} if sound else fields
+        if DELAY in ranges and ranges[DELAY].low < 0:
+            self.fault(f"{where}.synapse.delay", f"a delay of {ranges[DELAY]} steps", "0 steps or more")
+        return text, ranges
 
     def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
-        phases, seen = [], list[str]()
-        file = self.file
-        for item in file.schedule.step:
-            first, *inner = (item,) if isinstance(item, str) else item
+        phases, seen, file = [], list[str](), self.file
+        handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
+        for first, *inner in file.schedule.step:
             neuron, _, handler = first.partition(".")
             seen += [first, *inner]
-            every = file.schedule.every.get(first)
+            connections = tuple(inner) if handler else (first,)
+            phases.append(Phase(first, neuron if handler else "", handler, connections, file.schedule.every.get(first)))
             if handler:
-                if neuron not in neurons or handler not in neurons[neuron].handlers:
-                    known = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
-                    self.fault("schedule.step", f"phase {first!r}", f"one of {', '.join(known)}")
-                phases.append(Phase(first, neuron, handler, tuple(inner), every))
-            else:
-                phases.append(Phase(first, "", "", (first,), every))
-                if inner:
-                    self.fault("schedule.step", f"phase {list(item)!r}", "a neuron scan first, connections inside it")
-            for connection in inner if handler else [first]:
-                if connection not in file.connection:
-                    known = list(file.connection)
-                    self.fault("schedule.step", f"phase {connection!r}", f"a connection: {', '.join(known)}")
-                elif handler and file.connection[connection].source != neuron:
-                    self.fault("schedule.step", f"{connection!r} inside the scan of {neuron!r}", f"from = {neuron!r}")
-        expected = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers] + list(file.connection)
-        for name in expected:
+                self.one_of("schedule.step", "phase", first, handlers)
+            elif inner:
+                self.fault("schedule.step", f"phase {[first, *inner]}", "a neuron scan first, connections inside it")
+            for name in connections:
+                self.one_of("schedule.step", "phase", name, file.connection)
+                entry = file.connection.get(name)
+                if handler and entry is not None and entry.source != (neuron,):
+                    self.fault("schedule.step", f"{name!r} inside the scan of {neuron!r}", f"from = {neuron!r}")
+                if handler and entry is not None and (entry.register_ or entry.on_sum):
+                    self.fault(
+                        "schedule.step", f"{name!r} inside a scan", "a connection with sums is a phase of its own"
+                    )
+        for name in (*handlers, *file.connection):
             if seen.count(name) != 1:
                 times = "is missing" if name not in seen else f"stands {seen.count(name)} times"
                 self.fault("schedule.step", f"phase {name!r} {times}", "each handler and connection stands once")
         for name, every in file.schedule.every.items():
-            if name not in seen:
-                self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step")
+            if name not in {p.name for p in phases}:
+                self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step, not one inside a scan")
             if every.offset >= every.period:
                 self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
         return tuple(phases)
@@ -229,19 +256,25 @@ class _Compiler:
             self.fault(f"report.{name}", "the name of a count", "a name of its own")
         return ordered
 
-    def formula(self, source: str, names: Iterable[str], where: str) -> Expression:
-        return self.expression(source, set(names), where, FLOAT)
+    def between_emissions(self, chip: Chip) -> None:
+        """What a source emits must be complete when it is delivered."""
+        for at, phase in enumerate(chip.schedule):
+            for connection in phase.connections:
+                for source in chip.connections[connection].sources:
+                    writes = chip.emitting(source)
+                    if any(i <= at for i in writes) and any(i > at for i in writes):
+                        was = f"{connection!r} stands between two handlers of {source!r} that write what it emits"
+                        self.fault("schedule.step", was, "before the first or after the last of them")
 
-    def integer_formula(self, source: str, names: Iterable[str], where: str) -> Expression:
-        return self.expression(source, set(names), where, INTEGER)
-
-    def expression(self, source: str, names: set[str], where: str, operators: Mapping[str, str]) -> Expression:
+    def formula(
+        self, source: str, names: Iterable[str], where: str, operators: Mapping[str, str] = _FORMULA_OPERATORS
+    ) -> Expression:
         try:
             result = parse_expression(source, operators=operators, where=f"{self.file.name}, {where}")
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Const(0)
-        unknown = sorted(_names(result) - names)
+        unknown = sorted(set(_names(result)) - set(names))
         if unknown:
             self.fault(where, f"unknown name {', '.join(map(repr, unknown))}", f"known: {', '.join(sorted(names))}")
         return result
@@ -256,8 +289,8 @@ class _Compiler:
 
 
 def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
-    """Place of every number with the name of its evidence, its own or the nearest table's above it."""
-    result: list[tuple[str, str | None]] = []
+    """Place of every number and handler with the name of its evidence, its own or the nearest table's above it."""
+    result: list[tuple[str, Any]] = []
     for kind, tables in (("neuron", file.neuron), ("connection", file.connection)):
         for name, entry in tables.items():
             own = entry.evidence or file.evidence
@@ -268,14 +301,27 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
                 result += [(f"neuron.{name}.on.{handler}", own) for handler in entry.on]
                 if entry.external:
                     result.append((f"neuron.{name}.external", entry.external.evidence or own))
+                if entry.deploy:
+                    result.append((f"neuron.{name}.deploy", entry.deploy.evidence or own))
             else:
                 result.append((f"connection.{name}.on_input", own))
-    result += [(f"limit.{name}", limit.evidence or file.evidence) for name, limit in file.limit.items()]
-    result += [(f"report.{name}", figure.evidence or file.evidence) for name, figure in file.report.items()]
+    for limit, bound in file.limit.items():
+        result.append((f"limit.{limit}", bound.evidence or file.evidence))
+    for report, figure in file.report.items():
+        result.append((f"report.{report}", figure.evidence or file.evidence))
+    for emitter, table in file.emit.items():
+        result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
     if file.core is not None:
         result.append(("core", file.core.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
+    for name, table in file.oracle.items():
+        stated = table.get("evidence")
+        result.append((f"oracle.{name}", file.evidence if stated is None else str(stated)))
     return result
+
+
+def _ranges(*tables: Mapping[str, StateEntry] | Mapping[str, ParameterEntry]) -> dict[str, Interval]:
+    return {name: number.interval for table in tables for name, number in table.items()}
 
 
 def _counters(file: ChipFile) -> set[str]:
@@ -284,9 +330,18 @@ def _counters(file: ChipFile) -> set[str]:
     return {f"neurons_{n}" for n in file.neuron} | ends | weights
 
 
-def _names(expression: Expression) -> set[str]:
-    if isinstance(expression, Const):
-        return set()
+def _names(expression: Expression) -> Iterable[str]:
     if isinstance(expression, Name):
-        return {expression.id}
-    return set().union(*(_names(a) for a in expression.args))
+        yield expression.id
+    elif not isinstance(expression, Const):
+        for argument in expression.args:
+            yield from _names(argument)
+
+
+def _read(statements: tuple[Statement, ...]) -> Iterable[str]:
+    for statement in statements:
+        if isinstance(statement, Assign):
+            yield from _names(statement.value)
+        else:
+            yield from _names(statement.condition)
+            yield from _read(statement.body)

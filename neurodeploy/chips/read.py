@@ -3,20 +3,21 @@
 import difflib
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
-from datetime import date
-from functools import cache
+from datetime import date, time
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from neurodeploy.chips.chip import Chip
 from neurodeploy.chips.compile import compile_chip
 from neurodeploy.chips.schema import SCHEMA_VERSION, ChipFile
-from neurodeploy.errors import Fault, Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
 
 FILE_NAME = "chip.toml"
 ENTRY_POINT_GROUP = "neurodeploy.targets"
@@ -30,12 +31,25 @@ def target_root() -> Path:
 
 
 def target_folders() -> dict[str, Path]:
-    """Chip folders by name: our own first, then those of installed packages (entry points)."""
-    folders = {p.parent.name: p.parent for p in sorted(target_root().glob(f"*/{FILE_NAME}"))}
+    """Chip folders by name: our own first, then those of installed packages (entry points).
+
+    Raises Refusal ND1104 for an entry point that cannot be loaded, and for a name that two packages give.
+    """
+    bases = [target_root()]
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        module = entry.load()  # a package whose folder holds chip folders
-        for base in map(Path, module.__path__):
-            folders |= {p.parent.name: p.parent for p in sorted(base.glob(f"*/{FILE_NAME}"))}
+        try:
+            bases += map(Path, entry.load().__path__)  # a package whose folder holds chip folders
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's package raises, the user must know whose
+            must = "a package whose folder holds chip folders"
+            raise Refusal(
+                Fault("ND1104", f"entry point {entry.name!r} = {entry.value!r}", f"cannot be loaded: {error!r}", must)
+            ) from None
+    folders: dict[str, Path] = {}
+    for file in (file for base in bases for file in sorted(base.glob(f"*/{FILE_NAME}"))):
+        other = folders.setdefault(file.parent.name, file.parent)
+        if other != file.parent:
+            was = f"{other} and {file.parent}"
+            raise Refusal(Fault("ND1104", f"chip {file.parent.name!r}", was, "one chip of a name", "uninstall one"))
     return folders
 
 
@@ -44,21 +58,17 @@ def chip(name_or_path: str | Path) -> Chip:
 
     Raises Refusal: ND1104 unknown name (the nearest is offered), ND11xx with every fault of the file.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or path.is_dir():
-        return _read(path / FILE_NAME if path.is_dir() else path)
-    folders = target_folders()
-    if str(name_or_path) not in folders:
-        near = difflib.get_close_matches(str(name_or_path), folders, n=1, cutoff=0.4)
+    name, path = str(name_or_path), Path(name_or_path)
+    spelled = isinstance(name_or_path, Path) or path.suffix == ".toml" or os.sep in name
+    folders = {} if spelled else target_folders()
+    if name not in folders and not spelled and not path.is_dir():
+        near = difflib.get_close_matches(name, folders, n=1, cutoff=0.4)
         known = f"known chips: {', '.join(sorted(folders))}"
         todo = f"did you mean {near[0]}?" if near else "give a name, or the path of a chip folder"
-        raise Refusal(Fault("ND1104", f"chip {str(name_or_path)!r}", "no chip of that name", known, todo))
-    return _read(folders[str(name_or_path)] / FILE_NAME)
-
-
-@cache
-def _read(path: Path) -> Chip:
-    return from_raw(resolve_like(_merged(path, ())), path.parent)
+        raise Refusal(Fault("ND1104", f"chip {name!r}", "no chip of that name", known, todo))
+    path = folders.get(name, path).resolve()
+    path = path if path.suffix == ".toml" else path / FILE_NAME
+    return from_raw(_merged(path, ()), path.parent)
 
 
 def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
@@ -67,17 +77,19 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     if raw.get("schema_version") != SCHEMA_VERSION:
         was, must = f"schema_version = {raw.get('schema_version')!r}", f"this program reads version {SCHEMA_VERSION}"
         raise Refusal(Fault("ND1102", name, was, must, f"write schema_version = {SCHEMA_VERSION}"))
+    raw, faults = _resolve_like(raw, name)
     try:
         file = ChipFile.model_validate(_tuples(raw))
     except ValidationError as error:
-        raise Refusal([_sentence(name, e) for e in error.errors()]) from None
+        raise Refusal([*faults, *(_sentence(name, e) for e in error.errors())]) from None
+    raise_if(faults)
     plain = json.loads(json.dumps(raw, default=_plain))
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
     return compile_chip(file, plain, digest, path)
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, date):
+    if isinstance(value, date | time):
         return value.isoformat()
     raise TypeError(type(value).__name__)
 
@@ -87,28 +99,49 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         result = {k: _tuples(v) for k, v in value.items()}
         if isinstance(result.get("date"), str):
-            result["date"] = date.fromisoformat(result["date"])
+            try:
+                result["date"] = date.fromisoformat(result["date"])
+            except ValueError:  # stays a text, which the schema reports with its place
+                return result
         return result
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
+_WORDS = {
+    "string_pattern_mismatch": "it must be a name: lower case letters, digits and underscores, first a letter",
+    "model_type": "it must be a table",
+    "dict_type": "it must be a table",
+    "mapping_type": "it must be a table",
+    "tuple_type": "it must be a list",
+}
+
+
 def _sentence(chip_name: str, error: Any) -> Fault:
-    where = ".".join(str(part) for part in error["loc"])
-    was, code = repr(error["input"])[:80], "ND1102"
-    must = error["msg"][0].lower() + error["msg"][1:]
+    place = tuple(part for part in error["loc"] if part != "[key]")
+    where, code = f"{chip_name}, {'.'.join(map(str, place))}", "ND1102"
     if error["type"] == "extra_forbidden":
-        known = list(ChipFile.model_fields) if len(error["loc"]) == 1 else []
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        return Fault(
-            code,
-            f"{chip_name}, {where}",
-            "unknown entry",
-            "remove it or correct its name",
-            f"did you mean {near[0]}?" if near else "",
-        )
+        known = _entries(place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        todo = f"did you mean {near[0]}?" if near else "remove it"
+        return Fault(code, where, "unknown entry", f"known here: {', '.join(known)}", todo)
     if error["type"] == "missing":
-        return Fault(code, f"{chip_name}, {where}", "entry missing", "it must be stated")
-    return Fault(code, f"{chip_name}, {where}", f"found {was}", must)
+        return Fault(code, where, "entry missing", "it must be stated")
+    message = error["msg"].replace("Input should", "it must")
+    must = _WORDS.get(error["type"]) or message[0].lower() + message[1:]
+    return Fault(code, where, f"found {error['input']!r:.80}", must)
+
+
+def _entries(place: tuple[Any, ...]) -> list[str]:
+    """Entries that the table at a place of the file may have."""
+    kind: Any = ChipFile
+    for part in place:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = next(f.annotation for n, f in kind.model_fields.items() if part == (f.alias or n))
+        else:
+            kind = get_args(kind)[-1]  # of a mapping or a tuple
+        if NoneType in get_args(kind):
+            kind = get_args(kind)[0]
+    return [f.alias or n for n, f in kind.model_fields.items()]
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -122,33 +155,37 @@ def _toml(path: Path) -> dict[str, Any]:
         raise Refusal(Fault("ND1101", str(path), f"no TOML: {error}", "TOML 1.0", "correct that line")) from None
 
 
-def _merged(path: Path, chain: tuple[str, ...]) -> dict[str, Any]:
-    own = _toml(path)
-    parent = own.pop("extends", None)
-    if parent is not None:
-        beside = path.parent.parent / str(parent) / FILE_NAME
-        if str(parent) in chain or len(chain) > 8:
-            raise Refusal(Fault("ND1103", f"{path.parent.name}, extends", " -> ".join((*chain, parent)), "no circle"))
-        base = beside if beside.is_file() else target_folders().get(str(parent), path.parent) / FILE_NAME
-        if base == path:
-            near = ", ".join(sorted(target_folders()))
-            raise Refusal(Fault("ND1103", f"{path.parent.name}, extends", f"no chip {parent!r}", f"one of {near}"))
-        merged = _merged(base, (*chain, str(parent)))
-        for place in own.pop("without", []):
-            _remove(merged, place, path.parent.name)
-        own = _merge(merged, own)
-    own.pop("without", None)
-    return own
+def _merged(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    """A chip file with what it extends: the parent lies beside its folder, or is a chip with a name."""
+    own, name = _toml(path), path.parent.name
+    parent, without = own.pop("extends", None), own.pop("without", [])
+    if not isinstance(without, list) or (without and parent is None):
+        must = "a list of entries of the parent file, beside extends"
+        raise Refusal(Fault("ND1103", f"{name}, without", f"found {without!r:.80}", must))
+    if parent is None:
+        return own
+    beside = path.parent.parent / str(parent) / FILE_NAME
+    known = {} if beside.is_file() else target_folders()
+    if not beside.is_file() and parent not in known:
+        raise Refusal(Fault("ND1103", f"{name}, extends", f"no chip {parent!r}", f"one of {', '.join(sorted(known))}"))
+    base = known[parent] / FILE_NAME if known else beside
+    chain = (*chain, path)
+    if base in chain:
+        circle = " -> ".join(p.parent.name for p in (*chain, base))
+        raise Refusal(Fault("ND1103", f"{name}, extends", circle, "no circle"))
+    merged = _merged(base, chain)
+    absent = [place for place in without if not _removed(merged, str(place))]
+    must = "an entry of the parent file"
+    raise_if([Fault("ND1103", f"{name}, without", f"{place!r} does not exist", must) for place in absent])
+    return _merge(merged, own)
 
 
-def _remove(tree: dict[str, Any], place: str, name: str) -> None:
+def _removed(tree: dict[str, Any], place: str) -> bool:
     *parents, last = place.split(".")
     node: Any = tree
     for part in parents:
-        node = node.get(part, {}) if isinstance(node, dict) else {}
-    if last not in node:
-        raise Refusal(Fault("ND1103", f"{name}, without", f"{place!r} does not exist", "an entry of the parent file"))
-    del node[last]
+        node = node.get(part) if isinstance(node, dict) else None
+    return isinstance(node, dict) and node.pop(last, None) is not None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,14 +196,31 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def resolve_like(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve_like(raw: Mapping[str, Any], chip_name: str) -> tuple[dict[str, Any], list[Fault]]:
     """Connections that are ``like`` another take over its entries."""
-    result = dict(raw)
-    connections = dict(raw.get("connection", {}))
-    for name, entry in connections.items():
-        other = entry.get("like") if isinstance(entry, Mapping) else None
-        if other in connections:
-            own = {k: v for k, v in entry.items() if k != "like"}
-            connections[name] = _merge(connections[other], own)
-    result["connection"] = connections
-    return result
+    written = raw.get("connection", {})
+    connections: dict[str, Any] = dict(written) if isinstance(written, Mapping) else {}
+    faults = list[Fault]()
+
+    def resolve(name: str, chain: tuple[str, ...]) -> Any:
+        entry = connections[name]
+        if not isinstance(entry, Mapping) or "like" not in entry:
+            return entry
+        connections[name] = resolved = merged(name, entry, chain)
+        return resolved
+
+    def merged(name: str, entry: Mapping[str, Any], chain: tuple[str, ...]) -> Any:
+        own, other = {k: v for k, v in entry.items() if k != "like"}, entry["like"]
+        where = f"{chip_name}, connection.{name}.like"
+        if other not in list(connections):
+            faults.append(Fault("ND1103", where, f"no connection {other!r}", f"one of {', '.join(connections)}"))
+        elif other in (*chain, name):
+            faults.append(Fault("ND1103", where, " -> ".join((*chain, name, other)), "no circle"))
+        else:
+            base = resolve(other, (*chain, name))
+            return _merge(base, own) if isinstance(base, Mapping) else own
+        return own
+
+    for name in list(connections):
+        resolve(name, ())
+    return ({**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)), faults

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from neurodeploy.step import Interval, signed, unsigned
 
@@ -13,6 +13,14 @@ SCHEMA_VERSION = 1
 Grade = Literal["silicon", "rtl", "vendor-simulator", "vendor-software", "documentation", "inferred", "unknown"]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Range = tuple[int, int]
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _start_sort(value: object) -> str:
+    return "parameter" if isinstance(value, str) else "number"
 
 
 class Part(BaseModel):
@@ -38,7 +46,9 @@ class StateEntry(Part):
 
     signed: Annotated[int, Field(ge=1, le=63)] | None = None
     unsigned: Annotated[int, Field(ge=1, le=62)] | None = None
-    start: int | Identifier = 0  # a literal or the name of a parameter
+    start: Annotated[
+        Annotated[int, Tag("number")] | Annotated[Identifier, Tag("parameter")], Discriminator(_start_sort)
+    ] = 0  # a literal or the name of a parameter
 
     @property
     def bits(self) -> int:
@@ -121,14 +131,14 @@ class NeuronEntry(Part):
 class ConnectionEntry(Part):
     """A connection kind.
 
+    source : neuron kinds that it comes from; several deliver one after the other, in this order
     targets_first, sources_last : window of hardware ids that the connection reaches
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
     """
 
-    like: Identifier | None = None
-    source: Identifier | tuple[Identifier, ...] | None = Field(default=None, alias="from")
-    to: Identifier | None = None
+    source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
+    to: Identifier
     pattern: Literal["pairs", "dense"] = "pairs"
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
@@ -139,8 +149,8 @@ class ConnectionEntry(Part):
     register_: Mapping[Identifier, StateEntry] = Field(default={}, alias="register")
     on_input: str = ""
     on_sum: str = ""
-    targets_first: int | None = None
-    sources_last: int | None = None
+    targets_first: Annotated[int, Field(ge=0)] | None = None
+    sources_last: Annotated[int, Field(ge=0)] | None = None
     allow_self: bool = True
     forward_only: Literal["", "warn", "refuse"] = ""
 
@@ -181,7 +191,7 @@ class Every(Part):
 class ScheduleEntry(Part):
     """The phases of one step, in order. A connection delivers what its source last emitted."""
 
-    step: tuple[str | tuple[str, ...], ...]
+    step: tuple[Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)], ...]
     every: Mapping[str, Every] = {}
 
 
@@ -199,13 +209,11 @@ class Figure(Part):
 
 
 class ChipFile(Part):
-    """The whole file."""
+    """The whole file, after ``extends``, ``without`` and ``like`` are resolved."""
 
     schema_version: int
     name: Identifier
     title: str = ""
-    extends: Identifier | None = None
-    without: tuple[str, ...] = ()
     evidence_table: Mapping[str, Evidence] = Field(default={}, alias="sources")
     function: Mapping[str, str] = {}
     neuron: Mapping[Identifier, NeuronEntry]
@@ -216,3 +224,4 @@ class ChipFile(Part):
     report: Mapping[Identifier, Figure] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
+    oracle: Mapping[str, Mapping[str, object]] = {}  # oracle -> which of our parts it computes; the oracle checks it

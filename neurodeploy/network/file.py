@@ -1,12 +1,13 @@
 """Network files: arrays and a JSON header that carries the chip description; byte-identical for the same content."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.archive import read_arrays, write_arrays
+from neurodeploy.archive import canonical_json, read_arrays, write_arrays
 from neurodeploy.chips import from_raw
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network.network import Group, Network, Projection
@@ -16,7 +17,10 @@ SCHEMA_VERSION = 1
 
 
 def save_network(network: Network, path: str | Path) -> None:
-    """Write a network with its chip description; the same content gives the same bytes."""
+    """Write a network with its chip description; the same content gives the same bytes.
+
+    Raises Refusal: ND1401 where the place cannot be written, ND1203 for notes that JSON does not hold.
+    """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     groups, projections = [], []
     for i, g in enumerate(network.groups):
@@ -24,7 +28,7 @@ def save_network(network: Network, path: str | Path) -> None:
             {
                 "name": g.name,
                 "kind": g.kind,
-                "size": g.size,
+                "size": int(g.size),
                 "parameters": sorted(g.parameters),
                 "placed": g.ids is not None,
             }
@@ -48,26 +52,46 @@ def save_network(network: Network, path: str | Path) -> None:
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "chip": network.chip.raw,
-        "chip_digest": network.chip.digest,
         "dt_s": network.dt_s,
         "groups": groups,
         "projections": projections,
         "notes": dict(network.notes),
     }
+    try:
+        header["content"] = _digest(header, arrays)
+    except (TypeError, ValueError) as error:
+        must = "text, finite numbers, lists and tables"
+        raise Refusal(Fault("ND1203", f"{network.chip.name}, notes of the network", str(error), must)) from None
     write_arrays(Path(path), header, arrays)
+
+
+def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Hash of everything in the file except itself."""
+    digest = hashlib.sha256(canonical_json({k: v for k, v in header.items() if k != "content"}).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].shape} {arrays[name].dtype.str}\n".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def load_network(path: str | Path) -> Network:
     """Read a network; its chip is the description that the file carries.
 
-    Raises Refusal: ND14xx for the file, ND12xx for values that the chip does not hold.
+    Raises Refusal: ND14xx for the file, ND11xx for the chip in it, ND12xx for values that the chip does not hold.
     """
     header, arrays = read_arrays(Path(path), what=FORMAT, version=SCHEMA_VERSION)
     try:
+        unchanged = header.get("content") == _digest(header, arrays)
+    except ValueError:  # NaN, which no header of ours holds
+        unchanged = False
+    if not unchanged:
+        must = "the content that was written"
+        raise Refusal(Fault("ND1403", str(path), "header or arrays were changed", must, "save the network anew"))
+    try:
         return _network(header, arrays)
     except (KeyError, TypeError, AttributeError) as error:
-        must = "a complete network file"
-        raise Refusal(Fault("ND1401", str(path), f"entry missing or of the wrong kind: {error}", must)) from None
+        was, must = f"entry missing or of the wrong kind: {error}", "a complete network file"
+        raise Refusal(Fault("ND1401", str(path), was, must)) from None
 
 
 def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Network:

@@ -1,14 +1,16 @@
 """The integer network: groups of neurons and projections between them, with every register value."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import index
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.chips import Chip
-from neurodeploy.errors import Fault, raise_if
+from neurodeploy.chips import Chip, ConnectionKind
+from neurodeploy.errors import Fault, Refusal, raise_if
 
 Ints = npt.NDArray[np.int64]
 
@@ -74,8 +76,12 @@ class Network:
         return all(g.ids is not None for g in self.groups)
 
     def group(self, name: str) -> Group:
-        """Group by name."""
-        return next(g for g in self.groups if g.name == name)
+        """Group by name; raises Refusal ND1203 if there is none."""
+        for g in self.groups:
+            if g.name == name:
+                return g
+        must = f"one of {', '.join(g.name for g in self.groups)}"
+        raise Refusal(Fault("ND1203", f"{self.chip.name}, network", f"group {name!r}", must))
 
     def of_kind(self, kind: str) -> tuple[Group, ...]:
         """Groups of one neuron kind, in order."""
@@ -98,7 +104,9 @@ def group(chip: Chip, name: str, kind: str, size: int, **parameters: npt.ArrayLi
     """Build a group; parameters are scalars or (size,), those left out take the chip's default."""
     known = chip.neurons[kind].parameters if kind in chip.neurons else {}
     given = {n: p.default for n, p in known.items() if p.default is not None} | parameters
-    return Group(name, kind, size, {n: _integers(v, (size,)) for n, v in given.items()})
+    where = f"{chip.name}, group {name!r}"
+    size = index(size)
+    return Group(name, kind, size, {n: _integers(v, (size,), f"{where}, {n}") for n, v in given.items()})
 
 
 def projection(
@@ -111,29 +119,31 @@ def projection(
 ) -> Projection:
     """Build a projection from matrices (source, target), one for each synapse field.
 
-    Pairs whose fields are all 0 are left out where the chip stores pairs, kept where it stores a dense block.
+    Pairs whose weights are all 0 are left out where the chip stores pairs, kept where it stores a dense block.
     """
-    connection = chip.connections[kind]
+    where = f"{chip.name}, projection {source.name} -> {target.name}"
+    connection = _connection(chip, kind, where)
     shape = (source.size, target.size)
-    matrices = {n: _integers(v, shape) for n, v in fields.items()}
+    matrices = {n: _integers(v, shape, f"{where}, {n}") for n, v in fields.items()}
     for name in connection.fields:
         matrices.setdefault(name, np.zeros(shape, np.int64))
     kept = np.ones(shape, bool)
     if connection.entry.pattern == "pairs" and connection.entry.weights:
         kept = np.any([matrices[w] != 0 for w in connection.entry.weights], axis=0)
     sources, targets = np.nonzero(kept)
-    given = {n: p.default for n, p in connection.parameters.items() if p.default is not None} | dict(parameters)
+    given = _defaults(connection) | {n: int(_integers(v, (), f"{where}, {n}")) for n, v in parameters.items()}
     columns = {n: m[sources, targets] for n, m in matrices.items()}
-    return Projection(kind, source.name, target.name, sources, targets, columns, {n: int(v) for n, v in given.items()})
+    return Projection(kind, source.name, target.name, sources, targets, columns, given)
 
 
 def pairs(chip: Chip, kind: str, source: Group, target: Group, links: Iterable[tuple[int, int]]) -> Projection:
     """Build a projection without weights from (source, target) pairs, for instance aliases."""
-    connection = chip.connections[kind]
-    table = np.asarray(list(links), np.int64).reshape(-1, 2)
+    where = f"{chip.name}, projection {source.name} -> {target.name}"
+    connection = _connection(chip, kind, where)
+    listed = [tuple(link) for link in links]
+    table = _integers(listed, (len(listed), 2), f"{where}, links")
     fields = {n: np.zeros(len(table), np.int64) for n in connection.fields}
-    parameters = {n: p.default or 0 for n, p in connection.parameters.items()}
-    return Projection(kind, source.name, target.name, table[:, 0], table[:, 1], fields, parameters)
+    return Projection(kind, source.name, target.name, table[:, 0], table[:, 1], fields, _defaults(connection))
 
 
 def place_identity(network: Network) -> Network:
@@ -147,14 +157,30 @@ def place_identity(network: Network) -> Network:
     return replace(network, groups=tuple(groups))
 
 
-def _integers(value: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
-    array = np.asarray(value)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        raise_if([Fault("ND1202", "network", f"values of type {array.dtype}", "integers", "quantize first")])
+def _connection(chip: Chip, kind: str, where: str) -> ConnectionKind:
+    if kind not in chip.connections:
+        must = f"one of {', '.join(chip.connections)}"
+        raise Refusal(Fault("ND1203", where, f"connection kind {kind!r}", must))
+    return chip.connections[kind]
+
+
+def _defaults(connection: ConnectionKind) -> dict[str, int]:
+    return {n: p.default for n, p in connection.parameters.items() if p.default is not None}
+
+
+def _integers(value: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Ints:
+    """Whole numbers of a shape, a single one repeated; nothing is rounded, cut or wrapped."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise Refusal(Fault("ND1201", where, "rows of different lengths", f"shape {shape}")) from None
+    if array.size == 0 == math.prod(shape):
+        return np.zeros(shape, np.int64)
     if array.shape != shape and array.ndim:
-        raise_if([Fault("ND1201", "network", f"an array of shape {array.shape}", f"shape {shape}")])
+        raise Refusal(Fault("ND1201", where, f"an array of shape {array.shape}", f"shape {shape}"))
+    if array.dtype != bool and (not np.issubdtype(array.dtype, np.integer) or not np.can_cast(array.dtype, np.int64)):
+        was, must = f"values of type {array.dtype}", "integers of at most 64 bits with sign"
+        raise Refusal(Fault("ND1202", where, was, must, "quantize first, or convert: array.astype(int)"))
     return np.broadcast_to(array.astype(np.int64), shape).copy()
 
 
@@ -163,16 +189,18 @@ def faults(network: Network) -> list[Fault]:
     chip, found = network.chip, list[Fault]()
     names = [g.name for g in network.groups]
     for name in sorted({n for n in names if names.count(n) > 1}):
-        found.append(Fault("ND1203", f"group {name!r}", "the name stands twice", "names are unique"))
+        found.append(Fault("ND1203", f"{chip.name}, group {name!r}", "the name stands twice", "names are unique"))
+    if network.dt_s is not None and not (network.dt_s > 0 and math.isfinite(network.dt_s)):
+        found.append(Fault("ND1202", "network", f"dt_s = {network.dt_s}", "a duration in seconds, above 0, or None"))
     for g in network.groups:
         found += _group_faults(chip, g)
     taken: dict[tuple[str, int], str] = {}
     for g in network.groups:
         for number in () if g.ids is None else g.ids.tolist():
             other = taken.setdefault((g.kind, number), g.name)
-            if other != g.name or number < 0:
+            if other != g.name:
                 was = f"hardware id {number} of kind {g.kind!r}"
-                found.append(Fault("ND1201", f"group {g.name!r}", was, f"free ids from 0; {other!r} has it"))
+                found.append(Fault("ND1201", f"{chip.name}, group {g.name!r}", was, f"a free id; {other!r} has it"))
                 break
     by_name = {g.name: g for g in network.groups}
     shared: dict[tuple[str, str], int] = {}
@@ -181,7 +209,7 @@ def faults(network: Network) -> list[Fault]:
         for name, value in p.parameters.items():
             first = shared.setdefault((p.kind, name), value)
             if first != value:
-                where = f"projection {p.source} -> {p.target}"
+                where = f"{chip.name}, projection {p.source} -> {p.target}"
                 must = f"one value for all of kind {p.kind!r}; another projection has {first}"
                 found.append(Fault("ND1202", where, f"{name} = {value}", must))
     return found
@@ -199,13 +227,25 @@ def _group_faults(chip: Chip, g: Group) -> list[Fault]:
         state = "is missing" if name in kind.parameters else "is unknown"
         found.append(Fault("ND1203", where, f"parameter {name!r} {state}", f"exactly {', '.join(kind.parameters)}"))
     for name, values in g.parameters.items():
-        if values.shape != (g.size,):
-            found.append(Fault("ND1201", where, f"{name} of shape {values.shape}", f"shape ({g.size},)"))
-        elif name in kind.parameters:
+        form = _form(where, name, values, (g.size,))
+        found += form
+        if name in kind.parameters and not form:
             found += _outside(where, name, values, *kind.parameters[name].interval)
-    if g.ids is not None and (g.ids.shape != (g.size,) or len(set(g.ids.tolist())) != g.size):
-        found.append(Fault("ND1201", where, "hardware ids missing or doubled", f"{g.size} different ids"))
+    if g.ids is not None:
+        form = _form(where, "ids", g.ids, (g.size,))
+        found += form
+        if not form and (len(set(g.ids.tolist())) != g.size or g.ids.min(initial=0) < 0):
+            found.append(Fault("ND1201", where, "hardware ids negative or doubled", f"{g.size} different ids from 0"))
     return found
+
+
+def _form(where: str, name: str, values: Ints, shape: tuple[int, ...]) -> list[Fault]:
+    if not isinstance(values, np.ndarray) or values.dtype != np.int64:
+        was = f"{name} of type {getattr(values, 'dtype', type(values).__name__)}"
+        return [Fault("ND1202", where, was, "an array of int64", "build it with group(), projection() or pairs()")]
+    if values.shape != shape:
+        return [Fault("ND1201", where, f"{name} of shape {values.shape}", f"shape {shape}")]
+    return []
 
 
 def _projection_faults(chip: Chip, p: Projection, groups: Mapping[str, Group]) -> list[Fault]:
@@ -222,24 +262,27 @@ def _projection_faults(chip: Chip, p: Projection, groups: Mapping[str, Group]) -
         was = f"{p.kind!r} from {source.kind!r} to {target.kind!r}"
         must = f"it joins {' or '.join(kind.sources)} to {kind.target}"
         found.append(Fault("ND1203", where, was, must))
-    for name, index, size in (("sources", p.sources, source.size), ("targets", p.targets, target.size)):
-        if index.shape != p.sources.shape or index.ndim != 1:
-            found.append(Fault("ND1201", where, f"{name} of shape {index.shape}", f"shape {p.sources.shape}"))
-        elif index.size and (index.min() < 0 or index.max() >= size):
-            found.append(Fault("ND1201", where, f"{name} from {index.min()} to {index.max()}", f"0..{size - 1}"))
+    synapses = (np.size(p.sources),)
+    for name, at, size in (("sources", p.sources, source.size), ("targets", p.targets, target.size)):
+        form = _form(where, name, at, synapses)
+        found += form
+        if not form and at.size and (at.min() < 0 or at.max() >= size):
+            found.append(Fault("ND1201", where, f"{name} from {at.min()} to {at.max()}", f"0..{size - 1}"))
     for name in sorted(set(kind.fields) ^ set(p.fields)):
         state = "is missing" if name in kind.fields else "is unknown"
         found.append(Fault("ND1203", where, f"synapse field {name!r} {state}", f"exactly {', '.join(kind.fields)}"))
     for name, values in p.fields.items():
-        if values.shape != p.sources.shape:
-            found.append(Fault("ND1201", where, f"{name} of shape {values.shape}", f"shape {p.sources.shape}"))
-        elif name in kind.fields:
+        form = _form(where, name, values, synapses)
+        found += form
+        if name in kind.fields and not form:
             found += _outside(where, name, values, *kind.fields[name].interval)
     for name in sorted(set(kind.parameters) ^ set(p.parameters)):
         state = "is missing" if name in kind.parameters else "is unknown"
         found.append(Fault("ND1203", where, f"parameter {name!r} {state}", f"exactly {', '.join(kind.parameters)}"))
     for name, value in p.parameters.items():
-        if name in kind.parameters:
+        if type(value) is not int:
+            found.append(Fault("ND1202", where, f"{name} = {value!r}", "an int"))
+        elif name in kind.parameters:
             found += _outside(where, name, np.asarray([value]), *kind.parameters[name].interval)
     return found
 

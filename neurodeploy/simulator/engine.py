@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.chips import ConnectionKind, Phase
+from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator.executors import EXECUTORS, Executor
-from neurodeploy.simulator.machine import Ints, Machine, Row, assemble
+from neurodeploy.simulator.machine import Ints, Machine, Row, assemble, stored_fields
 from neurodeploy.simulator.run import Run, Snapshot
 
 Observer = Callable[[int, Phase, "Engine"], None]
@@ -43,13 +45,16 @@ class Engine:
             self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        for name, states in snapshot.states.items():
-            for state, values in states.items():
-                if values.shape != self.states[name][state].shape:
-                    was, must = f"state of shape {values.shape}", f"shape {self.states[name][state].shape}"
-                    raise Refusal(Fault("ND1301", f"state {name}.{state}", was, must, "take the state of a like run"))
-                self.states[name][state] = values.copy()
-            self.history[name].extendleft(reversed(snapshot.history[name]))
+        here, faults, todo = self.snapshot(), list[Fault](), "go on with the state of the same network and batch"
+        for name in sorted({*here.states, *snapshot.states}):
+            mine, given = here.layout(name), snapshot.layout(name)
+            if mine != given:
+                where = f"{self.machine.chip.name}, state of {name!r}"
+                faults.append(Fault("ND1301", where, f"found {given or 'nothing'}", f"{mine or 'nothing'}", todo))
+        raise_if(faults)
+        self.states = {n: {s: v.copy() for s, v in many.items()} for n, many in snapshot.states.items()}
+        for name, past in snapshot.history.items():
+            self.history[name].extendleft(reversed(past))
         self.step_number = snapshot.step
 
     def snapshot(self) -> Snapshot:
@@ -75,32 +80,34 @@ class Engine:
             return
         lane = self.machine.lanes[phase.neuron]
         handler = lane.kind.handlers[phase.handler]
-        inner = [(self.machine.chip.connections[c], self.machine.rows[c]) for c in phase.connections]
-        given = {"external": external[phase.neuron]} if lane.kind.is_input() else {}
-        for begin, end in self.machine.segments[phase.name]:
-            part = slice(begin, end)
-            self.executor.handle(handler, lane, lane.kind.states, self.states[phase.neuron], part, given)
-            for kind, rows in inner:
-                self._deliver(kind, tuple(r for r in rows if begin <= r.source < end))
+        given = {"external": external[phase.neuron]} if phase.neuron in external else {}
+        for scan in self.machine.scans[phase.name]:
+            self.executor.handle(handler, lane, lane.kind.states, self.states[phase.neuron], scan.part, given)
+            for name, rows in scan.deliveries:
+                self._deliver(self.machine.chip.connections[name], rows)
 
     def _emitted(self, row: Row, kind: ConnectionKind) -> Ints:
         """What the source of a row last emitted, ``delay`` steps before."""
         if row.delay == 0:
             return self.states[row.source_kind][self.machine.lanes[row.source_kind].kind.emits][:, row.source]
         # the history begins with the step before; a source that has not stepped yet still shows that one
-        back = row.delay - 1 + self.machine.chip.delay(kind.name, row.source_kind)
+        back = row.delay - 1 + self.machine.chip.lag(kind.name, row.source_kind)
         return self.history[row.source_kind][back][:, row.source]
 
     def _deliver(self, kind: ConnectionKind, rows: tuple[Row, ...]) -> None:
-        if not rows:
+        """Deliver row by row; the synapses of one source all see what it emitted before the first of them."""
+        if not rows and kind.on_sum is None:
             return
         lane = self.machine.lanes[kind.target]
         given = self.machine.registers[kind.name]
         states: dict[str, Ints] = dict(self.states[kind.target])
         states |= {r: np.zeros((self.batch, lane.size), np.int64) for r in kind.registers}
         widths = kind.registers or lane.kind.states
-        for row in rows:
-            self.executor.deliver(kind.on_input, lane, widths, states, row, given, self._emitted(row, kind))
+        for _, group in groupby(rows, lambda row: (row.source_kind, row.source)):
+            mine = tuple(group)
+            # read once: a connection from a neuron to itself may change what that neuron emits
+            for row, arriving in zip(mine, [self._emitted(row, kind).copy() for row in mine], strict=True):
+                self.executor.deliver(kind.on_input, lane, widths, states, row, given, arriving)
         if kind.on_sum is not None:
             self.executor.handle(kind.on_sum, lane, lane.kind.states, states, slice(0, lane.size), given)
 
@@ -122,17 +129,20 @@ def simulate(
     counts : (time, batch, channel) whole numbers, or one such array for each input group
     record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
     state : where to go on; None starts from reset
-    executor : "numpy", or "python" (the reference, slow)
+    executor : "numpy", or "python" (the reference, slow); equal in every bit
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
-    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids.
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
+    of the chip file leaves the width of a register.
     """
     if executor not in EXECUTORS:
         must = f"one of {', '.join(EXECUTORS)}"
         raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+    if drain is not None and (type(drain) is not int or drain < 0):
+        raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
     machine = assemble(network)
     latency = latency_of(network)
-    external, steps, batch = _external(network, machine, counts, raw=raw)
+    external, steps, batch = external_counts(network, machine, counts, raw=raw)
     extra = latency if drain is None else drain
     engine = Engine(machine, batch, EXECUTORS[executor], state)
     wanted = _wanted(network, record)
@@ -152,16 +162,22 @@ def simulate(
                 states[g.name][name][t] = engine.states[g.kind][name][:, at]
         if progress is not None:
             progress(t)
-    return Run(network, events, states, engine.snapshot(), latency, executor, raw)
+    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
+    return Run(network, events, states, engine.snapshot(), latency, executor, raw, given, state)
 
 
 def latency_of(network: Network) -> int:
-    """Steps from an input event to the first output that it can influence, along the fastest path."""
+    """Steps from an input event to the first output that it can influence, along the fastest path.
+
+    Of several output groups the one that lags most counts. Periods of phases are not added.
+    """
     distance = {g.name: 0 for g in network.inputs()}
     hops = []
     for p in network.projections:
-        added = int(p.fields["delay"].min()) if "delay" in p.fields and len(p.sources) else 0
-        hops.append((p.source, p.target, network.chip.delay(p.kind, network.group(p.source).kind) + added))
+        if p.sources.size:
+            kept = stored_fields(network.chip.connections[p.kind], p.fields, p.parameters)
+            added = int(kept[DELAY].min()) if DELAY in kept else 0
+            hops.append((p.source, p.target, network.chip.delay(p.kind, network.group(p.source).kind) + added))
     for _ in network.groups:
         for source, target, delay in hops:
             if source in distance:
@@ -171,7 +187,7 @@ def latency_of(network: Network) -> int:
 
 def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
     wanted: dict[str, list[str]] = {}
-    for item in record:
+    for item in (record,) if isinstance(record, str) else record:
         place, _, name = item.rpartition(".")
         hits = [
             g.name
@@ -186,7 +202,7 @@ def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def _external(
+def external_counts(
     network: Network, machine: Machine, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, raw: bool
 ) -> tuple[dict[str, Ints], int, int]:
     """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
@@ -197,11 +213,17 @@ def _external(
         raise Refusal(Fault("ND1301", "simulate", was, f"one array for each of {', '.join(g.name for g in groups)}"))
     arrays, faults = {}, list[Fault]()
     for g in groups:
-        array = np.asarray(given[g.name])
+        try:
+            array = np.asarray(given[g.name])
+        except ValueError:
+            must = f"(time, batch, {g.size})"
+            raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
         faults += input_faults(network, g.name, array, raw=raw)
         arrays[g.name] = array
     raise_if(faults)
     shapes = {a.shape[:2] for a in arrays.values()}
+    if not groups:
+        raise Refusal(Fault("ND1301", "simulate", "a network without an input group", "at least one"))
     if len(shapes) != 1:
         raise Refusal(Fault("ND1301", "simulate", f"inputs of shapes {sorted(shapes)}", "equal time and batch"))
     steps, batch = shapes.pop()

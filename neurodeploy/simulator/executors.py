@@ -83,7 +83,7 @@ class PythonExecutor:
         environment = {name: int(values[at[1]]) for name, values in lane.parameters.items()} | given
         environment |= {name: int(values[at]) for name, values in states.items()}
         run(handler.text.statements, environment, PYTHON)
-        for name in {a.name for a in assigned(handler.text.statements)} & set(widths):
+        for name in sorted(handler.writes):
             _check(handler, widths, name, environment[name], environment[name])
             states[name][at] = environment[name]
 
@@ -120,14 +120,16 @@ class NumpyExecutor:
     def _run(
         handler: Handler, lane: Lane, widths: Widths, states: States, columns: Any, at: Any, given: Mapping[str, Any]
     ) -> None:
-        environment: dict[str, Any] = {name: values[columns] for name, values in lane.parameters.items()}
-        environment |= {name: values[at] for name, values in states.items()}
+        needed = handler.reads | handler.writes
+        environment: dict[str, Any] = {n: values[columns] for n, values in lane.parameters.items() if n in needed}
+        environment |= {name: values[at] for name, values in states.items() if name in needed}
         environment |= given
         run(handler.text.statements, environment, NUMPY)
-        written = {a.name for a in assigned(handler.text.statements)} & set(widths)
         # a text that exchanges two states leaves views of what is about to be overwritten
         new = {
-            n: v.copy() if getattr(v, "base", None) is not None else v for n, v in environment.items() if n in written
+            n: v.copy() if getattr(v, "base", None) is not None else v
+            for n, v in environment.items()
+            if n in handler.writes
         }
         for name, value in new.items():
             if name in handler.unproved and np.size(value):

@@ -1,13 +1,15 @@
 """A placed network laid out for execution: neurons of a kind in ascending hardware id, synapses in rows by source."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
+from neurodeploy.chips import Chip, ConnectionKind, NeuronKind, Phase
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
@@ -50,18 +52,30 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Neurons that may be stepped together, and what they deliver afterwards.
+
+    deliveries : connection kind and the rows of one source, sources in ascending hardware id
+    """
+
+    part: slice
+    deliveries: tuple[tuple[str, tuple[Row, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Machine:
     """What an executor runs.
 
-    rows : connection kind -> rows, sources in ascending hardware id
-    segments : phase -> ranges of neurons that may be stepped together before their inner deliveries
+    rows : connection kind -> rows: source kinds in the order of the chip file, sources in ascending hardware id
+    registers : connection kind -> parameter -> value; the default where no projection sets it
+    scans : neuron phase -> its pieces
     """
 
     chip: Chip
     lanes: Mapping[str, Lane]
     rows: Mapping[str, tuple[Row, ...]]
     registers: Mapping[str, Mapping[str, int]]
-    segments: Mapping[str, tuple[tuple[int, int], ...]]
+    scans: Mapping[str, tuple[Scan, ...]]
     longest_delay: int
 
 
@@ -74,17 +88,25 @@ def assemble(network: Network) -> Machine:
     chip = network.chip
     lanes = {name: _lane(network, kind) for name, kind in chip.neurons.items()}
     rows = {name: tuple(_rows(network, kind, lanes)) for name, kind in chip.connections.items()}
-    registers = {}
+    registers = {
+        name: {n: p.default for n, p in kind.parameters.items() if p.default is not None}
+        for name, kind in chip.connections.items()
+    }
     for p in network.projections:
         registers[p.kind] = dict(p.parameters)
-    segments = {}
-    for phase in chip.schedule:
-        if phase.neuron:
-            inner = [c for c in phase.connections if chip.connections[c].target == phase.neuron]
-            links = [(row.source, int(t)) for c in inner for row in rows[c] for t in row.targets]
-            segments[phase.name] = tuple(_segments(lanes[phase.neuron].size, links))
+    scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, rows)) for p in chip.schedule if p.neuron}
     longest = max((row.delay for many in rows.values() for row in many), default=0)
-    return Machine(chip, lanes, rows, registers, segments, longest)
+    return Machine(chip, lanes, rows, registers, scans, longest)
+
+
+def _scans(phase: Phase, size: int, chip: Chip, rows: Mapping[str, tuple[Row, ...]]) -> Iterator[Scan]:
+    inner = [(c, tuple(own)) for c in phase.connections for _, own in groupby(rows[c], lambda row: row.source)]
+    inner.sort(key=lambda pair: pair[1][0].source)
+    sources = [own[0].source for _, own in inner]
+    here = [row for c, own in inner if chip.connections[c].target == phase.neuron for row in own]
+    links = [(row.source, int(t)) for row in here for t in row.targets]
+    for begin, end in _segments(size, links):
+        yield Scan(slice(begin, end), tuple(inner[bisect_left(sources, begin) : bisect_left(sources, end)]))
 
 
 def _lane(network: Network, kind: NeuronKind) -> Lane:
@@ -132,16 +154,14 @@ def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> 
     table = np.stack([np.concatenate(parts) for parts in zip(*columns, strict=True)])
     if table.shape[1] == 0:
         return
-    # by source kind, source, longest delay first (the older event), then in the order they were given
-    table = table[:, np.lexsort((-table[2], table[1], table[0]))]
-    # a target that stands twice in a row is delivered in a second pass
-    pair_keys = table[:4].T
+    # a target that stands twice in a row is delivered in a second pass, in the order they were given
     occurrence = np.zeros(table.shape[1], np.int64)
     seen: dict[tuple[int, ...], int] = {}
-    for i, key in enumerate(map(tuple, pair_keys.tolist())):
+    for i, key in enumerate(map(tuple, table[:4].T.tolist())):
         occurrence[i] = seen.get(key, 0)
         seen[key] = int(occurrence[i]) + 1
     table = np.vstack([table[:3], occurrence[None], table[3:]])
+    # by source kind, source, longest delay first (the older event)
     table = table[:, np.lexsort((table[4], table[3], -table[2], table[1], table[0]))]
     heads = table[:4]
     starts = np.flatnonzero(np.any(np.diff(heads, axis=1, prepend=-1), axis=0))
@@ -152,11 +172,11 @@ def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> 
 
 
 def _segments(size: int, links: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Cut 0..size so that no inner delivery joins two different neurons of one piece."""
-    reach = np.full(size, -1, np.int64)  # for each neuron, the highest lower neuron that it is linked with
+    """Cut 0..size so that no neuron delivers to a higher one of its piece; lower ones have taken their step anyway."""
+    reach = np.full(size, -1, np.int64)  # for each neuron, the highest lower neuron that delivers to it
     for a, b in links:
-        if a != b:
-            reach[max(a, b)] = max(reach[max(a, b)], min(a, b))
+        if a < b:
+            reach[b] = max(reach[b], a)
     begin = 0
     for i in range(size):
         if reach[i] >= begin:

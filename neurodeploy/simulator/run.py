@@ -1,12 +1,13 @@
 """The result of a simulation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
 Ints = npt.NDArray[np.int64]
@@ -24,6 +25,11 @@ class Snapshot:
     states: Mapping[str, Mapping[str, Ints]]
     history: Mapping[str, tuple[Ints, ...]]
     step: int
+
+    def layout(self, kind: str) -> str:
+        """What is remembered of a neuron kind, in words; empty if nothing is."""
+        states = [f"{s} {v.dtype}{list(v.shape)}" for s, v in sorted(self.states.get(kind, {}).items())]
+        return f"{', '.join(states)}, {len(self.history.get(kind, ()))} past steps" if states else ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Run:
     latency : steps that the answer lags behind the input
     executor : name of the executor
     unchecked : the input was not checked (``raw``)
+    input : input group -> (time, batch, channel) external counts, without the silent steps that were appended
+    initial : where the run went on from, None for a reset
     """
 
     network: Network
@@ -61,6 +69,8 @@ class Run:
     latency: int
     executor: str
     unchecked: bool = False
+    input: Mapping[str, Ints] = field(default_factory=dict)
+    initial: Snapshot | None = None
 
     def trace(self) -> Trace:
         """The observations alone."""
@@ -68,5 +78,13 @@ class Run:
 
     @property
     def output(self) -> Ints:
-        """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network."""
+        """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network.
+
+        Raises Refusal ND1303 if no group of the network is an output.
+        """
+        if not self.network.outputs():
+            must = "a group whose neuron kind is an output and that feeds no other"
+            raise Refusal(
+                Fault("ND1303", f"{self.network.chip.name}, output", "no group leaves the chip", must, "read counts")
+            )
         return np.concatenate([self.counts[g.name] for g in self.network.outputs()], axis=2)

@@ -1,12 +1,15 @@
 """Interval arithmetic over step texts: one more table, whose values are ranges instead of numbers."""
 
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from itertools import product, starmap
+from numbers import Integral
+from typing import NamedTuple
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.step.language import CONDITIONS, Assign, Const, Expression, Name, Statement, Text
+from neurodeploy.step.operators import CONDITIONS, SIGNS
+from neurodeploy.step.tables import PYTHON
+from neurodeploy.step.tree import Assign, Const, Expression, Name, Statement, Text
 
-INT64_LOW, INT64_HIGH = -(2**63), 2**63 - 1
 MAX_SHIFT = 62
 
 
@@ -17,7 +20,7 @@ class Interval(NamedTuple):
     high: int
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, int) and self.low <= value <= self.high
+        return isinstance(value, Integral) and self.low <= int(value) <= self.high
 
     def within(self, other: "Interval") -> bool:
         """Whether every value lies in the other interval."""
@@ -37,6 +40,9 @@ def unsigned(bits: int) -> Interval:
     return Interval(0, (1 << bits) - 1)
 
 
+_INT64 = signed(64)
+
+
 class _OutOfRangeError(Exception):
     """An operand whose range the operator does not take."""
 
@@ -45,114 +51,78 @@ def _hull(*parts: Interval) -> Interval:
     return Interval(min(p.low for p in parts), max(p.high for p in parts))
 
 
-def _corners(function: Callable[[int, int], int], a: Interval, b: Interval) -> Interval:
-    # exact for functions that are monotonic in each argument on each side of zero; zero is added as a corner
-    values = [function(x, y) for x in _points(a) for y in _points(b)]
-    return Interval(min(values), max(values))
-
-
 def _points(a: Interval) -> set[int]:
-    return {a.low, a.high} | ({0} if 0 in a else set()) | ({-1} if -1 in a else set())
+    return {a.low, a.high} | ({0, -1} & set(range(max(a.low, -1), min(a.high, 0) + 1)))
 
 
-def _need(b: Interval, low: int, high: int | None, what: str) -> None:
-    if b.low < low or (high is not None and b.high > high):
-        limit = f"{low} and above" if high is None else f"{low}..{high}"
-        raise _OutOfRangeError(f"{what} can be {b}|{limit}")
+def _exact(op: str) -> Callable[..., Interval]:
+    """Range of an operator that is monotonic in each argument while the others stay on one side of zero.
+
+    Its least and greatest value then stand at the ends of the arguments or beside zero: the definition is asked there.
+    """
+    return lambda *arguments: _hull(*(Interval(v, v) for v in starmap(PYTHON[op], product(*map(_points, arguments)))))
 
 
-def _floordiv(a: Interval, b: Interval) -> Interval:
-    _need(b, 1, None, "the divisor")
-    return _corners(lambda x, y: x // y, a, b)
+def _needs(op: str, what: str, low: int, high: int | None) -> Callable[[Interval, Interval], Interval]:
+    """Return the same for an operator whose second operand must lie in low..high."""
 
-
-def _shift(function: Callable[[int, int], int]) -> Callable[[Interval, Interval], Interval]:
-    def interval(a: Interval, n: Interval) -> Interval:
-        _need(n, 0, MAX_SHIFT, "the shift")
-        return _corners(function, a, n)
+    def interval(a: Interval, b: Interval) -> Interval:
+        if b.low < low or (high is not None and b.high > high):
+            limit = f"{low} and above" if high is None else f"{low}..{high}"
+            raise _OutOfRangeError(f"{what} of {SIGNS.get(op, op)} can be {b}", f"must lie in {limit}")
+        return _exact(op)(a, b)
 
     return interval
 
 
-def _rounding(x: int, n: int) -> int:
-    return (x + (1 << n >> 1)) >> n  # at least the rounded value; at most one above it
-
-
-def _round_half_even(a: Interval, n: Interval) -> Interval:
-    _need(n, 0, MAX_SHIFT, "the shift")
-    down = _corners(lambda x, k: x >> k, a, n)
-    up = _corners(_rounding, a, n)
-    return _hull(down, up)
-
-
-def _scale2(a: Interval, e: Interval) -> Interval:
-    _need(e, -MAX_SHIFT, MAX_SHIFT, "the exponent")
-    exponents = {e.low, e.high} | ({0} if 0 in e else set())
-    values = [x << k if k >= 0 else x >> -k for x in _points(a) for k in exponents]
-    return Interval(min(values), max(values))
-
-
-def _abs(a: Interval) -> Interval:
-    return Interval(0 if 0 in a else min(abs(a.low), abs(a.high)), max(abs(a.low), abs(a.high)))
-
-
-def _minimum(a: Interval, b: Interval) -> Interval:
-    return Interval(min(a.low, b.low), min(a.high, b.high))
-
-
-def _maximum(a: Interval, b: Interval) -> Interval:
-    return Interval(max(a.low, b.low), max(a.high, b.high))
-
-
 def _wrap(a: Interval, bits: Interval) -> Interval:
-    return a if a.within(signed(bits.low)) else signed(bits.low)
-
-
-def _sat(a: Interval, bits: Interval) -> Interval:
     low, high = signed(bits.low)
-    return Interval(min(max(a.low, low), high), min(max(a.high, low), high))
+    turns = (a.low - low) >> bits.low
+    if turns != (a.high - low) >> bits.low:
+        return Interval(low, high)
+    return Interval(a.low - (turns << bits.low), a.high - (turns << bits.low))
 
 
 _TABLE: Mapping[str, Callable[..., Interval]] = {
-    "add": lambda a, b: Interval(a.low + b.low, a.high + b.high),
-    "sub": lambda a, b: Interval(a.low - b.high, a.high - b.low),
-    "mul": lambda a, b: _corners(lambda x, y: x * y, a, b),
-    "neg": lambda a: Interval(-a.high, -a.low),
-    "floordiv": _floordiv,
-    "shl": _shift(lambda x, n: x << n),
-    "shr": _shift(lambda x, n: x >> n),
-    "min": _minimum,
-    "max": _maximum,
-    "abs": _abs,
-    "clip": lambda x, low, high: _minimum(_maximum(x, low), high),
-    "sat": _sat,
+    **{op: _exact(op) for op in ("add", "sub", "mul", "neg", "min", "max", "abs", "clip", "sat")},
+    "floordiv": _needs("floordiv", "the divisor", 1, None),
+    **{op: _needs(op, "the shift", 0, MAX_SHIFT) for op in ("shl", "shr", "shift_to_zero", "round_half_even")},
+    "scale2": _needs("scale2", "the exponent", -MAX_SHIFT, MAX_SHIFT),
     "wrap": _wrap,
-    "shift_to_zero": _shift(lambda x, n: x >> n if x >= 0 else -(-x >> n)),
-    "round_half_even": _round_half_even,
-    "scale2": _scale2,
     "select": lambda _, a, b: _hull(a, b),
+    **{op: lambda *_: Interval(0, 1) for op in CONDITIONS},
 }
 
 
 def final_intervals(text: Text, ranges: Mapping[str, Interval]) -> dict[str, Interval]:
     """Range of every name after the text, from the ranges before it.
 
+    text : an integer text whose names are checked (``check_names`` found no fault)
+    ranges : of every name that the text may read
     Both sides of every conditional count, guarded or not, because vector executors evaluate both.
-    Raises Refusal: ND1003 where a divisor, shift or exponent can leave its domain, ND1004 where a value
-    can leave int64.
+    Raises Refusal: ND1003 where a divisor, shift or exponent can leave its domain, ND1004 where a value, a literal
+    or a range that is given leaves int64. What follows from a fault is not reported again.
     """
     walker = _Walker(text)
-    environment = dict(ranges)
+    environment: dict[str, Interval | None] = dict(ranges)
+    for name, interval in ranges.items():
+        environment[name] = walker.fitting(interval, name, text.where)
     walker.block(text.statements, environment)
     raise_if(walker.faults)
-    return environment
+    return {name: interval for name, interval in environment.items() if interval is not None}
 
 
 class _Walker:
+    """Walks a text with the ranges of its names; None is the range of what a fault left unknown."""
+
     def __init__(self, text: Text) -> None:
         self.text, self.faults = text, list[Fault]()
 
-    def block(self, statements: tuple[Statement, ...], environment: MutableMapping[str, Interval]) -> None:
+    def fault(self, fault: Fault) -> None:
+        if fault not in self.faults:  # a macro may repeat an argument
+            self.faults.append(fault)
+
+    def block(self, statements: tuple[Statement, ...], environment: dict[str, Interval | None]) -> None:
         for statement in statements:
             if isinstance(statement, Assign):
                 environment[statement.name] = self.value(statement.value, environment)
@@ -161,32 +131,37 @@ class _Walker:
             inside = dict(environment)
             self.block(statement.body, inside)
             for name, interval in inside.items():
-                environment[name] = _hull(environment[name], interval) if name in environment else interval
+                before = environment.get(name, interval)
+                environment[name] = _hull(before, interval) if before is not None and interval is not None else None
 
-    def value(self, expression: Expression, environment: Mapping[str, Interval]) -> Interval:
-        if isinstance(expression, Const):
-            return Interval(int(expression.value), int(expression.value))
+    def value(self, expression: Expression, environment: Mapping[str, Interval | None]) -> Interval | None:
         if isinstance(expression, Name):
             return environment[expression.id]
-        arguments: list[Any] = [self.value(a, environment) for a in expression.args]
-        if expression.op in CONDITIONS:
-            return Interval(0, 1)
         where = f"{self.text.where}, line {expression.line}, column {expression.column}"
+        if isinstance(expression, Const):
+            return self.fitting(Interval(int(expression.value), int(expression.value)), "the literal", where)
+        arguments = [self.value(a, environment) for a in expression.args]
+        if None in arguments:
+            return None
         try:
             result = _TABLE[expression.op](*arguments)
         except _OutOfRangeError as error:
-            was, must = str(error).split("|")
+            was, must = error.args
             todo = "narrow the range of the parameter, or bound it with max() or clip()"
-            self.faults.append(Fault("ND1003", where, was, f"must lie in {must}", todo))
-            return Interval(0, 0)
-        if result.low < INT64_LOW or result.high > INT64_HIGH:
-            values = {"low": result.low, "high": result.high}
-            was = f"{expression.op} can reach {result.low if result.low < INT64_LOW else result.high}"
-            self.faults.append(
-                Fault("ND1004", where, was, "must fit 64 bits", "narrow a width, or saturate earlier", values)
-            )
-            return Interval(INT64_LOW, INT64_HIGH)
-        return result
+            self.fault(Fault("ND1003", where, was, must, todo))
+            return None
+        return self.fitting(result, SIGNS.get(expression.op, expression.op), where)
+
+    def fitting(self, result: Interval, what: str, where: str) -> Interval | None:
+        """Return the range, or report that it leaves int64."""
+        if result.within(_INT64):
+            return result
+        reached = result.low if result.low < _INT64.low else result.high
+        # Python does not write integers of more than 4300 digits
+        was = f"{what} can reach {reached if reached.bit_length() < 256 else f'{reached.bit_length()} bits'}"
+        todo = "narrow a width, or saturate earlier"
+        self.fault(Fault("ND1004", where, was, "must fit 64 bits", todo, {"low": result.low, "high": result.high}))
+        return None
 
 
 def refuse_outside(name: str, value: int, interval: Interval, where: str) -> Refusal:

@@ -1,146 +1,25 @@
-"""Grammar of the step language: from text to a tree of six node types, or a refusal with line and column."""
+"""Grammar of the step language: from text to a tree, or a refusal with line and column."""
 
 import ast
-import keyword
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from functools import reduce
+from typing import NamedTuple
 
-from neurodeploy.errors import Fault, Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.step.operators import BINARY, COMPARE, FLOAT, INTEGER, PYTHON_WORDS, SIGNS, SPELLED
+from neurodeploy.step.tree import Assign, Call, Const, Expression, Guard, Name, Statement, Text, measure, source_lines
+
+__all__ = ["FLOAT", "INTEGER", "Assign", "Call", "Const", "Expression", "Guard", "Name", "Statement", "Text"]
+__all__ += ["parse", "parse_expression"]
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_BITS = 63
-
-# operator -> sorts of the arguments: n number, c condition, w width literal, * any number (two or more) of numbers
-_SHARED = {
-    "add": "nn",
-    "sub": "nn",
-    "mul": "nn",
-    "neg": "n",
-    "min": "*",
-    "max": "*",
-    "abs": "n",
-    "clip": "nnn",
-    "select": "cnn",
-    "lt": "nn",
-    "le": "nn",
-    "gt": "nn",
-    "ge": "nn",
-    "eq": "nn",
-    "ne": "nn",
-    "and": "cc",
-    "or": "cc",
-    "not": "c",
-}
-INTEGER: Mapping[str, str] = _SHARED | {
-    "floordiv": "nn",
-    "shl": "nn",
-    "shr": "nn",
-    "sat": "nw",
-    "wrap": "nw",
-    "shift_to_zero": "nn",
-    "round_half_even": "nn",
-    "scale2": "nn",
-}
-FLOAT: Mapping[str, str] = _SHARED | {
-    "div": "nn",
-    "exp": "n",
-    "exp2": "n",
-    "expm1": "n",
-    "log2": "n",
-    "round": "n",
-    "floor": "n",
-    "detach": "n",
-    "above": "nn",
-    "at_or_above": "nn",
-    "count": "nn",
-    "count_above": "nn",
-}
-CONDITIONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"})
-_SPELLED = frozenset({"add", "sub", "mul", "neg", "select", "floordiv", "shl", "shr", "div"}) | CONDITIONS
-
-_BINARY = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.FloorDiv: "floordiv",
-    ast.LShift: "shl",
-    ast.RShift: "shr",
-    ast.Div: "div",
-}
-_COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
-
-
-@dataclass(frozen=True, slots=True)
-class Const:
-    """A literal."""
-
-    value: int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A state, a parameter, something the handler is given, or a name assigned before."""
-
-    id: str
-    line: int = field(default=0, compare=False)
-    column: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An operator or function with its arguments."""
-
-    op: str
-    args: tuple["Expression", ...]
-    line: int = field(default=0, compare=False)
-    column: int = field(default=0, compare=False)
-
-
-Expression = Const | Name | Call
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """``name = value``."""
-
-    name: str
-    value: Expression
-    line: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """``if condition:`` with its body."""
-
-    condition: Expression
-    body: tuple["Statement", ...]
-    line: int = field(default=0, compare=False)
-
-
-Statement = Assign | Guard
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A parsed step text. ``source`` is what was written, ``where`` the place that names it in messages."""
-
-    statements: tuple[Statement, ...]
-    source: str = field(default="", compare=False)
-    where: str = field(default="", compare=False)
-
-    def line(self, number: int) -> str:
-        """Return one line of the source, counted from 1, without indentation or comment."""
-        return self.source.splitlines()[number - 1].split("#")[0].strip()
-
-
-def assigned(statements: tuple[Statement, ...]) -> Iterator[Assign]:
-    """All assignments, guarded ones included, in the order of the text."""
-    for statement in statements:
-        if isinstance(statement, Assign):
-            yield statement
-        else:
-            yield from assigned(statement.body)
+MAX_DEPTH = 100  # levels of an expression, so that no walk over a tree meets Python's recursion limit
+MAX_SIZE = 10_000  # operators of an expression, macro calls of a text: macros of macros must not multiply without end
 
 
 def parse(
@@ -154,10 +33,10 @@ def parse(
     """Parse a step text.
 
     source : the text
-    functions : macros, ``{"dash(x, d)": "expression"}``
+    functions : macros, ``{"dash(x, d)": "expression"}``; checked even where the text does not call them
     operators : INTEGER or FLOAT
     flags : options that may stand as conditions; resolved here
-    Raises Refusal (ND1001, ND1003) with line, column and what is allowed.
+    Raises Refusal (ND1001, ND1003) with line, column and what is allowed: the first fault of every line.
     """
     return _Parser(functions or {}, operators, flags or {}, where).text(source)
 
@@ -175,215 +54,278 @@ def _integer(node: ast.AST) -> int | None:
     return None
 
 
+def _said(node: ast.AST) -> str:
+    return PYTHON_WORDS.get(type(node), f"{type(node).__name__} of Python")
+
+
+class _Macro(NamedTuple):
+    """A function of the chip's own."""
+
+    head: str
+    names: tuple[str, ...]
+    body: ast.expr
+
+
+class _Open(NamedTuple):
+    """A macro call that is being expanded, and where the outermost one stands in the text."""
+
+    name: str
+    head: str
+    arguments: Mapping[str, Expression]
+    line: int
+    column: int
+
+
 class _Parser:
     def __init__(
         self, functions: Mapping[str, str], operators: Mapping[str, str], flags: Mapping[str, bool], where: str
     ) -> None:
         self.operators, self.flags, self.where = operators, flags, where
-        self.macros: dict[str, tuple[tuple[str, ...], str]] = {}
+        self.macros: dict[str, _Macro] = {}
+        self.open: list[_Open] = []  # outermost first
+        self.calls = 0  # of macros
+        self.line = 0  # last line of the statement before
+        self.faults: list[Fault] = []
         for head, body in functions.items():
-            self.macros.update([self._macro_head(head, body)])
-        self.open: list[str] = []
-        self.arguments: list[dict[str, Expression]] = []
+            with self._collecting(None):
+                self._define(head, body)
+        raise_if(self.faults)
+        for name, macro in self.macros.items():
+            with self._collecting(None):
+                self._substitute(name, {n: Name(n) for n in macro.names}, None)
+        raise_if(self.faults)
+
+    @contextmanager
+    def _collecting(self, node: ast.AST | None) -> Iterator[None]:
+        """One fault ends what stands inside, and the next line or function is read."""
+        try:
+            yield
+        except Refusal as refusal:
+            self.faults.extend(refusal.faults)
+        except RecursionError:
+            self.faults.extend(self._too_large(node).faults)
+        self.open.clear()
 
     def refuse(self, node: ast.AST | None, was: str, allowed: str, code: str = "ND1001") -> Refusal:
-        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
-        where = f"{self.where}, line {line}, column {column}"
+        return self._refuse(getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, was, allowed, code)
+
+    def _refuse(self, line: int, column: int, was: str, allowed: str, code: str = "ND1001") -> Refusal:
+        inside = f", function {self.open[-1].head}" if self.open else ""
+        where = f"{self.where}{inside}, line {line}, column {column}"
         return Refusal(Fault(code, where, was, f"allowed: {allowed}", "", {"line": line, "column": column}))
 
+    def _place(self, node: ast.expr) -> tuple[int, int]:
+        """Line and column for messages: what a macro brings stands where the text calls it."""
+        return (self.open[-1].line, self.open[-1].column) if self.open else (node.lineno, node.col_offset + 1)
+
     def _tree(self, source: str, mode: str) -> ast.AST:
+        # Python reads other letters as the ASCII ones that they resemble: two names on paper would be one here
+        for number, text in enumerate(source_lines(source), start=1):
+            for column, character in enumerate(text.split("#")[0], start=1):
+                if not character.isascii():
+                    raise self._refuse(number, column, f"character {character!r}", "ASCII, except in comments")
         try:
-            return ast.parse(source, mode=mode)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # "1if x" is a warning of Python's; here it is refused
+                return ast.parse(source, mode=mode)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line, column = getattr(error, "lineno", 1) or 1, getattr(error, "offset", 1) or 1
-            where = f"{self.where}, line {line}, column {column}"
-            message = getattr(error, "msg", None) or str(error) or type(error).__name__
-            raise Refusal(
-                Fault(
-                    "ND1001",
-                    where,
-                    message,
-                    "allowed: assignments and `if condition:` guards, one per line",
-                    "",
-                    {"line": line, "column": column},
-                )
-            ) from None
+            deep = isinstance(error, RecursionError | MemoryError)
+            message = "an expression nested too deeply" if deep else getattr(error, "msg", None) or str(error)
+            allowed = "`name = number` and `if condition:`, one per line"
+            raise self._refuse(line, column, message, allowed) from None
 
-    def _macro_head(self, head: str, body: str) -> tuple[str, tuple[tuple[str, ...], str]]:
-        tree = self._tree(head, "eval")
-        call = tree.body if isinstance(tree, ast.Expression) else None
+    def _expression(self, source: str) -> ast.expr:
+        tree = self._tree(source.strip(), "eval")
+        assert isinstance(tree, ast.Expression)  # noqa: S101 - what ast.parse returns for this mode
+        return tree.body
+
+    def _define(self, head: str, body: str) -> None:
+        call = self._expression(head)
+        what = f"function head {head!r}"
         if (
             not isinstance(call, ast.Call)
             or not isinstance(call.func, ast.Name)
             or call.keywords
             or not all(isinstance(a, ast.Name) for a in call.args)
         ):
-            raise self.refuse(None, f"function head {head!r}", "a name and its arguments, for instance dash(x, d)")
+            raise self.refuse(None, what, "a name and its arguments, for instance dash(x, d)")
         names = tuple(a.id for a in call.args if isinstance(a, ast.Name))
         for name in (call.func.id, *names):
             self._legal(name, call)
         if len(set(names)) != len(names):
-            raise self.refuse(None, f"function head {head!r}", "arguments with different names")
-        return call.func.id, (names, body)
+            raise self.refuse(None, what, "arguments with different names")
+        self.open.append(_Open(call.func.id, head, {}, 1, 1))  # faults of the body name it
+        self.macros[call.func.id] = _Macro(head, names, self._expression(body))
 
     def _legal(self, name: str, node: ast.AST) -> str:
-        taken = (name in self.operators and name not in _SPELLED) or name in self.flags
-        if not NAME_PATTERN.match(name) or keyword.iskeyword(name) or taken:
-            raise self.refuse(
-                node, f"name {name!r}", "lower case letters, digits and _, first a letter, no keyword and no function"
-            )
+        function = name in self.macros or (name in self.operators and name not in SPELLED)
+        if function or name in self.flags or not NAME_PATTERN.match(name):
+            kind = ", a function" if function else ", a flag" if name in self.flags else ""
+            allowed = "lower case letters, digits and _, first a letter, no keyword, no function and no flag"
+            raise self.refuse(node, f"name {name!r}{kind}", allowed)
         return name
 
     def text(self, source: str) -> Text:
         tree = self._tree(source, "exec")
-        body = tree.body if isinstance(tree, ast.Module) else []
-        try:
-            return Text(tuple(self._block(body)), source, self.where)
-        except RecursionError:
-            raise self.refuse(None, "an expression nested too deeply", "about 100 levels of brackets") from None
+        assert isinstance(tree, ast.Module)  # noqa: S101 - what ast.parse returns for this mode
+        statements = self._block(tree.body)
+        raise_if(self.faults)
+        return Text(statements, source, self.where)
 
     def expression(self, source: str) -> Expression:
-        tree = self._tree(source.strip(), "eval")
-        if not isinstance(tree, ast.Expression):
-            raise self.refuse(None, "a statement", "one expression")
-        return self._number(tree.body)
+        result: Expression = Const(0)
+        with self._collecting(None):
+            result = self._bounded(self._expression(source))
+        raise_if(self.faults)
+        return result
 
-    def _block(self, body: list[ast.stmt]) -> Iterator[Statement]:
+    def _too_large(self, node: ast.AST | None) -> Refusal:
+        return self.refuse(
+            node, "an expression too deep or too large", f"{MAX_DEPTH} levels and {MAX_SIZE:,} operators"
+        )
+
+    def _within(self, expression: Expression, node: ast.AST | None) -> Expression:
+        depth, size = measure(expression, {})
+        if depth > MAX_DEPTH or size > MAX_SIZE:
+            raise self._too_large(node)
+        return expression
+
+    def _bounded(self, node: ast.expr) -> Expression:
+        return self._within(self._number(node), node)
+
+    def _block(self, body: list[ast.stmt]) -> tuple[Statement, ...]:
+        block: list[Statement] = []
         for node in body:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                name = self._legal(node.targets[0].id, node)
-                if name in self.macros:
-                    raise self.refuse(node, f"name {name!r}", "a name that is not a function")
-                yield Assign(name, self._number(node.value), node.lineno)
-            elif isinstance(node, ast.If) and not node.orelse:
-                static = self._static(node.test)
-                if static is None:
-                    yield Guard(self._condition(node.test), tuple(self._block(node.body)), node.lineno)
-                elif static:
-                    yield from self._block(node.body)
-            else:
-                what = "an else branch" if isinstance(node, ast.If) else f"a {type(node).__name__} statement"
-                raise self.refuse(node, what, "`name = number` and `if condition:` without else")
+            with self._collecting(node):
+                block.extend(self._statement(node))
+        return tuple(block)
 
-    def _static(self, node: ast.expr) -> bool | None:
-        """Value of a condition that consists of flags, None for any other."""
-        if isinstance(node, ast.Name) and node.id in self.flags:
+    def _statement(self, node: ast.stmt) -> tuple[Statement, ...]:
+        if node.lineno <= self.line:
+            raise self.refuse(node, "a second statement on one line", "one statement per line")
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            self.line = node.end_lineno or node.lineno
+            return (Assign(self._legal(node.targets[0].id, node), self._bounded(node.value), node.lineno),)
+        if isinstance(node, ast.If) and not node.orelse:
+            self.line = node.test.end_lineno or node.lineno
+            condition = self._condition(node.test)
+            block = self._block(node.body)  # checked even where a flag takes it away
+            if isinstance(condition, bool):
+                return block if condition else ()
+            return (Guard(self._within(condition, node.test), block, node.lineno),)
+        self.line = node.end_lineno or node.lineno
+        raise self.refuse(node, _said(node), "`name = number` and `if condition:` without else")
+
+    def _condition(self, node: ast.expr) -> Expression | bool:
+        """Return a condition, or its value where flags decide it."""
+        line, column = self._place(node)
+        if isinstance(node, ast.Name) and node.id in self.flags and not self.open:
             return self.flags[node.id]
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            value = self._static(node.operand)
-            return None if value is None else not value
-        if isinstance(node, ast.BoolOp):
-            values = [self._static(v) for v in node.values]
-            if None in values:
-                return None
-            return all(values) if isinstance(node.op, ast.And) else any(values)
-        return None
-
-    def _condition(self, node: ast.expr) -> Expression:
-        line, column = node.lineno, node.col_offset + 1
         if isinstance(node, ast.Compare):
             if len(node.ops) != 1:
                 raise self.refuse(node, "a chained comparison", "one comparison; join two with `and`")
-            op = _COMPARE.get(type(node.ops[0]))
+            op = COMPARE.get(type(node.ops[0]))
             if op is None:
-                raise self.refuse(node, f"comparison {type(node.ops[0]).__name__}", "< <= > >= == !=")
+                raise self.refuse(node, f"comparison {_said(node.ops[0])}", "< <= > >= == !=")
             return Call(op, (self._number(node.left), self._number(node.comparators[0])), line, column)
         if isinstance(node, ast.BoolOp):
-            op = "and" if isinstance(node.op, ast.And) else "or"
-            result = self._condition(node.values[0])
-            for value in node.values[1:]:
-                result = Call(op, (result, self._condition(value)), line, column)
-            return result
+            op, decides = ("and", False) if isinstance(node.op, ast.And) else ("or", True)
+            values = [self._condition(v) for v in node.values]
+            left = [v for v in values if not isinstance(v, bool)]
+            if decides in values or not left:
+                return decides if decides in values else not decides
+            return reduce(lambda a, b: Call(op, (a, b), line, column), left)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return Call("not", (self._condition(node.operand),), line, column)
+            value = self._condition(node.operand)
+            return not value if isinstance(value, bool) else Call("not", (value,), line, column)
         raise self.refuse(node, "a number where a condition belongs", "a comparison, `and`, `or`, `not`")
 
     def _number(self, node: ast.expr) -> Expression:
-        line, column = node.lineno, node.col_offset + 1
+        line, column = self._place(node)
         if isinstance(node, ast.Constant):
-            return self._literal(node)
+            return Const(self._literal(node), line, column)
         if isinstance(node, ast.Name):
-            if self.arguments and node.id in self.arguments[-1]:
-                return self.arguments[-1][node.id]
-            if self.arguments:
-                raise self.refuse(node, f"name {node.id!r} in function {self.open[-1]}", "its arguments alone")
-            return Name(self._legal(node.id, node), line, column)
+            if not self.open:
+                return Name(self._legal(node.id, node), line, column)
+            if node.id in self.open[-1].arguments:
+                return self.open[-1].arguments[node.id]
+            raise self.refuse(node, f"name {node.id!r}", "the arguments of the function alone")
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             value = self._number(node.operand)
-            return Const(-value.value) if isinstance(value, Const) else Call("neg", (value,), line, column)
+            if isinstance(value, Const):
+                return Const(-value.value, line, column)
+            return Call("neg", (value,), line, column)
         if isinstance(node, ast.BinOp):
-            op = _BINARY.get(type(node.op), "")
+            op = BINARY.get(type(node.op), "")
             if op not in self.operators:
-                raise self.refuse(node, f"operator {type(node.op).__name__}", self._operator_list())
+                signs = " ".join(dict.fromkeys(sign for known, sign in SIGNS.items() if known in self.operators))
+                raise self.refuse(node, f"operator {SIGNS.get(op) or _said(node.op)}", signs)
             return Call(op, (self._number(node.left), self._number(node.right)), line, column)
         if isinstance(node, ast.IfExp):
-            static = self._static(node.test)
-            if static is not None:
-                return self._number(node.body if static else node.orelse)
-            parts = (self._condition(node.test), self._number(node.body), self._number(node.orelse))
-            return Call("select", parts, line, column)
+            condition = self._condition(node.test)
+            yes, no = self._number(node.body), self._number(node.orelse)
+            if isinstance(condition, bool):
+                return yes if condition else no
+            return Call("select", (condition, yes, no), line, column)
         if isinstance(node, ast.Call):
             return self._call(node)
-        what = "a condition" if isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp) else type(node).__name__
+        what = "a condition" if isinstance(node, ast.Compare | ast.BoolOp) else _said(node)
+        if isinstance(node, ast.UnaryOp):
+            what = "a condition" if isinstance(node.op, ast.Not) else f"operator {_said(node.op)}"
         raise self.refuse(node, f"{what} where a number belongs", "a literal, a name, an operator or a function")
 
-    def _operator_list(self) -> str:
-        spelled = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "shl": "<<", "shr": ">>", "div": "/"}
-        return " ".join(sign for op, sign in spelled.items() if op in self.operators)
-
-    def _literal(self, node: ast.Constant) -> Const:
-        if type(node.value) is int or (type(node.value) is float and "div" in self.operators):
-            return Const(node.value)
-        allowed = "integers and decimals" if "div" in self.operators else "integers"
-        raise self.refuse(node, f"literal {node.value!r}", allowed)
+    def _literal(self, node: ast.Constant) -> int | float:
+        value, decimals = node.value, "div" in self.operators
+        if type(value) is int and not (decimals and abs(value) > sys.float_info.max):
+            return value
+        if isinstance(value, float) and decimals and value <= sys.float_info.max:
+            return value
+        was = "literal beyond float" if type(value) is int else f"literal {value!r}"
+        raise self.refuse(node, was, "integers and decimals of a float" if decimals else "integers")
 
     def _call(self, node: ast.Call) -> Expression:
-        line, column = node.lineno, node.col_offset + 1
+        line, column = self._place(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         plain = [a for a in node.args if not isinstance(a, ast.Starred)]
         if node.keywords or len(plain) != len(node.args):
             raise self.refuse(node, f"arguments of {name or 'a call'}", "plain arguments, in order")
         if name in self.macros:
-            return self._expand(name, node)
-        if name not in self.operators or name in _SPELLED:
-            known = sorted((set(self.operators) - _SPELLED) | set(self.macros))
-            raise self.refuse(node, f"function {name or ast.unparse(node.func)!r}", ", ".join(known))
+            self._arity(name, node, len(self.macros[name].names))
+            given = zip(self.macros[name].names, map(self._number, plain), strict=True)
+            return self._substitute(name, dict(given), node)
+        if name not in self.operators or name in SPELLED:
+            known = sorted((set(self.operators) - SPELLED) | set(self.macros))
+            was = f"function {name!r}" if name else f"{_said(node.func)} as function"
+            raise self.refuse(node, was, ", ".join(known))
         sorts = self.operators[name]
         if sorts == "*":
             if len(plain) < 2:
-                raise self.refuse(node, f"{name} of {len(plain)} argument(s)", "two or more")
-            result = self._number(plain[0])
-            for argument in plain[1:]:
-                result = Call(name, (result, self._number(argument)), line, column)
-            return result
-        if len(plain) != len(sorts):
-            raise self.refuse(node, f"{name} with {len(plain)} argument(s)", f"{len(sorts)}")
+                raise self.refuse(node, f"{name} with {len(plain)} argument(s)", "two or more")
+            return reduce(lambda a, b: Call(name, (a, b), line, column), map(self._number, plain))
+        self._arity(name, node, len(sorts))
         if sorts[-1] == "w":
             bits = _integer(plain[-1])
             if bits is None or not 1 <= bits <= MAX_BITS:
-                raise self.refuse(plain[-1], "the width", f"an integer literal from 1 to {MAX_BITS}", "ND1003")
+                was = f"the width of {name}" + (" is no literal" if bits is None else f" is {bits}")
+                raise self.refuse(plain[-1], was, f"an integer literal from 1 to {MAX_BITS}", "ND1003")
         return Call(name, tuple(self._number(a) for a in plain), line, column)
 
-    def _expand(self, name: str, node: ast.Call) -> Expression:
-        names, body = self.macros[name]
-        if len(names) != len(node.args):
-            raise self.refuse(node, f"{name} with {len(node.args)} argument(s)", f"{len(names)}")
-        if name in self.open:
+    def _arity(self, name: str, node: ast.Call, number: int) -> None:
+        if len(node.args) != number:
+            raise self.refuse(node, f"{name} with {len(node.args)} argument(s)", str(number))
+
+    def _substitute(self, name: str, arguments: Mapping[str, Expression], node: ast.expr | None) -> Expression:
+        """Body of a macro with its arguments in place; node is its call, None while the macro itself is checked."""
+        if any(call.name == name for call in self.open):
             raise self.refuse(node, f"function {name} that calls itself", "functions without recursion")
-        given = dict(zip(names, (self._number(a) for a in node.args), strict=True))
-        tree = self._tree(body.strip(), "eval")
-        self.open.append(name)
-        self.arguments.append(given)
-        try:
-            expanded = self._number(tree.body) if isinstance(tree, ast.Expression) else Const(0)
-        finally:
-            self.open.pop()
-            self.arguments.pop()
-        # the call stands where the user wrote it, not where the macro's body has it
-        return _moved(expanded, node.lineno, node.col_offset + 1)
-
-
-def _moved(expression: Expression, line: int, column: int) -> Expression:
-    if isinstance(expression, Call):
-        return Call(expression.op, tuple(_moved(a, line, column) for a in expression.args), line, column)
-    return expression
+        self.calls += 1
+        if self.calls > MAX_SIZE:
+            raise self._too_large(node)
+        macro, (line, column) = self.macros[name], self._place(node) if node else (1, 1)
+        self.open.append(_Open(name, macro.head, arguments, line, column))
+        expanded = self._number(macro.body)
+        if node is None:
+            self._within(expanded, macro.body)
+        self.open.pop()
+        return self._within(expanded, node)

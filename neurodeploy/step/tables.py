@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, assigned
+from neurodeploy.step.tree import Assign, Const, Expression, Name, Statement, assigned
 
 Table = Mapping[str, Callable[..., Any]]
 Environment = MutableMapping[str, Any]
 
 
 def evaluate(expression: Expression, environment: Mapping[str, Any], table: Table) -> Any:
-    """Value of an expression: the fold over the table. Both sides of a conditional are evaluated."""
+    """Value of an expression: the fold over the table. Both sides of a conditional are evaluated.
+
+    A table may say with ``literal`` what a number of the text is; without it the number is Python's.
+    """
     if isinstance(expression, Const):
-        return expression.value
+        return table["literal"](expression.value) if "literal" in table else expression.value
     if isinstance(expression, Name):
         return environment[expression.id]
     return table[expression.op](*(evaluate(a, environment, table) for a in expression.args))
@@ -49,8 +52,9 @@ def _shift_to_zero(x: int, n: int) -> int:
 
 
 def _round_half_even(x: int, n: int) -> int:
-    floor, rest, half = x >> n, (x % (1 << n)) * 2, 1 << n
-    return floor + (1 if rest > half or (rest == half and floor % 2 == 1) else 0)
+    floor, rest = divmod(x, 1 << n)
+    beyond = 2 * rest - (1 << n)  # 0 at a half
+    return floor + 1 if beyond > 0 or (beyond == 0 and floor % 2 == 1) else floor
 
 
 def _scale2(x: int, e: int) -> int:
@@ -94,20 +98,27 @@ PYTHON: dict[str, Callable[..., Any]] = {
 }
 
 
+def _numpy_wrap(x: Any, bits: int) -> Any:
+    half = 1 << int(bits) - 1
+    return ((x & (2 * half - 1)) ^ half) - half  # unlike (x + half) & mask, leaves int64 for no x
+
+
 def _numpy_shift_to_zero(x: Any, n: Any) -> Any:
-    return np.where(np.less(x, 0), -(-x >> n), x >> n)
+    return (x + ((x >> 63) & ((1 << n) - 1))) >> n  # plus 2**n - 1 where x < 0: the floor is then the ceiling
 
 
 def _numpy_round_half_even(x: Any, n: Any) -> Any:
-    floor, one = x >> n, np.int64(1)
-    rest, half = x - (floor << n), (one << n) >> 1
-    up = (rest > half) | ((rest == half) & (floor & 1 == 1) & (half > 0))
-    return floor + up
+    floor, rest = x >> n, x & ((1 << n) - 1)
+    return floor + (2 * rest + (floor & 1) > (1 << n))  # at a half, an odd floor tips the scale
 
 
 def _numpy_scale2(x: Any, e: Any) -> Any:
-    up, down = np.maximum(e, 0), np.maximum(np.negative(e), 0)
-    return np.where(np.greater_equal(e, 0), x << up, x >> down)
+    return (x << np.maximum(e, 0)) >> np.maximum(-e, 0)
+
+
+def _numpy_sat(x: Any, bits: int) -> Any:
+    half = np.int64(1 << int(bits) - 1)  # a Python integer would be checked against the type of x in every call
+    return np.clip(x, -half, half - 1)
 
 
 def _numpy_guard(condition: Any, body: tuple[Statement, ...], environment: Environment, table: Table) -> None:
@@ -119,14 +130,16 @@ def _numpy_guard(condition: Any, body: tuple[Statement, ...], environment: Envir
         environment[name] = np.where(condition, inside[name], environment[name])
 
 
-#: int64 arrays of any shape that broadcast; equal to PYTHON wherever the intervals fit int64.
+#: Values are int64 arrays of any shapes that broadcast, or np.int64; so are all results. Equal to PYTHON wherever the
+#: intervals fit int64: no value inside an operator leaves int64 either.
 NUMPY: dict[str, Callable[..., Any]] = PYTHON | {
+    "literal": np.int64,
     "min": np.minimum,
     "max": np.maximum,
     "abs": np.abs,
-    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
-    "sat": lambda x, bits: np.minimum(np.maximum(x, -(1 << bits - 1)), (1 << bits - 1) - 1),
-    "wrap": lambda x, bits: ((x + (1 << bits - 1)) & ((1 << bits) - 1)) - (1 << bits - 1),
+    "clip": np.clip,  # one pass; high wins where low > high, as in min(max(x, low), high)
+    "sat": _numpy_sat,
+    "wrap": _numpy_wrap,
     "shift_to_zero": _numpy_shift_to_zero,
     "round_half_even": _numpy_round_half_even,
     "scale2": _numpy_scale2,
@@ -137,13 +150,53 @@ NUMPY: dict[str, Callable[..., Any]] = PYTHON | {
     "guard": _numpy_guard,
 }
 
-#: Float expressions of chip files (parameter rules): plain Python floats, infinities instead of overflow.
+
+def _div(a: float, b: float) -> float:
+    if b:
+        return a / b
+    return math.nan if not a or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
+
+
+def _log2(x: float) -> float:
+    if x > 0:
+        return math.log2(x)
+    return -math.inf if x == 0 else math.nan
+
+
+def _or_infinite(function: Callable[[float], float]) -> Callable[[float], float]:
+    def total(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+
+    return total
+
+
+def _floor(x: float) -> float:
+    return math.floor(x) if math.isfinite(x) else x
+
+
+def _count(v: float, threshold: float) -> float:
+    return max(_floor(_div(v, threshold)), 0)
+
+
+def _count_above(v: float, threshold: float) -> float:
+    return max(-_floor(-_div(v, threshold)) - 1, 0)
+
+
+#: Expressions of FLOAT on plain Python numbers (parameter rules of chip files): IEEE 754 results, nothing raises.
 FORMULA: dict[str, Callable[..., Any]] = PYTHON | {
-    "div": lambda a, b: a / b if b else math.copysign(math.inf, a),
-    "exp": math.exp,
-    "exp2": math.exp2,
-    "expm1": math.expm1,
-    "log2": lambda x: math.log2(x) if x > 0 else -math.inf,
+    "div": _div,
+    "exp": _or_infinite(math.exp),
+    "exp2": _or_infinite(math.exp2),
+    "expm1": _or_infinite(math.expm1),
+    "log2": _log2,
     "round": lambda x: round(x) if math.isfinite(x) else x,
-    "floor": lambda x: math.floor(x) if math.isfinite(x) else x,
+    "floor": _floor,
+    "detach": lambda x: x,
+    "above": lambda v, threshold: int(v > threshold),
+    "at_or_above": lambda v, threshold: int(v >= threshold),
+    "count": _count,
+    "count_above": _count_above,
 }

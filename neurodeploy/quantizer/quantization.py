@@ -192,7 +192,7 @@ def _measured(stage: Stage, quantized: Quantized, run: Run, activity: Activity) 
         interval = stage.kind.states[state].interval
         values = run.states[stage.name][state]
         largest = int(max(values.max(initial=0), -values.min(initial=0), 1))
-        headroom[state] = float(np.log2(interval.high / largest))
+        headroom[state] = max(0.0, float(np.log2(interval.high / largest)))
         rails += int(((values == interval.low) | (values == interval.high)).sum())
     return replace(
         quantized.report,

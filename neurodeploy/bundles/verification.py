@@ -1,0 +1,201 @@
+"""Verification of a bundle: hashes, golden vectors, the reference executor, and simulators that others built."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from neurodeploy.bundles.content import Bundle, all_states, load_bundle
+from neurodeploy.errors import Fault, Missing, Refusal, missing_extra
+from neurodeploy.network import Network
+from neurodeploy.simulator import Trace, simulate
+from neurodeploy.verifier import Comparison, Difference, compare
+
+#: texts that the reference may run, one for each neuron and synapse of a step: about a second
+REFERENCE_BUDGET = 40_000
+VECTORS = "the golden vectors"  # how a difference calls them
+
+
+class Oracle(Protocol):
+    """What verification needs of an entry of ``neurodeploy.oracles.ORACLES``."""
+
+    @property
+    def grade(self) -> str:
+        """How much its answer is worth, as in chip files."""
+
+    def available(self) -> str | None:
+        """Version of the installed package, None where there is none."""
+
+    def run(self, network: Network, counts: Any) -> Trace:
+        """Observe a placed network from reset, one step for each step of the counts."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of a verification.
+
+    oracle, version : what the simulation was compared with, and who made it
+    kind : "live" if it was computed just now, "golden" if it stood in the bundle
+    grade : how much it is worth, as in chip files
+    """
+
+    oracle: str
+    version: str
+    kind: str
+    grade: str
+    comparison: Comparison
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, without the comparison."""
+        return {
+            "oracle": self.oracle,
+            "version": self.version,
+            "kind": self.kind,
+            "values_compared": self.comparison.compared,
+            "spikes": self.comparison.spikes,
+            "grade": self.grade,
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found.
+
+    checks : all comparisons that were made
+    faults : why the bundle, the option or the network was refused
+    missing : what is not installed here
+    """
+
+    path: str
+    checks: tuple[Check, ...]
+    faults: tuple[Fault, ...] = ()
+    missing: tuple[Fault, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything that was asked for was compared, and no value differs."""
+        return (
+            bool(self.checks) and not self.faults and not self.missing and all(c.comparison.exact for c in self.checks)
+        )
+
+    @property
+    def exact_against(self) -> tuple[Check, ...]:
+        """Comparisons without a difference."""
+        return tuple(c for c in self.checks if c.comparison.exact)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The first difference of every comparison that has one."""
+        return tuple(c.comparison.difference for c in self.checks if c.comparison.difference is not None)
+
+    @property
+    def exit_status(self) -> int:
+        """0 exact, 1 differs or compared nothing, 2 refused input, 3 oracle missing."""
+        if self.faults:
+            return 2
+        if not self.checks or not all(c.comparison.exact for c in self.checks):
+            return 1
+        return 3 if self.missing else 0
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
+        lines += [f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}" for c in self.checks]
+        return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        failed = [c for c in self.checks if not c.comparison.exact]
+        return {
+            "bundle": self.path,
+            "exact": self.exact,
+            "exit_status": self.exit_status,
+            "exact_against": [c.to_json() for c in self.exact_against],
+            "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
+            "faults": [str(f) for f in (*self.faults, *self.missing)],
+        }
+
+
+def verify(path: str | Path, *, against: str | None = None) -> Verification:
+    """Check the files of a bundle, simulate its golden vectors again, and compare everything.
+
+    against : name of an oracle, a simulator that others built; it runs the same network on the same input
+    Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
+    """
+    checks: list[Check] = []
+    missing: tuple[Fault, ...] = ()
+    try:
+        loaded = load_bundle(path)
+        checks.extend(_own_checks(loaded))
+        if against is not None:
+            checks.append(_oracle_check(loaded, against))
+    except Missing as refusal:
+        missing = refusal.faults
+    except Refusal as refusal:
+        return Verification(str(path), tuple(checks), refusal.faults)
+    return Verification(str(path), tuple(checks), missing=missing)
+
+
+def _own_checks(loaded: Bundle) -> Iterator[Check]:
+    network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
+    stated = replace(loaded.stated, made_by=VECTORS)
+    made_by, grade = loaded.golden.made_by, loaded.golden.grade
+    run = simulate(network, loaded.input, drain=0)
+    yield Check("golden event counts", made_by, "golden", grade, compare(run, golden))
+    if loaded.samples:
+        chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
+        run = simulate(network, chosen, record=all_states(network), drain=0)
+        comparison = _renumbered(compare(run, stated), loaded.samples)
+        yield Check("golden states", made_by, "golden", grade, comparison)
+    yield _reference_check(loaded)
+
+
+def _reference_check(loaded: Bundle) -> Check:
+    """The reference on the beginning of the one sample with most events, as long as the budget lasts."""
+    network = loaded.network
+    vectors, samples = loaded.stated, loaded.samples
+    if not samples:
+        vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
+    work = sum(g.size for g in network.groups) + sum(len(p.sources) for p in network.projections)
+    steps = max(1, REFERENCE_BUDGET // max(1, work))
+    inputs = {g.name for g in network.inputs()}
+    events = sum(v[:steps].sum(axis=(0, 2)) for n, v in vectors.counts.items() if n not in inputs)
+    at = int(np.argmax(events))
+    one = slice(at, at + 1)
+    golden = Trace(
+        VECTORS,
+        {n: v[:steps, one] for n, v in vectors.counts.items()},
+        {g: {s: v[:steps, one] for s, v in many.items()} for g, many in vectors.states.items()},
+        vectors.grade,
+    )
+    given = {n: v[:steps, samples[at] : samples[at] + 1] for n, v in loaded.input.items()}
+    run = simulate(network, given, record=all_states(network), drain=0, executor="python")
+    comparison = _renumbered(compare(run, golden), (samples[at],))
+    made_by = f"neurodeploy {version('neurodeploy')} (python)"
+    return Check("python reference", made_by, "live", golden.grade, comparison)
+
+
+def _oracle_check(loaded: Bundle, name: str) -> Check:
+    oracles: Mapping[str, Oracle] = import_module("neurodeploy.oracles").ORACLES
+    if name not in oracles:
+        known = ", ".join(sorted(oracles)) or "none is known"
+        raise Refusal(Fault("ND9002", f"verify, against = {name!r}", "no oracle of that name", f"one of {known}"))
+    oracle, network = oracles[name], loaded.network
+    if oracle.available() is None:
+        raise missing_extra(name, "oracles", f"verify, against = {name!r}")
+    trace = oracle.run(network, loaded.input)
+    known_states = set(all_states(network))
+    record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]
+    run = simulate(network, loaded.input, record=record, drain=0)
+    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace))
+
+
+def _renumbered(comparison: Comparison, samples: tuple[int, ...]) -> Comparison:
+    """The comparison with samples numbered as in the golden vectors."""
+    if comparison.difference is None:
+        return comparison
+    sample = samples[comparison.difference.sample]
+    return replace(comparison, difference=replace(comparison.difference, sample=sample))

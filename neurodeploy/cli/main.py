@@ -1,0 +1,156 @@
+"""neurodeploy: demo, check, convert, simulate, verify, targets, doctor."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from neurodeploy.cli.output import console, emit_json, json_option, refusing, table
+from neurodeploy.cli.targets import targets
+
+_FILE = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Commands in the order in which a person needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands) if ctx else []
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neurodeploy")
+def main() -> None:
+    """Turn a trained spiking network into a chip's integer configuration and prove that it is exact.
+
+    Exit status: 0 yes; 1 the answer is no (does not fit, differs, nothing compared); 2 refused input or usage;
+    3 an oracle, an extra or a device is missing.
+    """
+    logging.basicConfig(stream=sys.stderr, format="neurodeploy: %(message)s", level=logging.INFO)
+
+
+@main.command()
+@click.option("--target", default="xylo_audio3", show_default=True, help="Chip, by name or by folder.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Networks to train.")
+@click.option("--epochs", default=None, type=click.IntRange(1), help="Training epochs (the default is tuned).")
+@click.option("--out", default=None, type=_FILE, help="Folder for the files; the default is digits-TARGET.")
+@json_option
+@refusing
+def demo(*, target: str, seeds: int, epochs: int | None, out: Path | None, as_json: bool) -> None:
+    """Train on real handwritten digits, deploy on a chip, simulate every test image bit for bit, verify."""
+    from neurodeploy.cli.demo import show_demo
+
+    show_demo(target, seeds=seeds, epochs=epochs, out=out, as_json=as_json)
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option("--target", required=True, help="Chip, by name or by folder.")
+@json_option
+@refusing
+def check(*, model: Path, target: str, as_json: bool) -> None:
+    """Say whether MODEL (.safetensors) fits a chip, before any training is spent."""
+    from neurodeploy.checker import check as check_model
+    from neurodeploy.chips import chip
+    from neurodeploy.models import load_model
+
+    fit = check_model(load_model(model)[0], chip(target))
+    if as_json:
+        emit_json(fit.to_json())
+    else:
+        rows = [(u.unit, u.asked, u.at_most, u.fits, u.grade) for u in fit.usage]
+        if rows:
+            console().print(table(f"{fit.chip}", ("what", "asked", "at most", "fits", "grade"), rows))
+        console().print(f"{model.name} {'fits' if fit.fits else 'does not fit'} {fit.chip}.")
+        for fault in (*fit.faults, *fit.warnings):
+            console().print(f"- {fault}", markup=False)
+    sys.exit(0 if fit.fits else 1)
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option("--target", required=True, help="Chip, by name or by folder.")
+@click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
+@click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
+@click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
+@json_option
+@refusing
+def convert(*, model: Path, target: str, data_file: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
+    """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
+    from neurodeploy.chips import chip
+    from neurodeploy.conversion import convert as convert_model
+    from neurodeploy.conversion import write_bundle
+    from neurodeploy.events import load_data
+    from neurodeploy.models import load_model
+
+    loaded, info = load_model(model)
+    counts = None if calibration is None else load_data(calibration).input
+    golden = load_data(data_file)
+    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s)
+    write_bundle(converted, golden.input, out)
+    if as_json:
+        emit_json(converted.to_json() | {"bundle": str(out)})
+        return
+    from neurodeploy.cli.tables import layers_table, usage_table
+
+    console().print(layers_table(converted.quantization.layers))
+    console().print(usage_table(converted.placement.usage))
+    for warning in converted.warnings:
+        console().print(f"- {warning}", markup=False)
+    console().print(f"Written: {out}. Next: neurodeploy verify {out}")
+
+
+@main.command()
+@click.argument("network", type=_FILE)
+@click.argument("data_file", metavar="DATA", type=_FILE)
+@click.option("--out", default=None, type=_FILE, help="Write the output counts to this .npz.")
+@click.option("--executor", default="numpy", show_default=True, help="numpy, or python (the reference, slow).")
+@click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
+@click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
+@json_option
+@refusing
+def simulate(
+    *, network: Path, data_file: Path, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
+) -> None:
+    """Simulate NETWORK (a bundle folder or a network file) on DATA (.npz) bit for bit."""
+    from neurodeploy.cli.simulate import show_simulation
+
+    show_simulation(network, data_file, out=out, executor=executor, decision=decision, raw=raw, as_json=as_json)
+
+
+@main.command()
+@click.argument("bundle", type=_FILE)
+@click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
+@json_option
+@refusing
+def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
+    """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
+    from neurodeploy.bundles import verify as verify_bundle
+
+    result = verify_bundle(bundle, against=against)
+    if as_json:
+        emit_json(result.to_json())
+    else:
+        click.echo(str(result))
+    sys.exit(result.exit_status)
+
+
+main.add_command(targets)
+
+
+@main.command()
+@json_option
+@refusing
+def doctor(*, as_json: bool) -> None:
+    """Say what is installed, what is a stub, which oracles and devices answer."""
+    from dataclasses import asdict
+
+    from neurodeploy.doctor import diagnose
+
+    findings = diagnose()
+    if as_json:
+        emit_json([asdict(f) for f in findings])
+        return
+    rows = [(f.name, f.state, f.version or "", f.detail, f.todo) for f in findings]
+    console().print(table("neurodeploy doctor", ("what", "state", "version", "detail", "what to do"), rows))

@@ -1,0 +1,92 @@
+"""What commands print: JSON for programs, tables for people; refusals on stderr with their exit status."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, ParamSpec, TextIO
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from neurodeploy.errors import Refusal
+
+P = ParamSpec("P")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
+
+def console() -> Console:
+    """Where tables go."""
+    return _console(sys.stdout)
+
+
+def messages() -> Console:
+    """Where progress and messages go."""
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    # a pipe or a log has no width of its own: wide enough that no table folds a number
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
+
+
+def emit_json(value: object) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Build a table; numbers stand on the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    body = [[_cell(v) for v in row] for row in rows]
+    for index, name in enumerate(columns):
+        numeric = bool(body) and all(row[index][:1].isdigit() or row[index][:1] == "-" for row in body)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        made.add_row(*row)
+    return made
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def refusing(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn a refusal into sentences on stderr, JSON on stdout if asked, and its exit status."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except Refusal as refusal:
+            fail(refusal, as_json=bool(kwargs.get("as_json")))
+
+    return wrapped
+
+
+def fail(refusal: Refusal, *, as_json: bool) -> NoReturn:
+    """Print a refusal and leave."""
+    if as_json:
+        emit_json({"error": [_fault(f) for f in refusal.faults], "exit_status": refusal.exit_status})
+    for fault in refusal.faults:
+        click.echo(f"neurodeploy: {fault}", err=True)
+    sys.exit(refusal.exit_status)
+
+
+def _fault(fault: Any) -> Mapping[str, object]:
+    return {
+        "code": fault.code,
+        "where": fault.where,
+        "was": fault.was,
+        "must": fault.must,
+        "todo": fault.todo,
+        "text": str(fault),
+    }

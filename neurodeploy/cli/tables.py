@@ -1,0 +1,47 @@
+"""Tables that several commands print."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from neurodeploy.cli.output import table
+from neurodeploy.mapper import Usage
+from neurodeploy.quantizer import LayerReport
+
+
+def usage_table(usage: Sequence[Usage]) -> Table:
+    """Every limit of the chip with what is used of it."""
+    rows = [(u.unit, u.asked, u.at_most, f"{100 * u.asked / u.at_most:.0f} %", u.grade) for u in usage if u.at_most]
+    return table("Limits", ("what", "used", "of", "share", "grade"), rows)
+
+
+def layers_table(layers: Sequence[LayerReport]) -> Table:
+    """What quantization did to each layer."""
+    rows = [
+        (
+            layer.layer,
+            f"{layer.neurons} {layer.kind}",
+            f"{layer.scale_low:.3g} - {layer.scale_high:.3g}",
+            ", ".join(f"{kind} {shift}" for kind, shift in layer.shifts.items()),
+            f"{100 * layer.weight_error:.2f} %",
+            f"{100 * layer.clipped_share:.2f} %",
+            f"{100 * layer.zeroed_share:.1f} %",
+            f"{max((d.error for d in layer.decays), default=0.0):.2g}",
+            "-" if layer.count_error is None else f"{100 * layer.count_error:.1f} %",
+            "-" if layer.headroom_bits is None else f"{min(layer.headroom_bits.values()):.1f}",
+        )
+        for layer in layers
+    ]
+    columns = (
+        "layer",
+        "neurons",
+        "scale",
+        "shifts",
+        "weight error",
+        "clipped",
+        "to zero",
+        "decay error",
+        "count error",
+        "headroom bits",
+    )
+    return table("Quantization", columns, rows)

@@ -1,0 +1,122 @@
+"""Float model -> placed network -> bundle, in one call; and what is known about the exactness of a bundle."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neurodeploy.bundles import bundle, verify
+from neurodeploy.chips import Chip
+from neurodeploy.emit import emitter, formats
+from neurodeploy.errors import Differs, Fault
+from neurodeploy.golden import check_golden, read_golden
+from neurodeploy.mapper import Placement, map_network, reports
+from neurodeploy.network import Network
+from neurodeploy.oracles import oracles_of
+from neurodeploy.quantizer import Quantization, constrain, quantize
+from neurodeploy.simulator import Run
+
+#: Samples of the given input whose states are kept in a bundle.
+GOLDEN_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A float model on a chip.
+
+    placement : the placed network, what it uses of each limit, warnings
+    quantization : scales and errors of each layer
+    """
+
+    placement: Placement
+    quantization: Quantization
+
+    @property
+    def network(self) -> Network:
+        """The placed network."""
+        return self.placement.network
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What is allowed and still worth a look."""
+        return self.placement.warnings
+
+    def to_json(self) -> dict[str, Any]:
+        """Report as plain data."""
+        usage = [
+            {"limit": u.limit, "unit": u.unit, "asked": u.asked, "at_most": u.at_most, "grade": u.grade}
+            for u in self.placement.usage
+        ]
+        figures = {name: {"value": value, "unit": unit} for name, (value, unit) in reports(self.network).items()}
+        return {
+            "target": self.network.chip.name,
+            "layers": self.quantization.to_json(),
+            "usage": usage,
+            "figures": figures,
+            "warnings": [str(w) for w in self.warnings],
+        }
+
+
+def convert(
+    model: torch.nn.Module, chip: Chip, *, calibration: npt.ArrayLike | None = None, dt_s: float | None = None
+) -> Conversion:
+    """Constrain, quantize and map a float model.
+
+    calibration : (time, batch, channel) counts that the scales are chosen by
+    Raises Refusal with all reasons; DoesNotFit where the chip is too small.
+    """
+    quantized = quantize(constrain(model, chip), chip, calibration=calibration, dt_s=dt_s)
+    return Conversion(map_network(quantized.network), quantized)
+
+
+def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path) -> None:
+    """Write the bundle of a conversion: network, configuration, golden vectors of the given counts, report, hashes."""
+    network = converted.network
+    names = formats(network.chip)
+    configuration = emitter(names[0]).configure(network) if names else None
+    array = np.asarray(counts)
+    samples = range(min(GOLDEN_SAMPLES, array.shape[1]))
+    bundle(network, array, path, report=converted.to_json(), configuration=configuration, samples=samples)
+
+
+def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
+    """With what the simulation of a bundle was compared, and found equal value by value.
+
+    The chip's own golden vectors, made by an oracle and kept with the chip, and every oracle that is installed, run
+    live on the bundle. Empty where nothing independent exists; a comparison that found a difference raises.
+    """
+    rows: list[dict[str, object]] = []
+    if chip.path is not None and (chip.path / "golden.json").is_file():
+        golden = read_golden(chip.path, chip)
+        compared = check_golden(chip)
+        name, _, version = golden.made_by.partition(" ")
+        rows.append(_row(name, version, "golden", compared, golden.grade))
+    for oracle in oracles_of(chip):
+        if oracle.available() is not None:
+            result = verify(path, against=oracle.name)
+            if not result.exact:
+                must = "a comparison that finds no difference"
+                raise Differs(Fault("ND2002", str(path), str(result), must, f"neurodeploy verify {path}"))
+            for check in result.checks:
+                if check.oracle == oracle.name:
+                    version = check.version.removeprefix(f"{oracle.name} ")
+                    rows.append(_row(check.oracle, version, check.kind, check.comparison.compared, check.grade))
+    return rows
+
+
+def _row(oracle: str, version: str, how: str, compared: int, grade: str) -> dict[str, object]:
+    return {"oracle": oracle, "version": version, "kind": how, "values_compared": compared, "grade": grade}
+
+
+def rails_hit(run: Run) -> int:
+    """How often a recorded signed state stood at the end of its register."""
+    total = 0
+    for name, states in run.states.items():
+        kind = run.network.chip.neurons[run.network.group(name).kind]
+        for state, values in states.items():
+            interval = kind.states[state].interval
+            total += int(((values == interval.low) | (values == interval.high)).sum())
+    return total

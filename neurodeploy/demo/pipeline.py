@@ -1,0 +1,177 @@
+"""The demo: real images become spikes, a trained network becomes a chip configuration, and every bit is checked."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.chips import Chip
+from neurodeploy.conversion import Conversion, convert, exact_against, rails_hit, write_bundle
+from neurodeploy.demo.digits import CHANNELS, DT_S, Shifts, digits
+from neurodeploy.demo.network import Shape, build, largest_shape
+from neurodeploy.evaluation import Evaluation, evaluate
+from neurodeploy.events import Data, save_data
+from neurodeploy.models import save_model
+from neurodeploy.quantizer import constrain
+from neurodeploy.simulator import simulate
+from neurodeploy.training import run_model, train
+
+EPOCHS = 60
+CALIBRATION_SAMPLES = 96
+CLASSES = 10
+
+#: (what is being done, share done in 0..1)
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seed: the float and the integer network on the same test images, by the same rule."""
+
+    seed: int
+    float_result: Evaluation
+    integer_result: Evaluation
+    rails_hit: int
+
+    @property
+    def gap_points(self) -> float:
+        """Percentage points that the integer network lost."""
+        return 100 * (self.float_result.accuracy - self.integer_result.accuracy)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo did and found. Conversion, files and comparison are those of the first seed."""
+
+    chip: Chip
+    shape: Shape
+    trials: tuple[Trial, ...]
+    conversion: Conversion
+    exact_against: list[dict[str, object]]
+    seconds: float
+    folder: Path
+    bundle: Path
+    test_steps: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        first = self.trials[0]
+        gaps = [t.gap_points for t in self.trials]
+        return {
+            "target": self.chip.name,
+            "float_accuracy": fmean(t.float_result.accuracy for t in self.trials),
+            "integer_accuracy": fmean(t.integer_result.accuracy for t in self.trials),
+            "mean_gap_points": fmean(gaps),
+            "worst_gap_points": max(gaps),
+            "decision": first.integer_result.rule,
+            "interval": [first.integer_result.low, first.integer_result.high],
+            "seeds": [
+                {
+                    "seed": t.seed,
+                    "float_accuracy": t.float_result.accuracy,
+                    "integer_accuracy": t.integer_result.accuracy,
+                    "gap_points": t.gap_points,
+                    "ties": t.integer_result.ties,
+                    "disagreements": len(t.integer_result.disagreements),
+                    "rails_hit": t.rails_hit,
+                }
+                for t in self.trials
+            ],
+            "test_samples": first.integer_result.total,
+            "classes": self.shape.classes,
+            "hidden": self.shape.hidden,
+            "fan_out": self.shape.fan_out,
+            "usage": self.conversion.to_json()["usage"],
+            "exact_against": self.exact_against,
+            "seconds": round(self.seconds, 1),
+            "folder": str(self.folder),
+            "bundle": str(self.bundle),
+        }
+
+
+def run_demo(
+    chip: Chip, folder: Path, *, seeds: int = 1, epochs: int = EPOCHS, progress: Progress | None = None
+) -> Demo:
+    """Run the demo for a chip; files of the first seed go to ``folder``.
+
+    seeds : how many networks to train, with seeds 0, 1, ...
+    Raises DoesNotFit if not even the smallest network fits the chip.
+    """
+    begin = time.perf_counter()
+    tell = progress or (lambda _what, _share: None)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
+    try:
+        tell("asking the chip what fits", 0.0)
+        shape, _ = largest_shape(chip, CHANNELS, CLASSES)
+        tell("asking the chip what fits", 1.0)
+        trials, first = [], None
+        for seed in range(seeds):
+            trial, converted = _trial(chip, shape, seed, epochs, folder if seed == 0 else None, tell)
+            trials.append(trial)
+            first = first or converted
+    finally:
+        torch.set_num_threads(threads)
+    if first is None:
+        raise ValueError("seeds must be at least 1")
+    bundle = folder / "digits.nd"
+    tell("verifying", 0.5)
+    rows = exact_against(bundle, chip)
+    tell("verifying", 1.0)
+    steps = digits(shape.classes, 0).test.steps
+    seconds = time.perf_counter() - begin
+    return Demo(chip, shape, tuple(trials), first, rows, seconds, folder, bundle, steps)
+
+
+def _trial(
+    chip: Chip, shape: Shape, seed: int, epochs: int, folder: Path | None, tell: Progress
+) -> tuple[Trial, Conversion]:
+    parts = digits(shape.classes, seed)
+    model = constrain(build(shape, seed), chip)
+    label = f"training (seed {seed})"
+    train(
+        model,
+        parts.train,
+        epochs=epochs,
+        seed=seed,
+        augment=Shifts(parts.train, shape.classes),
+        progress=lambda epoch, _loss: tell(label, (epoch + 1) / epochs),
+    )
+    tell("quantizing and mapping", 0.0)
+    calibration = calibration_of(parts.train)
+    converted = convert(model, chip, calibration=calibration.input, dt_s=DT_S)
+    tell("quantizing and mapping", 1.0)
+    steps = parts.test.steps
+    run = simulate(
+        converted.network,
+        parts.test.input,
+        record=signed_states(chip),
+        progress=lambda t: tell("simulating every test image", (t + 1) / steps),
+    )
+    labels, ids = np.asarray(parts.test.label), parts.test.sample_id
+    real = evaluate(run_model(model, parts.test.input), labels, latency=run.latency, sample_id=ids)
+    integer = evaluate(run, labels, sample_id=ids, against=real)
+    if folder is not None:
+        tell("writing the bundle", 0.0)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(model, folder / "model.safetensors", dt_s=DT_S)
+        save_data(folder / "train.npz", parts.train)
+        save_data(folder / "test.npz", parts.test)
+        write_bundle(converted, parts.test.input, folder / "digits.nd")
+        tell("writing the bundle", 1.0)
+    return Trial(seed, real, integer, rails_hit(run)), converted
+
+
+def calibration_of(train_data: Data) -> Data:
+    """The training samples that scales are chosen by."""
+    return train_data.subset(np.arange(min(CALIBRATION_SAMPLES, train_data.batch)))
+
+
+def signed_states(chip: Chip) -> list[str]:
+    """Names of the registers that can hit a rail."""
+    return sorted({s for kind in chip.neurons.values() for s, entry in kind.states.items() if entry.signed})

@@ -1,0 +1,47 @@
+"""Writers of what leaves the program, one for each format; a chip names its formats under ``[emit]``."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from neurodeploy.chips import Chip
+from neurodeploy.emit.samna import to_configuration, write_configuration
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network import Network
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """A format that a placed network can be written in.
+
+    title : what the file is
+    suffix : usual end of its name
+    configure : placed network -> the configuration as plain data
+    write : (placed network, path) -> writes the file
+    """
+
+    title: str
+    suffix: str
+    configure: Callable[[Network], Mapping[str, object]]
+    write: Callable[[Network, Path], None]
+
+
+EMITTERS: Mapping[str, Emitter] = MappingProxyType(
+    {"samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration)}
+)
+
+
+def emitter(name: str) -> Emitter:
+    """Emitter of a format; raises Refusal ND9002 for a name that is not in the table."""
+    if name not in EMITTERS:
+        near = difflib.get_close_matches(name, EMITTERS, n=1)
+        known = f"one of {', '.join(EMITTERS)}"
+        raise Refusal(Fault("ND9002", "emit", f"format {name!r}", known, f"did you mean {near[0]}?" if near else ""))
+    return EMITTERS[name]
+
+
+def formats(chip: Chip) -> tuple[str, ...]:
+    """Formats that a network for this chip can be written in."""
+    return tuple(name for name in EMITTERS if name in chip.file.emit)

@@ -1,0 +1,79 @@
+"""What needs somebody else's program or recordings says so; the counts of a session are printed at its end.
+
+``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
+``@pytest.mark.shared_data`` : needs the folder of public recordings
+``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
+
+NEURODEPLOY_DATA : folder of the public recordings
+NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
+    missing, so that a run that compared nothing cannot pass
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from neurodeploy.oracles import ORACLES
+
+DATA, REQUIRE = "NEURODEPLOY_DATA", "NEURODEPLOY_REQUIRE_ORACLES"
+COUNT = "count: "
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_collection_modifyitems(config, items):
+    if "slow" in config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def missing(item):
+    """What a test needs and does not find, in words; an empty list where it can run."""
+    reasons = []
+    for mark in item.iter_markers("oracle"):
+        for name in mark.args or ORACLES:
+            if ORACLES[name].available() is None:
+                line = f'pip install "neurodeploy[{ORACLES[name].extra}]"'
+                reasons.append(f"oracle {name} is not installed: {line}")
+    if item.get_closest_marker("shared_data"):
+        folder = os.environ.get(DATA, "")
+        if not folder:
+            reasons.append(f"{DATA} does not name the folder of the public recordings")
+        elif not Path(folder).is_dir():
+            reasons.append(f"{DATA} = {folder}: no such folder")
+    return reasons
+
+
+def pytest_runtest_setup(item):
+    reasons = missing(item)
+    if not reasons:
+        return
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{'; '.join(reasons)} ({REQUIRE}=1 allows no skip)", pytrace=False)
+    pytest.skip("; ".join(reasons))
+
+
+@pytest.fixture
+def count(record_property):
+    """Add to a number that the end of the session reports: count("networks compared", 10)."""
+
+    def add(what, number):
+        record_property(COUNT + what, int(number))
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter):
+    totals = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name.startswith(COUNT):
+                totals[name.removeprefix(COUNT)] = totals.get(name.removeprefix(COUNT), 0) + value
+    if totals:
+        terminalreporter.section("counts")
+        for name in sorted(totals):
+            terminalreporter.write_line(f"{totals[name]:>14,}  {name}")

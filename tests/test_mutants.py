@@ -1,0 +1,201 @@
+import ast
+
+import numpy as np
+import pytest
+from mutants import EXECUTOR, Catcher, behaviour, edited, independent, mutants, stimuli
+from random_networks import Options
+from variants import VARIANTS, descending, variants
+
+from neurodeploy.chips import chip, from_raw, target_folders
+from neurodeploy.errors import Refusal
+from neurodeploy.golden import FILE_NAME, differences, read_golden
+from neurodeploy.step import NUMPY, assigned, parse, run
+from neurodeploy.step.language import Call, Name
+
+#: Chips with golden vectors, of equal ones the first. Audio 3 computes what Audio 2 does; test_golden.py compares both.
+CHIPS = list(
+    {behaviour(chip(n).raw): n for n in reversed(target_folders()) if (chip(n).path / FILE_NAME).is_file()}.values()
+)
+XYLO = [n for n in CHIPS if "xylosim" in chip(n).oracles]
+SENSITIVE = Options(
+    inputs=(3, 3), hidden=(6, 6), outputs=(3, 3), steps=(24, 24), batch=6, corners=0.35, links=(0, 2), rates=(0.3, 2, 8)
+)
+
+_DASH = "function.dash(x, d): 1 if x > 0 and x >> d == 0 else x >> d"
+_ORDER = "schedule.step: channel.step in rec out hidden.begin [hidden.step alias] output.step"
+#: Mutants that compute the same for every value that the registers hold, with the reason; each is proved below.
+EQUIVALENT = {
+    f"{_DASH} -> 1 if x != 0 and x >> d == 0 else x >> d": "x >> d of a negative x is -1 or less, never 0",
+    f"{_DASH} -> 1 if x > 0 and x >> d <= 0 else x >> d": "x >> d of a positive x is 0 or more",
+    f"{_ORDER} -> channel.step in out rec hidden.begin [hidden.step alias] output.step": (
+        "rec writes currents of hidden neurons, out those of output neurons; both read the counts of the step before"
+    ),
+    f"{_ORDER} -> channel.step in rec out hidden.begin output.step [hidden.step alias]": (
+        "the currents of output neurons were delivered before either scan; neither scan reads what the other writes"
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=CHIPS)
+def judged(request):
+    """Chip, its mutants by name, and the verdict on each."""
+    true = chip(request.param)
+    catcher = Catcher(read_golden(true.path), stimuli(true, SENSITIVE, range(6)))
+    assert catcher.verdict(true.raw) == "survived"
+    made = {m.name: m for m in mutants(true.raw)}
+    return true, made, {name: catcher.verdict(m.raw) for name, m in made.items()}
+
+
+def test_every_mutant_is_refused_caught_or_proved_equivalent(judged, count):
+    true, made, verdicts = judged
+    survivors = {name for name, verdict in verdicts.items() if verdict == "survived"}
+    assert survivors - set(EQUIVALENT) == set()
+    assert len(made) > 100
+    count(f"mutants of {true.name}", len(made))
+    for verdict in ("invalid", "golden", "random", "survived"):
+        number = sum(v == verdict for v in verdicts.values())
+        what = {
+            "invalid": "refused at load",
+            "golden": "caught by golden vectors",
+            "random": "caught by random networks",
+        }
+        count(f"mutants of {true.name}: {what.get(verdict, 'equivalent')}", number)
+
+
+def test_every_exception_exists_and_survives():
+    seen = {}
+    for name in CHIPS:
+        true = chip(name)
+        catcher = Catcher(read_golden(true.path), [])
+        seen |= {m.name: catcher.verdict(m.raw) for m in mutants(true.raw) if m.name in EQUIVALENT}
+    assert seen == dict.fromkeys(EQUIVALENT, "survived")
+
+
+def test_a_mutant_of_an_allowed_line_is_not_allowed_itself(judged):
+    _, made, verdicts = judged
+    near = f"{_DASH} -> 1 if x >= 0 and x >> d == 0 else x >> d"
+    assert near not in made or verdicts[near] == "golden"
+
+
+def touched(true, phase):
+    """(kind, state) pairs that a phase reads and writes."""
+    reads, writes = set(), set()
+    handlers = [(phase.neuron, true.neurons[phase.neuron].handlers[phase.handler])] if phase.neuron else []
+    for name in phase.connections:
+        kind = true.connections[name]
+        reads |= {(s, true.neurons[s].emits) for s in kind.sources}
+        handlers += [(kind.target, h) for h in (kind.on_input, kind.on_sum) if h]
+    for kind, handler in handlers:
+        writes |= {(kind, a.name) for a in assigned(handler.text.statements)}
+        reads |= {(kind, n) for n in names(handler.text.statements)}
+    return reads, writes
+
+
+def names(parts):
+    for part in parts:
+        if isinstance(part, Name):
+            yield part.id
+        elif isinstance(part, Call):
+            yield from names(part.args)
+        elif hasattr(part, "condition"):
+            yield from names((part.condition, *part.body))
+        elif hasattr(part, "value") and hasattr(part, "name"):
+            yield from names((part.value,))
+
+
+def equal_for_all_values(head, before, after):
+    """Both bodies of dash over every 16-bit x and every d of 0..15."""
+    x, d = np.meshgrid(np.arange(-32768, 32768), np.arange(16), sparse=True)
+    results = []
+    for body in (before, after):
+        environment = {"x": x, "d": d}
+        run(parse("y = dash(x, d)", {head: body}).statements, environment, NUMPY)
+        results.append(environment["y"])
+    return np.array_equal(*results)
+
+
+def proved(true, mutant):
+    """Whether a mutant is shown to compute the same for everything that the registers hold."""
+    if mutant.place[0] == "function":
+        shifts = [p.holds for kind in true.neurons.values() for n, p in kind.parameters.items() if n.startswith("dash")]
+        return set(shifts) == {(0, 15)} and equal_for_all_values(mutant.place[1], mutant.before, mutant.after)
+    if mutant.place == ("schedule", "step"):
+        order = {p.name: p for p in true.schedule}
+        pairs = zip(mutant.before, mutant.after, strict=True)
+        moved = [p if isinstance(p, str) else p[0] for p, q in pairs if p != q]
+        (reads, writes), (other_reads, other_writes) = (touched(true, order[p]) for p in moved)
+        return not writes & (other_writes | other_reads) and not other_writes & reads
+    return False
+
+
+def test_every_exception_is_proved_over_all_values():
+    seen = [(name, m) for name in CHIPS for m in mutants(chip(name).raw) if m.name in EQUIVALENT]
+    assert {m.name for _, m in seen} == set(EQUIVALENT)
+    assert [m.name for name, m in seen if not proved(chip(name), m)] == []
+
+
+def test_the_exhaustive_proof_rejects_a_wrong_body():
+    head, right = "dash(x, d)", "1 if x > 0 and x >> d == 0 else x >> d"
+    assert equal_for_all_values(head, right, right)
+    assert not equal_for_all_values(head, right, "1 if x >= 0 and x >> d == 0 else x >> d")
+
+
+def test_the_independence_proof_rejects_dependent_phases():
+    true = chip(XYLO[0])
+    order = {p.name: p for p in true.schedule}
+    (_, writes), (other_reads, _) = touched(true, order["in"]), touched(true, order["hidden.step"])
+    assert writes & other_reads
+
+
+@pytest.mark.parametrize("name", XYLO)
+def test_golden_vectors_reject_every_misreading_of_the_reference(name, count):
+    true = chip(name)
+    catcher = Catcher(read_golden(true.path), [])
+    made = variants(true.raw)
+    missed = [label for label, raw in made.items() if not catcher.by_golden(from_raw(raw))]
+    assert missed == []
+    count(f"misreadings of {name} caught by golden vectors", len(made) + 1)
+
+
+@pytest.mark.parametrize("name", XYLO)
+def test_golden_vectors_reject_sources_in_descending_order(name):
+    vectors = {v.name: v for v in read_golden(chip(name).path).vectors}
+    vector = vectors["source_order"]
+    assert not differences(vector, EXECUTOR.name, "")[0]
+    assert differences(descending(vector), EXECUTOR.name, "")[0]
+
+
+def test_the_list_of_misreadings_is_complete():
+    assert len(VARIANTS) + 1 == 22  # descending order is the one that is no edit of a text
+
+
+def test_a_text_without_meaning_is_refused_not_caught():
+    true = chip(XYLO[0])
+    path = ("neuron", "hidden", "on", "step")
+    raw = edited(true.raw, (path, "v = v + nothing"))
+    with pytest.raises(Refusal, match="unknown name 'nothing'"):
+        from_raw(raw)
+    assert Catcher(read_golden(true.path), []).verdict(raw) == "invalid"
+
+
+def test_mutation_reaches_operators_constants_names_lines_guards_and_phases():
+    made = {m.name for m in mutants(chip(XYLO[0]).raw)}
+    step = "neuron.output.on.step: "
+    assert {
+        f"{step}d = sat(d + i1, 16) -> d = sat(d - i1, 16)",
+        f"{step}d = sat(d + i1, 16) -> d = wrap(d + i1, 16)",
+        f"{step}d = sat(d + i1, 16) -> d = sat(d + i1, 17)",
+        f"{step}d = sat(d + i1, 16) -> d = sat(d + v, 16)",
+        f"{step}d = sat(d + i1, 16) -> (nothing)",
+        f"{step}count = 1 if v >= threshold else 0 -> count = 0 if v >= threshold else 1",
+        "neuron.hidden.on.step: if v >= threshold: -> if not v >= threshold:",
+        f"{_ORDER} -> in channel.step rec out hidden.begin [hidden.step alias] output.step",
+        f"{_ORDER} -> channel.step in rec out hidden.begin hidden.step alias output.step",
+    } <= made
+    assert any(name.startswith("function.dash") for name in made)
+
+
+def test_lines_that_cannot_see_each_other_are_not_exchanged():
+    first, second, third = ast.parse("a = x + 1\nb = x + 2\nc = a").body
+    assert independent(first, second)
+    assert not independent(first, third)
