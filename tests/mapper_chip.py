@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from neurodeploy.chips import Chip, chip
+from neurodeploy.network import Network, group, projection
 
 HEAD = """
 schema_version = 1
@@ -99,3 +102,11 @@ def write_chip(
     )
     (folder / "chip.toml").write_text(text + more)
     return chip(folder)
+
+
+def wired(target: Chip, sizes: dict[str, int], *links: tuple[str, str, str, np.ndarray]) -> Network:
+    """Groups named after their kinds' first letter and a number; links are (kind, source, target, weights)."""
+    kinds = {"c": "channel", "h": "hidden", "o": "output"}
+    groups = {name: group(target, name, kinds[name[0]], size) for name, size in sizes.items()}
+    projections = [projection(target, kind, groups[s], groups[t], w=w) for kind, s, t, w in links]
+    return Network(target, tuple(groups.values()), tuple(projections))
