@@ -1,6 +1,7 @@
 """Float models that fire: weights drawn so that every layer is driven at about its threshold in each step."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def model_of(options, seed=0):
     rng = np.random.default_rng(seed)
     sizes = (options.inputs, *options.hidden, options.outputs)
     layers = []
-    for index, (fan_in, size) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (fan_in, size) in enumerate(pairwise(sizes)):
         last = index == len(sizes) - 2
         spread = np.exp2(rng.integers(-1, 2, (3, size))) if options.per_neuron else np.ones((3, size))
         tau_mem, tau_syn = np.maximum(options.tau_mem * spread[0], 1.5), np.maximum(options.tau_syn * spread[1], 1.5)
@@ -60,8 +61,9 @@ def model_of(options, seed=0):
 
 def linear(weight):
     """Linear without bias and with these (out, in) weights."""
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    layer.weight.data = torch.as_tensor(np.asarray(weight), dtype=torch.float32)
+    values = torch.as_tensor(np.asarray(weight), dtype=torch.float32)
+    layer = torch.nn.Linear(values.shape[1], values.shape[0], bias=False)
+    layer.weight.data = values
     return layer
 
 

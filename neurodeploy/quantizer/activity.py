@@ -15,6 +15,9 @@ from neurodeploy.models import reset_states
 from neurodeploy.quantizer.decays import Floats
 from neurodeploy.quantizer.lower import Lowered, Stage, flat
 
+#: Points of the grid of peaks for each factor of 2.
+PEAK_GRID = 64
+
 
 @dataclass(frozen=True)
 class Activity:
@@ -22,7 +25,7 @@ class Activity:
 
     counts : layer -> (time, batch, neuron) events
     peaks : layer -> float state -> (neuron,) largest magnitude that the chip's state passes through in a step, in
-        units of the synaptic current: the current before it decays, the membrane before it is reset
+        units of the synaptic current: the current before it decays, the membrane before it is reset; up to 1 % above
     """
 
     counts: Mapping[str, Floats]
@@ -79,5 +82,15 @@ def _peaks(stage: Stage, layer: Neuron, events: Floats) -> dict[str, Floats]:
             record = record / stage.gain + events * stage.threshold
         elif "alpha_syn" in stage.keep:
             record = record / np.maximum(stage.keep["alpha_syn"], np.finfo(float).tiny)  # recorded after the decay
-        result[name] = np.abs(record).max(axis=(0, 1), initial=0.0)
+        result[name] = _up_to_grid(np.abs(record).max(axis=(0, 1), initial=0.0))
     return result
+
+
+def _up_to_grid(peaks: Floats) -> Floats:
+    """Next higher point of a coarse logarithmic grid.
+
+    The last bits of a float run depend on where its arrays lie in memory; scales must not. The points lie off the
+    round numbers that weights like to make.
+    """
+    points = np.ceil(np.log2(peaks, out=np.zeros_like(peaks), where=peaks > 0) * PEAK_GRID + 0.3) - 0.3
+    return np.where(peaks > 0, np.exp2(points / PEAK_GRID), 0.0)

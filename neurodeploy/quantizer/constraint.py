@@ -48,7 +48,7 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Sequential:
     layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
     for name, module in flat(model):
         if name in delays:
-            layers[_free(f"delay_{name}", layers)] = Delay(delays[name])
+            layers[_free(f"delay_{name}", layers)] = Delay(delays[name]).train(model.training)
         layers[_free(name, layers)] = replaced[name] if name in replaced else copy.deepcopy(module)
     result = torch.nn.Sequential(layers)
     result.training = model.training
@@ -72,8 +72,8 @@ def _constrained(where: str, kind: NeuronKind, layer: Neuron) -> tuple[Neuron | 
     for name in kind.deploy.decay:
         alpha = _alpha(layer, name)
         if alpha is not None and not faults:
-            keeps[name] = np.atleast_1d(alpha.detach().double().cpu().numpy())
-            faults += decay_faults(where, kind, name, keeps[name].reshape(-1))
+            keeps[name] = alpha.detach().double().cpu().numpy()
+            faults += decay_faults(where, kind, name, np.broadcast_to(keeps[name], layer.shape).reshape(-1))
     if faults:
         return None, faults
     capped = rebuilt(layer, max_spikes=kind.deploy.max_spikes)

@@ -60,6 +60,8 @@ def quantize(
     choice = settle(lowered, rooms, trial)
     network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
     raise_if(faults)
+    if network is None:
+        raise RuntimeError("a network is missing only where its registers have faults")
     layers = tuple(q.report for q in done)
     if counts is not None and activity is not None:
         layers = _measured(lowered, network, done, counts, activity)

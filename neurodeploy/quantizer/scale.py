@@ -160,7 +160,7 @@ def quantize_stage(
         shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges},
         clipped_share=clipped / max(used, 1),
         zeroed_share=zeroed / max(used, 1),
-        weight_error=float(np.sqrt(error / power)) if power else 0.0,
+        weight_error=steady(float(np.sqrt(error / power))) if power else 0.0,
         threshold_low=int(threshold.min()),
         threshold_high=int(threshold.max()),
         decays=tuple(decays),
@@ -228,8 +228,8 @@ def _decay_report(stage: Stage, name: str, registers: Ints) -> DecayReport:
 
 def build_network(
     lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], *, until: int, dt_s: float | None
-) -> tuple[Network, tuple[Quantized, ...], list[Fault]]:
-    """Network of the first ``until`` stages under a choice."""
+) -> tuple[Network | None, tuple[Quantized, ...], list[Fault]]:
+    """Network of the first ``until`` stages under a choice; None where registers have faults."""
     chip = lowered.chip
     defaults = {n: np.full(lowered.inputs, p.default or 0) for n, p in lowered.input_kind.parameters.items()}
     inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults)
@@ -240,14 +240,15 @@ def build_network(
         faults += more
         source = quantized.group
     projections = tuple(p for q in done for p in q.projections)
-    network = Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
+    network = None if faults else Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
     return network, tuple(done), faults
 
 
 def shift_choices(stage: Stage, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """All combinations of shifts for the connection kinds of a stage that are not settled yet."""
     kinds = list({e.kind.name: e.kind for e in stage.edges if e.kind.name not in fixed}.values())
-    ranges = [range(largest_shift(k) + 1) if k.entry.shift else range(1) for k in kinds]
+    lowest = [k.parameters[k.entry.shift].allowed.low if k.entry.shift else 0 for k in kinds]
+    ranges = [range(low, largest_shift(k) + 1) for k, low in zip(kinds, lowest, strict=True)]
     for values in np.ndindex(*(len(r) for r in ranges)):
         yield dict(fixed) | {k.name: r[v] for k, r, v in zip(kinds, ranges, values, strict=True)}
 
@@ -266,4 +267,9 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     for keep in stage.keep.values():
         # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps
         states += float(np.median(0.5 / (1 - keep) / (stage.threshold * scale)))
-    return (float(np.sqrt(errors / powers)) if powers else 0.0) + states
+    return steady((float(np.sqrt(errors / powers)) if powers else 0.0) + states)
+
+
+def steady(value: float) -> float:
+    """Nine digits of a sum: the last bits depend on where its array lies in memory."""
+    return float(f"{value:.9g}")

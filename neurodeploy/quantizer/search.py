@@ -5,14 +5,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neurodeploy.errors import Fault
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.activity import Activity
 from neurodeploy.quantizer.decays import Floats
 from neurodeploy.quantizer.lower import Lowered, Stage
 from neurodeploy.quantizer.scale import (
     Choice,
-    Quantized,
     Room,
     build_network,
     expected_error,
@@ -29,11 +27,11 @@ SAMPLES = 48
 #: Shares of the largest weight that may reach the end of the register; tried on the calibration data.
 FULL_SCALES = (0.8, 0.65)
 #: Factors on the scale that keeps every state seen off the rails; tried on the calibration data until one is no gain.
-REACHES = (2.0, 4.0, 8.0)
+REACHES = (2.0, 4.0, 8.0, 16.0, 32.0)
 #: Then tried around the best of them.
 FINER = (0.7, 1.4)
-#: How much larger the shifts may become with such a factor: 2**3 is the largest factor.
-MORE_SHIFT = 3
+#: How much larger the shifts may become from one such factor to the next.
+MORE_SHIFT = 2
 #: What clips weights or touches rails must lower the count error by this factor to be taken.
 MUST_GAIN = 0.95
 
@@ -107,15 +105,16 @@ class _Search:
         options = [replace(self.settled, shifts=s) for s in shift_choices(self.stage, self.settled.shifts)]
         ranked = sorted(options, key=self.expected)
         if self.trial is None:
-            return next((option for option in ranked if not self.build(option)[2]), ranked[0])
+            return next((option for option in ranked if self.network(option) is not None), ranked[0])
         tried = [(self.error(option), option) for option in ranked[:TRIED]]
         least, best = min(tried, key=lambda pair: pair[0])
         for reach in REACHES:
             option = self.with_reach(best, reach)
             error = self.error(option)
-            if error >= least * MUST_GAIN:
+            if error < least * MUST_GAIN:
+                least, best = error, option
+            elif least < np.inf:  # as long as registers have faults, larger scales may still help
                 break
-            least, best = error, option
         for option in self.variants(best):
             error = self.error(option)
             if error < least * MUST_GAIN:
@@ -148,8 +147,8 @@ class _Search:
                 total += min(expected_error(later, choice, self.rooms[later.name]) for choice in rest)
         return total
 
-    def build(self, option: Choice) -> tuple[Network, tuple[Quantized, ...], list[Fault]]:
-        return build_network(self.lowered, option, self.rooms, until=self.index + 1, dt_s=None)
+    def network(self, option: Choice) -> Network | None:
+        return build_network(self.lowered, option, self.rooms, until=self.index + 1, dt_s=None)[0]
 
     def error(self, option: Choice) -> float:
         """Count error of this stage on the trial data; infinite where its registers have faults."""
@@ -158,8 +157,7 @@ class _Search:
         scale = scale_of(self.stage, option, self.rooms[self.stage.name])
         key = (*sorted(option.shifts.items()), scale.tobytes())
         if key not in self.known:
-            network, _, faults = self.build(option)
-            wanted = self.trial.wanted[self.stage.name]
-            run = None if faults else simulate(place_identity(network), self.trial.counts, drain=0)
+            network, wanted = self.network(option), self.trial.wanted[self.stage.name]
+            run = None if network is None else simulate(place_identity(network), self.trial.counts, drain=0)
             self.known[key] = np.inf if run is None else count_error(run, self.stage, wanted)
         return self.known[key]
