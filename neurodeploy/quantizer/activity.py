@@ -78,12 +78,19 @@ def _peaks(stage: Stage, layer: Neuron, events: Floats) -> dict[str, Floats]:
             continue
         record = layer.recordings[name].double().numpy()
         if name == "v":
-            # recorded after the reset; the chip's membrane stands before the input gain of the layer
-            record = record / stage.gain + events * stage.threshold
+            record = _before_reset(stage, layer, record / stage.gain, events)
         elif "alpha_syn" in stage.keep:
             record = record / np.maximum(stage.keep["alpha_syn"], np.finfo(float).tiny)  # recorded after the decay
         result[name] = _up_to_grid(np.abs(record).max(axis=(0, 1), initial=0.0))
     return result
+
+
+def _before_reset(stage: Stage, layer: Neuron, after: Floats, events: Floats) -> Floats:
+    """Membrane before its reset, in units of the current: the chip's stands before the input gain of the layer."""
+    if "i" not in layer.recordings or "alpha_mem" not in stage.keep:
+        return after + events * stage.threshold
+    kept = np.concatenate([np.zeros_like(after[:1]), after[:-1]]) * stage.keep["alpha_mem"]
+    return np.asarray(kept + layer.recordings["i"].double().numpy() + stage.bias)
 
 
 def _up_to_grid(peaks: Floats) -> Floats:

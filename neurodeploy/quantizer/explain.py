@@ -12,16 +12,24 @@ states     each step of current and membrane is rounded to one of the two neighb
            1 - 1 / n. For Xylo, n = 2**dash: the shift floors what is taken away, so states below 0 and from 2**dash on
            go up by at most that, and the rule of at least 1 takes up to that from the states between
 
-Why the running count N(t) of the integer neuron lies between those of the two runs, for reset by subtraction: call the
-neuron with more drive u and the one with less v, their thresholds a <= b, and let D be how many events more u has had.
-Claim: D >= 0 and u - v >= -a * D after every step. It holds at the start. Decay: keep is at most 1, D at least 0, and
-the rounding of u is the more favourable one, so u - v >= -a * D stays; adding drive and bias only helps. Firing:
-v <= u + a * D, so v holds at most D thresholds more than u, also after both are cut to the cap of a step and at 0, for
-a threshold of b >= a is reached no more often: D stays >= 0. Reset: u loses a for each event, v at least a, so
-u - v + a * D does not shrink. Nothing here asks for positive states, and saturation, which is monotone and does not
-stretch, would keep the claim; but where it acts differently in the two, or before a sum is complete, counts may leave
-the bracket. So a count outside it is the work of a rail or of a fault. The argument fails for a reset to zero or to a
-value, and says nothing for a layer with a lower bound: there no bracket is made.
+Why the running count of the integer neuron lies between those of the two runs: of two neurons call u the membrane of
+the one with more drive and a its threshold, v and b those of the one with less, a <= b, and D how many events more u
+has had. The larger drive, bias and rounding belong to u; both keep the same fraction, at most 1.
+
+Reset by subtraction. Claim: D >= 0 and u - v >= -a * D after every step. Decay, drive and bias keep the second part,
+since D >= 0. Then v <= u + a * D, and as b >= a, v reaches at most D thresholds more than u, also after both are cut to
+the cap of a step and at 0: D stays >= 0. Resets take a for each event from u and at least a from v: u - v + a * D does
+not shrink.
+
+Reset to zero. Claim: D >= 0; while D = 0, u >= v; else v - u <= b. Decay, drive and bias keep that. While D = 0, u
+fires no less; if it fires more, it stands at 0 and v below b. While D > 0, v fires at most once more than u. If D falls
+to 0 by it, v stands at 0 and u at 0 or at what it had, which is at least what v had less b, so at least 0. If D stays
+above 0, then u fired and stands at 0 with v at most at b; or v alone fired, stands at 0, and u is at least 0 as before.
+
+Nothing here asks for positive states. Saturation of a state would keep the claims, since it is monotone and does not
+stretch; but where it acts before a sum is complete, or in one of the two alone, counts can leave the bracket. So a
+count outside is the work of a rail or of a fault. After a reset to another value, and with a lower bound whose register
+is rounded too, the claims fail or are not shown: there no bracket is made.
 """
 
 import numpy as np
@@ -32,6 +40,8 @@ from neurodeploy.quantizer.lower import Edge, Stage
 from neurodeploy.quantizer.scale import Quantized, magnitude
 from neurodeploy.simulator import Run
 
+#: Resets for which the argument above holds.
+RESETS = ("subtract", "zero")
 #: Register steps that the float arithmetic of the bracket itself may be off.
 FLOAT_SLACK = 1e-6
 
@@ -54,7 +64,7 @@ def explained(stage: Stage, quantized: Quantized, run: Run) -> tuple[float, floa
 def bracket(stage: Stage, quantized: Quantized, run: Run) -> tuple[Floats, Floats] | None:
     """(time, batch, neuron) smallest and largest running event counts that the rounding of this layer explains."""
     options = stage.module.options
-    if stage.kind.deploy is None or options.get("reset") != "subtract" or options.get("v_min") is not None:
+    if stage.kind.deploy is None or options.get("reset") not in RESETS or options.get("v_min") is not None:
         return None
     shape = run.counts[stage.name].shape
     low, high = np.zeros(shape), np.zeros(shape)
@@ -108,7 +118,7 @@ def _running_counts(stage: Stage, quantized: Quantized, drive: Floats, *, up: bo
     keep_i, error_i = kept("alpha_syn") if "alpha_syn" in stage.keep else (None, 0.0)
     keep_v, error_v = kept("alpha_mem") if "alpha_mem" in stage.keep else (1.0, sign * FLOAT_SLACK)
     cap = np.inf if deploy.max_spikes is None else deploy.max_spikes
-    strict = stage.module.options.get("comparison") == ">"
+    strict, to_zero = stage.module.options.get("comparison") == ">", stage.module.options.get("reset") == "zero"
     v, i = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     running = np.zeros_like(drive)
     total = np.zeros(drive.shape[1:])
@@ -117,7 +127,7 @@ def _running_counts(stage: Stage, quantized: Quantized, drive: Floats, *, up: bo
         v = keep_v * v + i + bias + error_v
         reached = np.ceil(v / threshold) - 1 if strict else np.floor(v / threshold)
         fired = np.clip(reached, 0, cap)
-        v = v - fired * threshold
+        v = np.where(fired > 0, 0.0, v) if to_zero else v - fired * threshold
         total = total + fired
         running[t] = total
     return running
