@@ -10,7 +10,8 @@ from neurodeploy.chips.schema import ParameterEntry
 from neurodeploy.layers import SparseLinear
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
-from neurodeploy.quantizer.lower import Floats, choose_kind, pieces, weight_of
+from neurodeploy.quantizer.decays import Floats
+from neurodeploy.quantizer.lower import choose_kind, pieces, weight_of
 
 
 def structure(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> Network | None:
