@@ -33,6 +33,13 @@ def exactly(kind: type[T], value: object) -> T:
     return value
 
 
+def integers(array: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers of a file as int64; nothing is rounded or wrapped. Raises TypeError."""
+    if not np.issubdtype(array.dtype, np.integer) or not np.can_cast(array.dtype, np.int64):
+        raise TypeError(f"array of {array.dtype} where integers belong")
+    return array.astype(np.int64)
+
+
 def write_arrays(path: Path, header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an .npz file that NumPy can read, with a JSON header as one more array (of its bytes)."""
     text = np.frombuffer(canonical_json(dict(header)).encode(), np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.archive import canonical_json, exactly, read_arrays, write_arrays, write_atomically
+from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays, write_atomically
 from neurodeploy.bundles.folder import CONFIGURATION, GOLDEN, NETWORK, REPORT, read_manifest, write_folder
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, load_network, save_network
@@ -164,7 +164,7 @@ def load_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(path)
     network = load_network(path / NETWORK)
     chip = manifest.get("chip")
-    if not isinstance(chip, dict) or chip.get("digest") != network.chip.digest:
+    if chip != {"name": network.chip.name, "digest": network.chip.digest}:
         was, must = "the network is for another chip description", "the chip that the manifest names"
         raise Refusal(Fault("ND2101", f"{path}, {NETWORK}", was, must, "write the bundle anew"))
     header, arrays = read_arrays(path / GOLDEN, what=GOLDEN_FORMAT, version=GOLDEN_VERSION)
@@ -193,6 +193,6 @@ def _json(path: Path) -> Any:
 
 def _course(array: npt.NDArray[Any]) -> Ints:
     """(time, batch, neuron) integers."""
-    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 3:
-        raise TypeError(f"array of {array.dtype} and shape {array.shape} where integers (time, batch, neuron) belong")
-    return array.astype(np.int64)
+    if array.ndim != 3:
+        raise TypeError(f"array of shape {array.shape} where (time, batch, neuron) belongs")
+    return integers(array)

@@ -106,8 +106,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise Refusal(Fault("ND2101", where, f"no JSON: {error}", "a whole manifest", _ANEW)) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise Refusal(Fault("ND2101", where, "of another format", f'format = "{FORMAT}"'))
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        was = f"schema_version {manifest.get('schema_version')!r}"
+    found = manifest.get("schema_version")
+    if type(found) is not int or found != SCHEMA_VERSION:
+        was = f"schema_version {found!r}"
         raise Refusal(Fault("ND1404", where, was, f"this program reads {SCHEMA_VERSION}", "write the bundle anew"))
     unsigned = {k: v for k, v in manifest.items() if k != "digest"}
     files = manifest.get("files")
@@ -131,6 +132,8 @@ def _file_faults(path: Path, files: Mapping[str, str]) -> list[Fault]:
             faults.append(Fault("ND2101", where, "additional", must, "move it away"))
         elif not present[name].is_file() or present[name].is_symlink():
             faults.append(Fault("ND2101", where, "no plain file", "a file of its own", _ANEW))
+        elif name in REQUIRED and name not in files:
+            faults.append(Fault("ND2101", where, "without a hash in the manifest", "a hash of every file", _ANEW))
         elif name in files and _sha256(present[name]) != files[name]:
             found = _sha256(present[name])
             was = f"changed since it was written: sha256 {found[:12]}..."
