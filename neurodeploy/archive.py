@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from neurodeploy import npz
 from neurodeploy.errors import Fault, Refusal
 
 HEADER = "header"
+T = TypeVar("T")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -23,6 +24,20 @@ def write_atomically(path: Path, content: bytes) -> None:
 def canonical_json(value: object) -> str:
     """JSON text with sorted keys: equal content, equal text."""
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def exactly(kind: type[T], value: object) -> T:
+    """A value of JSON that must be of one type; nothing is converted. Raises TypeError."""
+    if type(value) is not kind:
+        raise TypeError(f"{value!r:.40} where {kind.__name__} belongs")
+    return value
+
+
+def integers(array: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers of a file as int64; nothing is rounded or wrapped. Raises TypeError."""
+    if not np.issubdtype(array.dtype, np.integer) or not np.can_cast(array.dtype, np.int64):
+        raise TypeError(f"array of {array.dtype} where integers belong")
+    return array.astype(np.int64)
 
 
 def write_arrays(path: Path, header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -47,7 +62,8 @@ def read_arrays(path: Path, *, what: str, version: int) -> tuple[dict[str, Any],
     if found != what:
         was = f"a file of format {found!r}" if found else "a header without a format"
         raise Refusal(Fault("ND1401", str(path), was, must))
-    if header.get("schema_version") != version:
-        was = f"schema_version {header.get('schema_version')!r}"
+    found_version = header.get("schema_version")
+    if type(found_version) is not int or found_version != version:
+        was = f"schema_version {found_version!r}"
         raise Refusal(Fault("ND1404", str(path), was, f"this program reads {version}", "write the file anew"))
     return header, arrays

@@ -11,7 +11,7 @@ import torch
 from neurodeploy.bundles import bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import emitter, formats
-from neurodeploy.errors import Differs, Fault
+from neurodeploy.errors import Fault, raise_if
 from neurodeploy.golden import check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, reports
 from neurodeploy.network import Network
@@ -86,7 +86,8 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
     """With what the simulation of a bundle was compared, and found equal value by value.
 
     The chip's own golden vectors, made by an oracle and kept with the chip, and every oracle that is installed, run
-    live on the bundle. Empty where nothing independent exists; a comparison that found a difference raises.
+    live on the bundle. Empty where nothing independent exists; the bundle's own vectors are compared all the same.
+    Raises Differs if any comparison found a difference, Refusal where a comparison could not be made.
     """
     rows: list[dict[str, object]] = []
     if chip.path is not None and (chip.path / "golden.json").is_file():
@@ -94,16 +95,18 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
         compared = check_golden(chip)
         name, _, version = golden.made_by.partition(" ")
         rows.append(_row(name, version, "golden", compared, golden.grade))
-    for oracle in oracles_of(chip):
-        if oracle.available() is not None:
-            result = verify(path, against=oracle.name)
-            if not result.exact:
-                must = "a comparison that finds no difference"
-                raise Differs(Fault("ND2002", str(path), str(result), must, f"neurodeploy verify {path}"))
-            for check in result.checks:
-                if check.oracle == oracle.name:
-                    version = check.version.removeprefix(f"{oracle.name} ")
-                    rows.append(_row(check.oracle, version, check.kind, check.comparison.compared, check.grade))
+    live = {o.name: o.available() for o in oracles_of(chip)}
+    installed: list[tuple[str | None, str]] = [(name, found) for name, found in live.items() if found is not None]
+    for against, version in installed or [(None, "")]:
+        result = verify(path, against=against)
+        raise_if((*result.faults, *result.missing))
+        for check in result.checks:
+            check.comparison.require()
+        rows += [
+            _row(check.oracle, version, "live", check.comparison.compared, check.grade)
+            for check in result.checks
+            if check.oracle == against
+        ]
     return rows
 
 

@@ -101,7 +101,8 @@ def evaluate(
     """
     output, latency, faults = _unpacked(counts, latency)
     label = as_array(labels, "labels")
-    faults += _output_faults(output, latency) + _label_faults(label, output) + _option_faults(decision, confidence)
+    faults += _output_faults(output, latency) + _label_faults(label, output)
+    faults += decision_faults(decision) + _confidence_faults(confidence)
     batch = output.shape[1] if output.ndim == 3 else len(label) if label.ndim == 1 else None
     ids = np.arange(batch or 0) if sample_id is None else as_array(sample_id, "sample_id")
     faults += _coded(id_faults(ids, batch))
@@ -217,17 +218,21 @@ def _label_faults(label: NDArray[Any], output: NDArray[Any]) -> list[Fault]:
     return [Fault("ND1504", f"labels[{first}]", was, f"the run has the classes 0..{classes - 1}", "", values)]
 
 
-def _option_faults(decision: object, confidence: object) -> list[Fault]:
-    faults = []
-    if decision not in DECISIONS:
-        near = difflib.get_close_matches(str(decision), DECISIONS, 1, cutoff=0.4)
-        todo = f"perhaps {near[0]!r} is meant" if near else ""
-        must = f"the rules are {', '.join(DECISIONS)}"
-        faults.append(Fault("ND1504", "decision", repr(decision), must, todo, {"value": decision}))
-    if not isinstance(confidence, float) or not 0 < confidence < 1:
-        todo = "write 0.95 for 95 %"
-        faults.append(Fault("ND1504", "confidence", repr(confidence), "a fraction between 0 and 1", todo))
-    return faults
+def decision_faults(decision: object) -> list[Fault]:
+    """Fault of the name of a decision rule; empty where it is known."""
+    if decision in DECISIONS:
+        return []
+    near = difflib.get_close_matches(str(decision), DECISIONS, 1, cutoff=0.4)
+    todo = f"perhaps {near[0]!r} is meant" if near else ""
+    must = f"the rules are {', '.join(DECISIONS)}"
+    return [Fault("ND1504", "decision", repr(decision), must, todo, {"value": decision})]
+
+
+def _confidence_faults(confidence: object) -> list[Fault]:
+    if isinstance(confidence, float) and 0 < confidence < 1:
+        return []
+    todo = "write 0.95 for 95 %"
+    return [Fault("ND1504", "confidence", repr(confidence), "a fraction between 0 and 1", todo)]
 
 
 def _coded(faults: list[Fault]) -> list[Fault]:

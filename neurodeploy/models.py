@@ -1,7 +1,6 @@
 """Float models: saved as safetensors with their layers described in the header, loaded without executing anything."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,17 +15,20 @@ from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.registry import build, describe, unknown_modules
 from neurodeploy.layers.stateful import Stateful
+from neurodeploy.npz import replacing
 
 SCHEMA_VERSION = 1
 SUFFIX = ".safetensors"
 #: The one key of the header: several have no fixed order, and equal models must give equal bytes.
 KEY = "neurodeploy"
 
+_HEAD = 128  # bytes: enough for the name of a zip file's first entry
 _PICKLED = frozenset({".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt"})
 _CONVERT = (
-    "load it where it was made, into a model of neurodeploy.layers, and save that: two lines:\n"
+    "load it where you trust it, into a model of neurodeploy.layers, and save that, in two lines:\n"
     '    model.load_state_dict(torch.load("{name}", weights_only=True))\n'
-    '    neurodeploy.models.save_model(model, "{stem}.safetensors", dt_s=...)\n'
+    '    neurodeploy.save_model(model, "{stem}.safetensors", dt_s=DT_S)\n'
+    "where DT_S is the length of a time step in seconds"
 )
 
 
@@ -85,7 +87,8 @@ def save_model(model: torch.nn.Module, path: str | Path, *, dt_s: float) -> None
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # copies: tensors that share memory are written once for each name
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    _write(path, safetensors.torch.save(tensors, metadata={KEY: text}))
+    with replacing(path) as stream:
+        stream.write(safetensors.torch.save(tensors, metadata={KEY: text}))
 
 
 def load_model(path: str | Path) -> tuple[torch.nn.Sequential, ModelInfo]:
@@ -113,10 +116,13 @@ def _read(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
         _refuse_pickled(path, f"its suffix is {path.suffix}")
     try:
         with path.open("rb") as file:
-            head = file.read(9)
+            head = file.read(_HEAD)
         # a safetensors file opens with the length of its header, 8 bytes, and a bracket
-        if head[8:] != b"{" and (head.startswith(b"PK") or (head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5")):
-            _refuse_pickled(path, "its first bytes are those of a pickle or zip file")
+        if head[8:9] != b"{":
+            if head.startswith(b"PK") and b".npy" in head:
+                raise _unreadable(path, "an .npz file of arrays", "a model that save_model wrote")
+            if head.startswith(b"PK") or (head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5"):
+                _refuse_pickled(path, "its first bytes are those of a pickle or zip file")
         with safetensors.safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
@@ -194,14 +200,3 @@ def _no_constant(name: str) -> NoReturn:
 
 def _unreadable(path: Path, was: str, must: str) -> Refusal:
     return Refusal(Fault("ND1401", str(path), was, f"it must be {must}", "", {"path": str(path)}))
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), "a name that can be written") from None
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,25 +53,35 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]
                 np.lib.format.write_array(member, portable, version=(1, 0), allow_pickle=False)
 
 
+def refuse_place(path: str | os.PathLike[str]) -> None:
+    """Refuse a name under which no file can be written, before work is spent on what would stand there.
+
+    Raises Refusal ND1401 for a folder, and for a name in a folder that does not exist or takes no files.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise Refusal(Fault("ND1401", str(target), "a folder of that name exists", "the name of a file"))
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        was = "its folder does not exist" if not target.parent.exists() else "its folder takes no files"
+        raise Refusal(Fault("ND1401", str(target), was, "a folder that exists and can be written", "create it first"))
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Binary stream to a temporary file beside ``path`` that takes its name when the block ends without an error."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        stream = temporary.open("xb")
-    except OSError as error:
-        todo = "choose a folder that exists and can be written"
-        raise Refusal(
-            Fault("ND1401", str(target), f"cannot be written ({error.strerror})", "its folder must take files", todo)
-        ) from error
-    try:
-        with stream:
+        with temporary.open("xb") as stream:
             yield stream
         temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        was, must = f"cannot be written ({error.strerror or error})", "its folder must take files"
+        todo = "choose a folder that exists and can be written"
+        raise Refusal(Fault("ND1401", str(target), was, must, todo)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_arrays(path: str | os.PathLike[str], remedy: Remedy | None = None) -> Arrays:

@@ -179,7 +179,7 @@ def test_a_damaged_bundle_may_be_replaced(made):
 
 
 def test_a_missing_parent_folder_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="cannot be written: No such file or directory"):
+    with pytest.raises(Refusal, match="its folder does not exist"):
         bundle(small(), events(), tmp_path / "nowhere" / "a.nd")
 
 

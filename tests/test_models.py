@@ -212,7 +212,7 @@ def test_pickled_content_is_refused_with_the_lines_that_convert(tmp_path, suffix
         load_model(path)
     assert caught.value.code == "ND1402"
     assert f'model.load_state_dict(torch.load("net{suffix}", weights_only=True))' in str(caught.value)
-    assert 'save_model(model, "net.safetensors", dt_s=...)' in str(caught.value)
+    assert 'save_model(model, "net.safetensors", dt_s=DT_S)' in str(caught.value)
 
 
 def saved(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.archive import canonical_json, read_arrays, write_arrays, write_atomically
+from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays, write_atomically
 from neurodeploy.bundles.folder import CONFIGURATION, GOLDEN, NETWORK, REPORT, read_manifest, write_folder
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, load_network, save_network
@@ -164,16 +164,16 @@ def load_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(path)
     network = load_network(path / NETWORK)
     chip = manifest.get("chip")
-    if not isinstance(chip, dict) or chip.get("digest") != network.chip.digest:
+    if chip != {"name": network.chip.name, "digest": network.chip.digest}:
         was, must = "the network is for another chip description", "the chip that the manifest names"
         raise Refusal(Fault("ND2101", f"{path}, {NETWORK}", was, must, "write the bundle anew"))
     header, arrays = read_arrays(path / GOLDEN, what=GOLDEN_FORMAT, version=GOLDEN_VERSION)
     try:
-        samples = tuple(int(s) for s in header["samples"])
-        given = {n: _int64(arrays[f"input.{n}"]) for n in header["inputs"]}
-        counts = {n: _int64(arrays[f"counts.{n}"]) for n in header["groups"]}
-        states = {g: {s: _int64(arrays[f"states.{g}.{s}"]) for s in many} for g, many in header["states"].items()}
-        golden = Trace(header["made_by"], counts, {}, header["grade"])
+        samples = tuple(exactly(int, s) for s in header["samples"])
+        given = {n: _course(arrays[f"input.{exactly(str, n)}"]) for n in header["inputs"]}
+        counts = {n: _course(arrays[f"counts.{exactly(str, n)}"]) for n in header["groups"]}
+        states = {g: {s: _course(arrays[f"states.{g}.{s}"]) for s in many} for g, many in header["states"].items()}
+        golden = Trace(exactly(str, header["made_by"]), counts, {}, exactly(str, header["grade"]))
         stated = Trace(golden.made_by, {n: v[:, list(samples)] for n, v in counts.items()}, states, golden.grade)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         was = f"entry missing or of the wrong kind: {error}"
@@ -187,11 +187,12 @@ def _json(path: Path) -> Any:
         return None
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(Fault("ND2101", str(path), f"no JSON: {error}", "JSON, as neurodeploy writes it")) from None
 
 
-def _int64(array: npt.NDArray[Any]) -> Ints:
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"array of {array.dtype} where integers belong")
-    return array.astype(np.int64)
+def _course(array: npt.NDArray[Any]) -> Ints:
+    """(time, batch, neuron) integers."""
+    if array.ndim != 3:
+        raise TypeError(f"array of shape {array.shape} where (time, batch, neuron) belongs")
+    return integers(array)

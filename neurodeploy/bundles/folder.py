@@ -30,7 +30,7 @@ def write_folder(
     Raises Refusal ND2101 where ``path`` is something else than a bundle or cannot be written.
     """
     path = path.resolve()
-    _refuse_other_content(path)
+    refuse_place(path)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         fresh.mkdir()
@@ -61,9 +61,16 @@ def _exchange(fresh: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
-def _refuse_other_content(path: Path) -> None:
-    """Replace nothing but a bundle, and lose no file that is not of it."""
+def refuse_place(path: Path) -> None:
+    """Refuse a place where no bundle can be written: replace nothing but a bundle, and lose no file that is not of it.
+
+    Raises Refusal ND2101.
+    """
+    path = path.resolve()
     if not path.exists():
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            was = "its folder does not exist" if not path.parent.exists() else "its folder takes no files"
+            raise Refusal(Fault("ND2101", str(path), was, "a folder that exists and can be written"))
         return
     must, todo = "a new name, or an older bundle to replace", "choose another name, or remove it yourself"
     if not path.is_dir():
@@ -71,7 +78,7 @@ def _refuse_other_content(path: Path) -> None:
     try:
         content = json.loads((path / MANIFEST).read_bytes())
         is_bundle = isinstance(content, dict) and content.get("format") == FORMAT
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         is_bundle = False
     if not is_bundle:
         raise Refusal(Fault("ND2101", str(path), "the folder exists and is no bundle", must, todo))
@@ -95,17 +102,18 @@ def read_manifest(path: Path) -> dict[str, Any]:
     text = (path / MANIFEST).read_bytes()
     try:
         manifest = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(Fault("ND2101", where, f"no JSON: {error}", "a whole manifest", _ANEW)) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise Refusal(Fault("ND2101", where, "of another format", f'format = "{FORMAT}"'))
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        was = f"schema_version {manifest.get('schema_version')!r}"
+    found = manifest.get("schema_version")
+    if type(found) is not int or found != SCHEMA_VERSION:
+        was = f"schema_version {found!r}"
         raise Refusal(Fault("ND1404", where, was, f"this program reads {SCHEMA_VERSION}", "write the bundle anew"))
     unsigned = {k: v for k, v in manifest.items() if k != "digest"}
     files = manifest.get("files")
-    whole = isinstance(files, dict) and canonical_json(manifest).encode() == text
-    if not whole or manifest.get("digest") != _digest(unsigned):
+    whole = isinstance(files, dict) and all(isinstance(found, str) for found in files.values())
+    if not whole or _canonical(manifest) != text or manifest.get("digest") != _digest(unsigned):
         raise Refusal(Fault("ND1403", where, "changed since it was written", "equal to its own digest", _ANEW))
     raise_if(_file_faults(path, manifest["files"]))
     return manifest
@@ -124,6 +132,8 @@ def _file_faults(path: Path, files: Mapping[str, str]) -> list[Fault]:
             faults.append(Fault("ND2101", where, "additional", must, "move it away"))
         elif not present[name].is_file() or present[name].is_symlink():
             faults.append(Fault("ND2101", where, "no plain file", "a file of its own", _ANEW))
+        elif name in REQUIRED and name not in files:
+            faults.append(Fault("ND2101", where, "without a hash in the manifest", "a hash of every file", _ANEW))
         elif name in files and _sha256(present[name]) != files[name]:
             found = _sha256(present[name])
             was = f"changed since it was written: sha256 {found[:12]}..."
@@ -134,6 +144,14 @@ def _file_faults(path: Path, files: Mapping[str, str]) -> list[Fault]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _canonical(manifest: Mapping[str, object]) -> bytes:
+    """The bytes that the manifest should have; none for what no manifest of ours holds, such as NaN."""
+    try:
+        return canonical_json(manifest).encode()
+    except (ValueError, RecursionError):
+        return b""
 
 
 def _digest(content: Mapping[str, object]) -> str:

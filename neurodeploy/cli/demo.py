@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurodeploy.chips import chip
-from neurodeploy.cli.output import console, emit_json, messages, table
+from neurodeploy.cli.output import console, emit_json, messages, percent, table
 from neurodeploy.cli.tables import layers_table, usage_table
 from neurodeploy.demo import Demo, run_demo
-from neurodeploy.demo.pipeline import EPOCHS
+from neurodeploy.demo.pipeline import CLASSES, EPOCHS
 
 
 def show_demo(target: str, *, seeds: int, epochs: int | None, out: Path | None, as_json: bool) -> None:
@@ -40,15 +41,16 @@ def _print(demo: Demo) -> None:
     shown, first = demo.to_json(), demo.trials[0]
     screen = console()
     network = f"{demo.shape.channels} inputs - {demo.shape.hidden} recurrent neurons - {demo.shape.classes} outputs"
-    screen.print(f"\n[bold]{demo.chip.title}[/bold] ({demo.chip.name}): {network}")
-    if demo.shape.classes < 10:
-        screen.print(f"The chip has outputs for {demo.shape.classes} of the 10 digits: 0 to {demo.shape.classes - 1}.")
+    click.secho(f"\n{demo.chip.title} ({demo.chip.name}): {network}", bold=True)
+    if demo.shape.classes < CLASSES:
+        last = demo.shape.classes - 1
+        click.echo(f"The chip has outputs for {demo.shape.classes} of the {CLASSES} digits: 0 to {last}.")
     rows = [
         (
             trial.seed,
-            f"{100 * trial.float_result.accuracy:.1f} %",
-            f"{100 * trial.integer_result.accuracy:.1f} %",
-            f"{100 * trial.integer_result.low:.1f} - {100 * trial.integer_result.high:.1f} %",
+            percent(trial.float_result.accuracy),
+            percent(trial.integer_result.accuracy),
+            f"{percent(trial.integer_result.low)} - {percent(trial.integer_result.high)}",
             f"{trial.gap_points:+.1f}",
             trial.integer_result.ties,
             len(trial.integer_result.disagreements),
@@ -56,23 +58,23 @@ def _print(demo: Demo) -> None:
         )
         for trial in demo.trials
     ]
-    names = ("seed", "float", "integer", "95 % interval", "gap, points", "ties", "other decision", "rails hit")
+    names = ("seed", "float", "integer", "95 % interval", "points lost", "ties", "other decision", "rails hit")
     title = f"{first.integer_result.total} test images, decision: {first.integer_result.rule}, ties are wrong"
     screen.print(table(title, names, rows))
     if len(demo.trials) > 1:
         means = f"float {100 * shown['float_accuracy']:.2f} %, integer {100 * shown['integer_accuracy']:.2f} %"
-        gaps = f"gap mean {shown['mean_gap_points']:.2f}, worst {shown['worst_gap_points']:.2f} points"
-        screen.print(f"Mean of {len(demo.trials)} seeds: {means}, {gaps}.")
+        gaps = f"points lost: mean {shown['mean_gap_points']:.2f}, worst {shown['worst_gap_points']:.2f}"
+        click.echo(f"Mean of {len(demo.trials)} seeds: {means}, {gaps}.")
     screen.print(layers_table(demo.conversion.quantization.layers))
     screen.print(usage_table(demo.conversion.placement.usage))
     for warning in demo.conversion.warnings:
-        screen.print(f"- {warning}", markup=False)
+        click.echo(f"- {warning}")
     compared = [(r["oracle"], r["version"], r["kind"], r["values_compared"], r["grade"]) for r in demo.exact_against]
     if compared:
         heads = ("what", "version", "live or golden", "values compared", "grade")
         screen.print(table("Bit-exact against", heads, compared))
     else:
-        screen.print("Bit-exact against: nothing independent of neurodeploy was compared.")
+        click.echo("Bit-exact against: nothing independent of neurodeploy was compared.")
     files = [
         (f"{demo.bundle}/", "bundle: network, configuration, golden vectors, hashes"),
         (f"{demo.folder}/model.safetensors", "float model"),
@@ -80,4 +82,4 @@ def _print(demo: Demo) -> None:
         (f"{demo.folder}/test.npz", "test data"),
     ]
     screen.print(table("Files", ("where", "what"), files))
-    screen.print(f"{demo.seconds:.0f} s. Next: neurodeploy verify {demo.bundle}")
+    click.echo(f"{demo.seconds:.0f} s. Next: neurodeploy verify {demo.bundle}")

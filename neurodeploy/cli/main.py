@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
-from neurodeploy.cli.output import console, emit_json, json_option, refusing, table
+from neurodeploy.cli.group import Commands
+from neurodeploy.cli.output import console, emit_json, errors, json_option, table
 from neurodeploy.cli.targets import targets
 
 _FILE = click.Path(path_type=Path)
 
 
-class _Commands(click.Group):
-    """Commands in the order in which a person needs them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands) if ctx else []
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="neurodeploy")
 def main() -> None:
     """Turn a trained spiking network into a chip's integer configuration and prove that it is exact.
@@ -30,13 +24,12 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="neurodeploy: %(message)s", level=logging.INFO)
 
 
-@main.command()
+@main.command(short_help="From digit images to a verified bundle, on any chip.")
 @click.option("--target", default="xylo_audio3", show_default=True, help="Chip, by name or by folder.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Networks to train.")
 @click.option("--epochs", default=None, type=click.IntRange(1), help="Training epochs (the default is tuned).")
 @click.option("--out", default=None, type=_FILE, help="Folder for the files; the default is digits-TARGET.")
 @json_option
-@refusing
 def demo(*, target: str, seeds: int, epochs: int | None, out: Path | None, as_json: bool) -> None:
     """Train on real handwritten digits, deploy on a chip, simulate every test image bit for bit, verify."""
     from neurodeploy.cli.demo import show_demo
@@ -44,11 +37,10 @@ def demo(*, target: str, seeds: int, epochs: int | None, out: Path | None, as_js
     show_demo(target, seeds=seeds, epochs=epochs, out=out, as_json=as_json)
 
 
-@main.command()
+@main.command(short_help="Does a float model fit a chip? All reasons if not.")
 @click.argument("model", type=_FILE)
 @click.option("--target", required=True, help="Chip, by name or by folder.")
 @json_option
-@refusing
 def check(*, model: Path, target: str, as_json: bool) -> None:
     """Say whether MODEL (.safetensors) fits a chip, before any training is spent."""
     from neurodeploy.checker import check as check_model
@@ -61,29 +53,30 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
     else:
         rows = [(u.unit, u.asked, u.at_most, u.fits, u.grade) for u in fit.usage]
         if rows:
-            console().print(table(f"{fit.chip}", ("what", "asked", "at most", "fits", "grade"), rows))
-        console().print(f"{model.name} {'fits' if fit.fits else 'does not fit'} {fit.chip}.")
+            console().print(table(fit.chip, ("what", "asked", "at most", "fits", "grade"), rows))
+        click.echo(f"{model.name} {'fits' if fit.fits else 'does not fit'} {fit.chip}.")
         for fault in (*fit.faults, *fit.warnings):
-            console().print(f"- {fault}", markup=False)
+            click.echo(f"- {fault}")
     sys.exit(0 if fit.fits else 1)
 
 
-@main.command()
+@main.command(short_help="Float model to bundle: network, configuration, vectors.")
 @click.argument("model", type=_FILE)
 @click.option("--target", required=True, help="Chip, by name or by folder.")
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
 @json_option
-@refusing
 def convert(*, model: Path, target: str, data_file: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
+    from neurodeploy.bundles import refuse_place
     from neurodeploy.chips import chip
     from neurodeploy.conversion import convert as convert_model
     from neurodeploy.conversion import write_bundle
     from neurodeploy.events import load_data
     from neurodeploy.models import load_model
 
+    refuse_place(out)  # before any work is spent
     loaded, info = load_model(model)
     counts = None if calibration is None else load_data(calibration).input
     golden = load_data(data_file)
@@ -97,11 +90,11 @@ def convert(*, model: Path, target: str, data_file: Path, calibration: Path | No
     console().print(layers_table(converted.quantization.layers))
     console().print(usage_table(converted.placement.usage))
     for warning in converted.warnings:
-        console().print(f"- {warning}", markup=False)
-    console().print(f"Written: {out}. Next: neurodeploy verify {out}")
+        click.echo(f"- {warning}")
+    click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
 
 
-@main.command()
+@main.command(short_help="Run a network on data, bit for bit.")
 @click.argument("network", type=_FILE)
 @click.argument("data_file", metavar="DATA", type=_FILE)
 @click.option("--out", default=None, type=_FILE, help="Write the output counts to this .npz.")
@@ -109,7 +102,6 @@ def convert(*, model: Path, target: str, data_file: Path, calibration: Path | No
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
 @json_option
-@refusing
 def simulate(
     *, network: Path, data_file: Path, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
 ) -> None:
@@ -119,18 +111,18 @@ def simulate(
     show_simulation(network, data_file, out=out, executor=executor, decision=decision, raw=raw, as_json=as_json)
 
 
-@main.command()
+@main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
 @click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
 @json_option
-@refusing
 def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
     result = verify_bundle(bundle, against=against)
     if as_json:
-        emit_json(result.to_json())
+        refused = errors((*result.faults, *result.missing))
+        emit_json(result.to_json() | ({"error": refused} if refused else {}))
     else:
         click.echo(str(result))
     sys.exit(result.exit_status)
@@ -139,9 +131,8 @@ def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
 main.add_command(targets)
 
 
-@main.command()
+@main.command(short_help="What is installed, which oracles and devices answer.")
 @json_option
-@refusing
 def doctor(*, as_json: bool) -> None:
     """Say what is installed, what is a stub, which oracles and devices answer."""
     from dataclasses import asdict

@@ -1,18 +1,15 @@
 """What commands print: JSON for programs, tables for people; refusals on stderr with their exit status."""
 
-import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, ParamSpec, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn, TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from neurodeploy.errors import Refusal
-
-P = ParamSpec("P")
+from neurodeploy.errors import Fault, Refusal
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
@@ -28,8 +25,10 @@ def messages() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    # a pipe or a log has no width of its own: wide enough that no table folds a number
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
+    # a pipe or a log has no width of its own: wide enough that no table folds a number;
+    # no markup: names of the user and "neurodeploy[demo]" are printed as they stand
+    width = None if stream.isatty() else 140
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
 def emit_json(value: object) -> None:
@@ -42,7 +41,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     body = [[_cell(v) for v in row] for row in rows]
     for index, name in enumerate(columns):
-        numeric = bool(body) and all(row[index][:1].isdigit() or row[index][:1] == "-" for row in body)
+        numeric = bool(body) and all(row[index][:1].isdigit() or row[index][:1] in {"-", "+"} for row in body)
         made.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in body:
         made.add_row(*row)
@@ -59,34 +58,22 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def refusing(function: Callable[P, None]) -> Callable[P, None]:
-    """Turn a refusal into sentences on stderr, JSON on stdout if asked, and its exit status."""
-
-    @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except Refusal as refusal:
-            fail(refusal, as_json=bool(kwargs.get("as_json")))
-
-    return wrapped
+def percent(share: float) -> str:
+    """A share in percent, to a tenth."""
+    return f"{100 * share:.1f} %"
 
 
 def fail(refusal: Refusal, *, as_json: bool) -> NoReturn:
-    """Print a refusal and leave."""
+    """Print a refusal, sentences on stderr and JSON on stdout if asked, and leave with its exit status."""
     if as_json:
-        emit_json({"error": [_fault(f) for f in refusal.faults], "exit_status": refusal.exit_status})
+        emit_json({"error": errors(refusal.faults), "exit_status": refusal.exit_status})
     for fault in refusal.faults:
         click.echo(f"neurodeploy: {fault}", err=True)
     sys.exit(refusal.exit_status)
 
 
-def _fault(fault: Any) -> Mapping[str, object]:
-    return {
-        "code": fault.code,
-        "where": fault.where,
-        "was": fault.was,
-        "must": fault.must,
-        "todo": fault.todo,
-        "text": str(fault),
-    }
+def errors(faults: Iterable[Fault]) -> list[Mapping[str, str]]:
+    """Faults as plain data."""
+    return [
+        {"code": f.code, "where": f.where, "was": f.was, "must": f.must, "todo": f.todo, "text": str(f)} for f in faults
+    ]

@@ -1,14 +1,17 @@
 """The simulate command."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
 
 from neurodeploy import npz
 from neurodeploy.bundles import load_bundle
-from neurodeploy.cli.output import console, emit_json, messages, table
-from neurodeploy.evaluation import evaluate
+from neurodeploy.cli.output import console, emit_json, messages, percent, table
+from neurodeploy.errors import raise_if
+from neurodeploy.evaluation import decision_faults, evaluate
 from neurodeploy.events import load_data
 from neurodeploy.network import load_network
 from neurodeploy.simulator import simulate
@@ -18,14 +21,18 @@ def show_simulation(
     network_path: Path, data_path: Path, *, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
 ) -> None:
     """Simulate, evaluate if there are labels, print."""
+    raise_if(decision_faults(decision))
+    if out is not None:
+        npz.refuse_place(out)  # before any work is spent
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
     data = load_data(data_path)
-    with Progress(console=messages(), transient=True, disable=as_json) as bar:
+    screen = messages()
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("simulating", total=data.steps)
         run = simulate(
             network, data.input, executor=executor, raw=raw, progress=lambda t: bar.update(task, completed=t + 1)
         )
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "target": network.chip.name,
         "executor": run.executor,
         "steps": data.steps,
@@ -48,4 +55,19 @@ def show_simulation(
     if as_json:
         emit_json(result)
         return
-    console().print(table("Simulation", ("what", "value"), [(k, v) for k, v in result.items()]))
+    console().print(table("Simulation", ("what", "value"), _rows(result)))
+
+
+def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The result for a person."""
+    rows: list[tuple[str, object]] = []
+    for name, value in result.items():
+        if name == "events":
+            rows += [(f"events of {group}", count) for group, count in value.items()]
+        elif name == "accuracy":
+            rows.append((name, percent(value)))
+        elif name == "interval":
+            rows.append(("95 % interval", f"{percent(value[0])} - {percent(value[1])}"))
+        else:
+            rows.append((name, value))
+    return rows

@@ -6,20 +6,21 @@ import click
 
 from neurodeploy.chips import Chip, chip, target_folders
 from neurodeploy.chips.compile import evidence_keys
-from neurodeploy.cli.output import console, emit_json, json_option, refusing, table
+from neurodeploy.cli.output import console, emit_json, json_option, table
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Chips: every number with its source; support matrix.")
 @json_option
 @click.pass_context
-@refusing
 def targets(ctx: click.Context, *, as_json: bool) -> None:
     """List the chips; `show` prints one with all sources, `matrix` which float neuron fits which chip."""
+    ctx.obj = as_json  # "targets --json show NAME" asks for JSON too
     if ctx.invoked_subcommand is not None:
         return
     rows = [(c.name, c.title, len(c.neurons), len(c.limits), len(c.unknown)) for c in _chips()]
     if as_json:
-        emit_json([{"name": r[0], "title": r[1]} for r in rows])
+        names = ("name", "title", "neuron_kinds", "limits", "unknowns")
+        emit_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     console().print(table("Targets", ("name", "chip", "neuron kinds", "limits", "unknowns"), rows))
 
@@ -32,30 +33,44 @@ def _chips() -> Iterator[Chip]:
 @targets.command()
 @click.argument("name")
 @json_option
-@refusing
-def show(*, name: str, as_json: bool) -> None:
+@click.pass_obj
+def show(outer_json: bool, /, *, name: str, as_json: bool) -> None:  # noqa: FBT001 - click gives it
     """Print every number of chip NAME with source, date and grade, the step texts, and what is unknown."""
     described = chip(name)
-    if as_json:
+    if as_json or outer_json:
         emit_json(dict(described.raw))
         return
-    screen = console()
-    screen.print(f"[bold]{described.title}[/bold] ({described.name})\n")
+    click.secho(f"{described.title} ({described.name})\n", bold=True)
     rows = []
     for place, key in evidence_keys(described.file):
-        source = described.evidence[key or ""]
-        rows.append((place, _value(described.raw, place), source.grade, source.date.isoformat(), source.source))
-    screen.print(table("Numbers", ("what", "value", "grade", "looked up", "source"), rows))
+        rows.append((place, _value(described.raw, place), described.evidence[key or ""].grade, key or ""))
+    console().print(table("Numbers", ("what", "value", "grade", "source"), rows))
+    named = {row[-1] for row in rows}
+    sources = [(n, s.date.isoformat(), s.grade, s.source) for n, s in described.evidence.items() if n in named]
+    console().print(table("Sources", ("name", "looked up", "grade", "source"), sources))
+    for title, text in _texts(described):
+        click.secho(f"\n{title}", bold=True)
+        click.echo(text.strip())
+    click.secho("\nUnknown", bold=True)
+    for line in described.unknown or ("nothing is listed",):
+        click.echo(f"- {line}")
+
+
+def _texts(described: Chip) -> Iterator[tuple[str, str]]:
+    """Everything that is computed, by its place in the chip file."""
+    for call, meaning in described.file.function.items():
+        yield f"function.{call}", meaning
     for kind in described.neurons.values():
         for handler, text in kind.entry.on.items():
-            screen.print(f"\n[bold]neuron.{kind.name}.on.{handler}[/bold]\n{text.strip()}", markup=True)
+            yield f"neuron.{kind.name}.on.{handler}", text
     for connection in described.connections.values():
-        for part, text in (("stored", connection.entry.stored), ("on_input", connection.entry.on_input)):
-            if text:
-                screen.print(f"\n[bold]connection.{connection.name}.{part}[/bold]\n{text.strip()}")
-    screen.print("\n[bold]Unknown[/bold]")
-    for line in described.unknown:
-        screen.print(f"- {line}", markup=False)
+        entry = connection.entry
+        for part, given in (("stored", entry.stored), ("on_input", entry.on_input), ("on_sum", entry.on_sum)):
+            if given:
+                yield f"connection.{connection.name}.{part}", given
+
+
+_SHOWN = {"holds", "may", "safe", "default", "signed", "unsigned", "at_most"}
 
 
 def _value(raw: Mapping[str, object], place: str) -> str:
@@ -63,21 +78,20 @@ def _value(raw: Mapping[str, object], place: str) -> str:
     for part in place.split("."):
         node = node.get(part, {}) if isinstance(node, Mapping) else {}
     if not isinstance(node, Mapping):
-        return "text" if "\n" in str(node) else str(node)
-    return ", ".join(
-        f"{k} {v}" for k, v in node.items() if k in {"holds", "may", "safe", "signed", "unsigned", "at_most"}
-    )
+        return "below" if "\n" in str(node) else str(node)
+    shown = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in node.items() if k in _SHOWN)
+    return f"{shown} {node['unit']}" if "at_most" in node else shown
 
 
 @targets.command()
 @json_option
-@refusing
-def matrix(*, as_json: bool) -> None:
+@click.pass_obj
+def matrix(outer_json: bool, /, *, as_json: bool) -> None:  # noqa: FBT001 - click gives it
     """Print which float neuron each chip computes: exact, or refused with the reason."""
     from neurodeploy.support import support_matrix
 
     rows = support_matrix(_chips())
-    if as_json:
+    if as_json or outer_json:
         emit_json([row.to_json() for row in rows])
         return
     console().print(

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from neurodeploy.bundles import refuse_place
 from neurodeploy.chips import Chip
 from neurodeploy.conversion import Conversion, convert, exact_against, rails_hit, write_bundle
 from neurodeploy.demo.digits import CHANNELS, DT_S, Shifts, digits
 from neurodeploy.demo.network import Shape, build, largest_shape
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.evaluation import Evaluation, evaluate
 from neurodeploy.events import Data, save_data
 from neurodeploy.models import save_model
@@ -24,6 +26,7 @@ from neurodeploy.training import run_model, train
 EPOCHS = 60
 CALIBRATION_SAMPLES = 96
 CLASSES = 10
+BUNDLE = "digits.nd"
 
 #: (what is being done, share done in 0..1)
 Progress = Callable[[str, float], None]
@@ -56,7 +59,6 @@ class Demo:
     seconds: float
     folder: Path
     bundle: Path
-    test_steps: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -100,8 +102,11 @@ def run_demo(
     """Run the demo for a chip; files of the first seed go to ``folder``.
 
     seeds : how many networks to train, with seeds 0, 1, ...
-    Raises DoesNotFit if not even the smallest network fits the chip.
+    Raises DoesNotFit if not even the smallest network fits the chip, Refusal for a folder that cannot be written,
+    before any training is spent; Differs if the bundle differs from what it was compared with.
     """
+    if seeds < 1:
+        raise Refusal(Fault("ND9002", "demo", f"seeds = {seeds}", "at least 1"))
     begin = time.perf_counter()
     tell = progress or (lambda _what, _share: None)
     threads = torch.get_num_threads()
@@ -110,22 +115,27 @@ def run_demo(
         tell("asking the chip what fits", 0.0)
         shape, _ = largest_shape(chip, CHANNELS, CLASSES)
         tell("asking the chip what fits", 1.0)
-        trials, first = [], None
-        for seed in range(seeds):
-            trial, converted = _trial(chip, shape, seed, epochs, folder if seed == 0 else None, tell)
-            trials.append(trial)
-            first = first or converted
+        bundle = _place(folder)
+        done = [_trial(chip, shape, seed, epochs, None if seed else folder, tell) for seed in range(seeds)]
     finally:
         torch.set_num_threads(threads)
-    if first is None:
-        raise ValueError("seeds must be at least 1")
-    bundle = folder / "digits.nd"
     tell("verifying", 0.5)
     rows = exact_against(bundle, chip)
     tell("verifying", 1.0)
-    steps = digits(shape.classes, 0).test.steps
     seconds = time.perf_counter() - begin
-    return Demo(chip, shape, tuple(trials), first, rows, seconds, folder, bundle, steps)
+    return Demo(chip, shape, tuple(trial for trial, _ in done), done[0][1], rows, seconds, folder, bundle)
+
+
+def _place(folder: Path) -> Path:
+    """Make the folder; returns the place of the bundle in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        was = f"no folder can be made there ({error.strerror})"
+        todo = "choose another place with --out"
+        raise Refusal(Fault("ND1401", str(folder), was, "a folder for the files of the demo", todo)) from None
+    refuse_place(folder / BUNDLE)
+    return folder / BUNDLE
 
 
 def _trial(
@@ -158,11 +168,10 @@ def _trial(
     integer = evaluate(run, labels, sample_id=ids, against=real)
     if folder is not None:
         tell("writing the bundle", 0.0)
-        folder.mkdir(parents=True, exist_ok=True)
         save_model(model, folder / "model.safetensors", dt_s=DT_S)
         save_data(folder / "train.npz", parts.train)
         save_data(folder / "test.npz", parts.test)
-        write_bundle(converted, parts.test.input, folder / "digits.nd")
+        write_bundle(converted, parts.test.input, folder / BUNDLE)
         tell("writing the bundle", 1.0)
     return Trial(seed, real, integer, rails_hit(run)), converted
 

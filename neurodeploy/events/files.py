@@ -56,8 +56,9 @@ def load_data(path: str | os.PathLike[str]) -> Data:
 
 def _format_faults(arrays: Arrays, where: str) -> list[Fault]:
     """Faults after which nothing else in the file can be understood."""
-    if "schema_version" in arrays and _value(arrays, "schema_version") != SCHEMA_VERSION:
-        was = f"schema_version is {_value(arrays, 'schema_version')!r}"
+    found = _value(arrays, "schema_version")
+    if "schema_version" in arrays and (type(found) is not int or found != SCHEMA_VERSION):
+        was = f"schema_version is {found!r}"
         todo = "update neurodeploy, or write the file anew with save_data"
         return [Fault("ND1404", where, was, f"version {SCHEMA_VERSION} is read", todo, {"limit": SCHEMA_VERSION})]
     if "input" not in arrays:

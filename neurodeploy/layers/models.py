@@ -60,9 +60,11 @@ class _Plain(Neuron):
             check.fault("reset_value", reset_value, "it counts only with reset='value'")
         if v_min is not None:
             check.number("v_min", v_min)
-        for name, flag in {"norm_input": norm_input, "train_tau": train_tau, "record_states": record_states}.items():
-            if flag is not None:
-                check.flag(name, flag)
+        flags = {"train_tau": train_tau, "record_states": record_states, "check_input": check_input}
+        for name, flag in (flags if norm_input is None else flags | {"norm_input": norm_input}).items():
+            check.flag(name, flag)
+        if rec_connect is not None and not isinstance(rec_connect, torch.nn.Module):
+            check.fault("rec_connect", rec_connect, "it must be a torch.nn.Module, or None")
         if train_tau and not taus:
             check.fault("train_tau", train_tau, "there must be a time constant to train", "give tau_syn")
         for name in taus:

@@ -5,6 +5,7 @@ weights: ``build`` makes a module of the right classes, shapes and types whose n
 ``load_state_dict`` fills. Nothing of a description is ever executed: classes come from the two tables here.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -127,10 +128,12 @@ def _build(description: object, device: str, where: str) -> torch.nn.Module:
         raise Refusal(Fault("ND1603", where, f"class {name!r}", f"it must be one of {_known_names()}"))
     place = f"{where} ({name})"
     try:
-        module = _make(name, options, device, _DTYPES.get(str(dtype)), where)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element")  # torch's word on layers of size 0
+            module = _make(name, options, device, _DTYPES.get(str(dtype)), where)
     except Refusal:
         raise
-    except (TypeError, ValueError, RuntimeError, KeyError, OverflowError, MemoryError) as error:
+    except (TypeError, ValueError, RuntimeError, KeyError, OverflowError, MemoryError, UserWarning) as error:
         raise Refusal(_malformed(place, f"options cannot be taken ({error})", "those that this class has")) from None
     # whatever was lost, added or converted on the way shows in the description of what was built
     found, told = {**_describe(module)["options"], "dtype": _describe(module)["dtype"]}, {**options, "dtype": dtype}

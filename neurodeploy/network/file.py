@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.archive import canonical_json, read_arrays, write_arrays
+from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays
 from neurodeploy.chips import from_raw
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network.network import Group, Network, Projection
@@ -52,7 +52,7 @@ def save_network(network: Network, path: str | Path) -> None:
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "chip": network.chip.raw,
-        "dt_s": network.dt_s,
+        "dt_s": None if network.dt_s is None else float(network.dt_s),
         "groups": groups,
         "projections": projections,
         "notes": dict(network.notes),
@@ -100,9 +100,9 @@ def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
         Group(
             g["name"],
             g["kind"],
-            int(g["size"]),
-            {n: _int64(arrays[f"group{i}.{n}"]) for n in g["parameters"]},
-            _int64(arrays[f"group{i}.@ids"]) if g["placed"] else None,
+            exactly(int, g["size"]),
+            {n: integers(arrays[f"group{i}.{n}"]) for n in g["parameters"]},
+            integers(arrays[f"group{i}.@ids"]) if exactly(bool, g["placed"]) else None,
         )
         for i, g in enumerate(header["groups"])
     )
@@ -111,17 +111,12 @@ def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
             p["kind"],
             p["source"],
             p["target"],
-            _int64(arrays[f"projection{i}.@sources"]),
-            _int64(arrays[f"projection{i}.@targets"]),
-            {n: _int64(arrays[f"projection{i}.{n}"]) for n in p["fields"]},
-            {n: int(v) for n, v in p["parameters"].items()},
+            integers(arrays[f"projection{i}.@sources"]),
+            integers(arrays[f"projection{i}.@targets"]),
+            {n: integers(arrays[f"projection{i}.{n}"]) for n in p["fields"]},
+            {n: exactly(int, v) for n, v in p["parameters"].items()},
         )
         for i, p in enumerate(header["projections"])
     )
-    return Network(chip, groups, projections, header["dt_s"], header["notes"])
-
-
-def _int64(array: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"array of {array.dtype} where integers belong")
-    return array.astype(np.int64)
+    dt_s = None if header["dt_s"] is None else exactly(float, header["dt_s"])
+    return Network(chip, groups, projections, dt_s, exactly(dict, header["notes"]))
