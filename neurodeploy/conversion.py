@@ -11,7 +11,7 @@ import torch
 from neurodeploy.bundles import bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import emitter, formats
-from neurodeploy.errors import Fault
+from neurodeploy.errors import Differs, Fault
 from neurodeploy.golden import check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, reports
 from neurodeploy.network import Network
@@ -97,7 +97,13 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
     for oracle in oracles_of(chip):
         if oracle.available() is not None:
             result = verify(path, against=oracle.name)
-            rows += [check.to_json() for check in result.exact_against if check.oracle == oracle.name]
+            if not result.exact:
+                must = "a comparison that finds no difference"
+                raise Differs(Fault("ND2002", str(path), str(result), must, f"neurodeploy verify {path}"))
+            for check in result.checks:
+                if check.oracle == oracle.name:
+                    version = check.version.removeprefix(f"{oracle.name} ")
+                    rows.append(_row(check.oracle, version, check.kind, check.comparison.compared, check.grade))
     return rows
 
 

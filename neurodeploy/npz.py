@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,16 @@ Remedy = Callable[[Sequence[str], Sequence[str]], str]
 # the earliest time that a zip entry can carry; the time of making stands nowhere in the file
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _PICKLE_START = b"\x80"  # protocol 2 and later
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError)
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    SyntaxError,  # NumPy reads an array's header as Python literals
+    tokenize.TokenError,
+)
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -2,15 +2,18 @@ import hashlib
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from xylo_networks import STEPS, busy, events, small, with_parameter
 
+from neurodeploy import npz
 from neurodeploy.archive import canonical_json
-from neurodeploy.bundles import bundle, folder, load_bundle, verify
+from neurodeploy.bundles import bundle, load_bundle, verify
 from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.network import save_network
 from neurodeploy.simulator import Trace, simulate
@@ -183,19 +186,17 @@ def test_a_missing_parent_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("moment", ["golden.npz", "report.json", "manifest.json", "made.json"])
 def test_an_interrupted_write_leaves_the_older_bundle(made, monkeypatch, moment):
     before = content(made)
-    from neurodeploy import archive
-    from neurodeploy.bundles import content as module
+    whole = npz.replacing
 
-    whole = archive.write_atomically
+    @contextmanager
+    def interrupted(path):
+        with whole(path) as stream:
+            if Path(path).name == moment:
+                stream.write(b"half of it")
+                raise KeyboardInterrupt
+            yield stream
 
-    def interrupted(path, written):
-        if path.name == moment:
-            path.write_bytes(written[: len(written) // 2])
-            raise KeyboardInterrupt
-        whole(path, written)
-
-    for place in (archive, module, folder):
-        monkeypatch.setattr(place, "write_atomically", interrupted)
+    monkeypatch.setattr(npz, "replacing", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bundle(busy(np.random.default_rng(0)), np.ones((5, 1, 3), int), made, report={"accuracy": 1.0})
     assert content(made) == before

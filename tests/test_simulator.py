@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from drawn_networks import CHIPS, networks, random_counts, random_network
+from hypothesis import given, settings
 
 from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
