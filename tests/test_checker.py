@@ -131,7 +131,7 @@ def test_recurrent_outputs_are_refused(name):
 def test_a_recurrent_matrix_of_the_wrong_size_is_a_reason():
     fit = check(Seq(linear(4, 6), lif(6, rec_connect=linear(6, 5)), linear(6, 2), lif(2)), chip("xylo_audio2"))
     assert not fit.fits
-    assert "rec_connect maps 6 values to 5; 6 to 6" in str(fit.faults[0])
+    assert "rec_connect from 6 to 5 values; 6 to 6 values" in str(fit.faults[0])
 
 
 MODULES = [
@@ -142,8 +142,8 @@ MODULES = [
     (torch.nn.ReLU(), "a module that no synapse or neuron of the chip computes", "ND1603"),
     (Seq(), "no neuron layer", "ND1603"),
     (layers(4, 2), "an output layer fed by 'channel' neurons", "ND1701"),
-    (Seq(linear(4, 6), lif(6), linear(7, 2), lif(2)), "'2' takes 7 values from 6 hidden neurons", "ND1602"),
-    (Seq(linear(4, 6), lif(5), linear(6, 2), lif(2)), "'0' gives (6,) for neurons of shape (5,)", "ND1602"),
+    (Seq(linear(4, 6), lif(6), linear(7, 2), lif(2)), "it takes 7 values, '1' gives 6", "ND1602"),
+    (Seq(linear(4, 6), lif(5), linear(6, 2), lif(2)), "'0' gives 6 values for 5 neurons", "ND1602"),
     (Seq(linear(4, 6), IAF(6), linear(6, 2), lif(2)), "an IAF neuron, which never leaks", "ND1701"),
     (Seq(linear(4, 6), lif(6, tau_syn=None), linear(6, 2), lif(2)), "no synaptic current", "ND1701"),
     (Seq(linear(4, 6), lif(6, reset="zero"), linear(6, 2), lif(2)), "reset = 'zero'", "ND1701"),

@@ -112,7 +112,7 @@ def test_the_scales_of_two_neurons_do_not_touch_each_other():
     done = []
     for weight in (0.25, 9.0):
         lowered = lower(two_layers(weights=np.array([[1.0, -0.5], [weight, 0.1]])), AUDIO3)
-        stage, source = lowered.stages[0], structure(lowered.model, lowered.chip).group("channel")
+        stage, source = lowered.stages[0], structure(lowered.model, AUDIO3).group("channel")
         done.append(quantize_stage(AUDIO3, stage, source, Choice(shifts={"in": 1}), room_of(stage, None))[0])
     one, two = (q.projections[0].fields["w1"].reshape(2, 2) for q in done)
     thresholds = [q.group.parameters["threshold"] for q in done]

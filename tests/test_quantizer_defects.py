@@ -90,7 +90,7 @@ def test_a_threshold_too_large_for_its_register_rescales_its_neuron_alone(layer)
         both = [lif(2, **options), lif(2, max_spikes=1)] if layer == 0 else [lif(2), lif(2, max_spikes=1, **options)]
         readout = linear(WEIGHTS)
         lowered = lower(model_with(both[0], output=both[1], readout=readout), AUDIO3)
-        network = structure(lowered.model, lowered.chip)
+        network = structure(lowered.model, AUDIO3)
         room = Room(32767 / lowered.stages[layer].threshold, np.full(2, np.inf))
         source = network.groups[layer]
         stage = lowered.stages[layer]
@@ -144,7 +144,7 @@ def test_a_threshold_that_would_round_to_0_is_refused_with_its_neuron():
 
 def test_clipped_weights_keep_their_sign_and_are_reported():
     lowered = lower(model_with(), AUDIO3)
-    stage, source = lowered.stages[0], structure(lowered.model, lowered.chip).group("channel")
+    stage, source = lowered.stages[0], structure(lowered.model, AUDIO3).group("channel")
     choice = Choice(full={"1": 0.5})
     quantized, faults = quantize_stage(AUDIO3, stage, source, choice, room_of(stage, None))
     assert faults == []
@@ -341,7 +341,10 @@ REFUSED = {
         lambda: model_with(lif(2, rec_connect=torch.nn.Linear(2, 2))),
         "rec_connect is Linear with a bias; Linear.*bias=False.* or SparseLinear",
     ),
-    "recurrent shape": (lambda: model_with(lif(2, rec_connect=linear(np.ones((2, 3))))), "maps 3 values to 2; 2 to 2"),
+    "recurrent shape": (
+        lambda: model_with(lif(2, rec_connect=linear(np.ones((2, 3))))),
+        "rec_connect from 3 to 2 values; 2 to 2 values",
+    ),
     "recurrent module": (
         lambda: model_with(lif(2, rec_connect=torch.nn.Identity())),
         "rec_connect is Identity; Linear",
@@ -378,8 +381,15 @@ REFUSED = {
     "no weights": (lambda: model_with(between=lif(2)), r"layer '2' \(LIF\): no weights before it"),
     "no neurons at the end": (lambda: model_with()[:4], "layer '3': no neurons after it; .*append an LIF layer"),
     "nothing": (lambda: torch.nn.Sequential(torch.nn.Identity()), "model: no neuron layer"),
-    "sizes": (lambda: model_with(readout=linear(np.ones((1, 3)))), "'3' takes 3 values from 2 hidden neurons; both"),
-    "neurons": (lambda: model_with(lif(3)), r"'0' gives \(2,\) for neurons of shape \(3,\); both must be equal"),
+    "sizes": (
+        lambda: model_with(readout=linear(np.ones((1, 3)))),
+        "layer '3': it takes 3 values, '1' gives 2; both must be equal",
+    ),
+    "neurons": (lambda: model_with(lif(3)), "'0' gives 2 values for 3 neurons; both must be equal"),
+    "shape": (
+        lambda: model_with(lif((1, 2))),
+        r"'0' gives 2 values for 2 neurons of shape \(1, 2\); both must be equal",
+    ),
     "flatten": (
         lambda: model_with(between=torch.nn.Flatten()),
         r"layer '2' \(Flatten\): Flatten\(1, -1\) of \(time, batch, ...\); time and batch stay apart; use Flatten\(2\)",

@@ -27,7 +27,8 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Sequential:
     """
     parts, faults = pieces(model)
     raise_if(faults)
-    source, source_name, replaced, delays = chip.inputs()[0], "", dict[str, torch.nn.Module](), dict[str, int]()
+    source, source_name, given = chip.inputs()[0], chip.inputs()[0].name, parts[0].linear.in_features
+    replaced, delays = dict[str, torch.nn.Module](), dict[str, int]()
     for index, part in enumerate(parts):
         kind, more = choose_kind(chip, source, part, last=index == len(parts) - 1)
         faults += more
@@ -38,12 +39,12 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Sequential:
         if neuron is not None:
             own = replace(part, neuron=neuron)
             faults += neuron_faults(chip, kind, own)
-            faults += lower_piece(chip, kind, own, source, source_name)[1]
+            faults += lower_piece(chip, kind, own, source, source_name, given)[1]
             replaced[part.name] = neuron
         base = chip.delay(chip.between(source.name, kind.name)[0].name, source.name)
         if part.delay is None and base:
             delays[part.linear_name] = base
-        source, source_name = kind, part.name
+        source, source_name, given = kind, part.name, part.linear.out_features
     raise_if(faults)
     layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
     for name, module in flat(model):

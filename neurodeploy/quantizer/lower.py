@@ -1,5 +1,6 @@
 """A float model seen as stages, each a neuron layer with its weights, matched with the kinds that a chip has."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -137,7 +138,7 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
     parts, faults = pieces(model)
     raise_if(faults)
     input_kind = chip.inputs()[0]
-    source_kind, source_name, size = input_kind, input_kind.name, parts[0].linear.in_features
+    source_kind, source_name, given = input_kind, input_kind.name, parts[0].linear.in_features
     stages = list[Stage]()
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
@@ -146,14 +147,11 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
         if kind is None:
             break
         faults += neuron_faults(chip, kind, part)
-        stage, more = lower_piece(chip, kind, part, source_kind, source_name)
+        stage, more = lower_piece(chip, kind, part, source_kind, source_name, given)
         faults += more
-        if part.linear.in_features != size:
-            was = f"{part.linear_name!r} takes {part.linear.in_features} values from {size} {source_kind.name} neurons"
-            faults.append(Fault("ND1602", f"{chip.name}, layer {part.name!r}", was, "both must be equal"))
         if stage is not None:
             stages.append(stage)
-        source_kind, source_name, size = kind, part.name, part.linear.out_features
+        source_kind, source_name, given = kind, part.name, part.linear.out_features
     raise_if(faults)
     return Lowered(chip, model, input_kind, parts[0].linear.in_features, tuple(stages))
 
@@ -218,13 +216,23 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
 
 
 def lower_piece(
-    chip: Chip, kind: NeuronKind, part: Piece, source: NeuronKind, source_name: str
+    chip: Chip, kind: NeuronKind, part: Piece, source: NeuronKind, source_name: str, given: int
 ) -> tuple[Stage | None, list[Fault]]:
-    """Weights and constants of a layer as a stage of the chip; None where they have faults."""
+    """Weights and constants of a layer as a stage of the chip; None where they have faults.
+
+    given : how many neurons the source has
+    """
     module, where = part.neuron, f"{chip.name}, layer {part.name!r}"
-    deploy, size = kind.deploy, part.linear.out_features
+    deploy, size, wanted = kind.deploy, part.linear.out_features, part.linear.in_features
+    if wanted != given:
+        was, place = (
+            f"it takes {wanted} values, {source_name!r} gives {given}",
+            f"{chip.name}, layer {part.linear_name!r}",
+        )
+        return None, [Fault("ND1602", place, was, "both must be equal")]
     if module.shape != (size,):
-        was = f"{part.linear_name!r} gives ({size},) for neurons of shape {module.shape}"
+        many, shaped = math.prod(module.shape), f" of shape {module.shape}" if len(module.shape) > 1 else ""
+        was = f"{part.linear_name!r} gives {size} values for {many} neurons{shaped}"
         return None, [Fault("ND1602", where, was, "both must be equal")]
     faults = [replace(fault, where=where) for fault in module.faults()]
     connection = chip.between(source.name, kind.name)[0]
@@ -238,8 +246,8 @@ def lower_piece(
             was = f"rec_connect is {type(back).__name__}" + (" with a bias" if _has_bias(back) else "")
             faults.append(Fault("ND1603", where, was, "Linear(..., bias=False) or SparseLinear"))
         elif weight_of(back).shape != (size, size):
-            was = f"rec_connect maps {weight_of(back).shape[1]} values to {weight_of(back).shape[0]}"
-            faults.append(Fault("ND1602", where, was, f"{size} to {size}"))
+            found = " to ".join(map(str, weight_of(back).T.shape))
+            faults.append(Fault("ND1602", where, f"rec_connect from {found} values", f"{size} to {size} values"))
         else:
             edges.append(Edge(recurrent[0], part.name, weight_of(back).T, 1))
     for edge in edges:
