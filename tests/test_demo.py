@@ -13,7 +13,7 @@ import neurodeploy as nd
 from neurodeploy.checker import check
 from neurodeploy.chips import from_raw
 from neurodeploy.demo import digits as digits_module
-from neurodeploy.demo import run_demo
+from neurodeploy.demo import pipeline, run_demo
 from neurodeploy.demo.digits import CHANNELS, HOLD, MAX_COUNT, SILENCE, Shifts, digits, encode
 from neurodeploy.demo.network import FAN_OUT, HIDDEN, Shape, build, largest_shape
 from neurodeploy.demo.pipeline import CLASSES, calibration_of
@@ -190,6 +190,7 @@ def few_images():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits_module, "images", images)
+        patch.setattr(pipeline, "CALIBRATION_SAMPLES", 24)
         yield
 
 
