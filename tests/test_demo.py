@@ -13,7 +13,7 @@ import neurodeploy as nd
 from neurodeploy.checker import check
 from neurodeploy.chips import from_raw
 from neurodeploy.demo import digits as digits_module
-from neurodeploy.demo import run_demo
+from neurodeploy.demo import pipeline, run_demo
 from neurodeploy.demo.digits import CHANNELS, HOLD, MAX_COUNT, SILENCE, Shifts, digits, encode
 from neurodeploy.demo.network import FAN_OUT, HIDDEN, Shape, build, largest_shape
 from neurodeploy.demo.pipeline import CLASSES, calibration_of
@@ -182,14 +182,15 @@ def test_a_chip_that_is_too_small_is_answered_with_the_reasons():
 
 @pytest.fixture(scope="module")
 def few_images():
-    """Every fourth image: the way is the same, and shorter."""
+    """Every sixth image: the way is the same, and shorter."""
 
     def images(classes):
         pictures, labels = ALL_IMAGES(classes)
-        return pictures[::4], labels[::4]
+        return pictures[::6], labels[::6]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits_module, "images", images)
+        patch.setattr(pipeline, "CALIBRATION_SAMPLES", 24)
         yield
 
 

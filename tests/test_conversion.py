@@ -1,0 +1,189 @@
+"""Float model to bundle in one call; what is known of its exactness; rails."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from command_line import CHIP, HIDDEN, SAMPLES, counts, model
+
+import neurodeploy as nd
+from neurodeploy import conversion
+from neurodeploy.bundles import load_bundle
+from neurodeploy.chips import from_raw
+from neurodeploy.conversion import convert, exact_against, rails_hit, write_bundle
+from neurodeploy.errors import Differs, DoesNotFit, Refusal
+from neurodeploy.simulator import Run, Trace
+
+CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
+
+
+@pytest.fixture(scope="module", params=CHIPS)
+def converted(request):
+    return convert(model(), nd.chip(request.param), calibration=counts(), dt_s=2e-3)
+
+
+def test_a_conversion_is_placed_and_reports_every_layer_and_limit(converted):
+    shown = json.loads(json.dumps(converted.to_json(), allow_nan=False))
+    assert converted.network.placed
+    assert shown["target"] == converted.network.chip.name
+    assert [layer["layer"] for layer in shown["layers"]] == ["1", "3"]
+    assert {row["limit"] for row in shown["usage"]} == set(converted.network.chip.limits)
+    assert shown["figures"]["cycles"]["value"] > 0
+    assert converted.network.dt_s == 2e-3
+    assert shown["warnings"] == []
+
+
+def test_a_conversion_is_constrain_quantize_and_map():
+    chip = nd.chip(CHIP)
+    quantized = nd.quantize(nd.constrain(model(), chip), chip, calibration=counts(), dt_s=1e-3)
+    expected = nd.simulate(nd.map(quantized.network).network, counts())
+    found = nd.simulate(convert(model(), chip, calibration=counts(), dt_s=1e-3).network, counts())
+    nd.compare(found, expected).require()
+    assert found.output.sum() > 0
+
+
+def test_conversion_never_changes_its_arguments():
+    chip, given, array = nd.chip(CHIP), model(), counts()
+    given.train()
+    given(torch.as_tensor(array.astype(np.float32)))
+    weights = copy.deepcopy(given.state_dict())
+    states = [{n: v.clone() for n, v in module._state.items()} for module in (given[1], given[3])]
+    raw, before = copy.deepcopy(chip.raw), array.copy()
+    convert(given, chip, calibration=array)
+    assert all(torch.equal(value, weights[name]) for name, value in given.state_dict().items())
+    assert given.state_dict().keys() == weights.keys()
+    assert all(module.training for module in given.modules())
+    for module, kept in zip((given[1], given[3]), states, strict=True):
+        assert all(torch.equal(module._state[name], value) for name, value in kept.items())
+        assert kept
+    assert np.array_equal(array, before)
+    assert chip.raw == raw
+
+
+def test_a_model_that_does_not_fit_is_refused_with_every_reason():
+    with pytest.raises(DoesNotFit) as caught:
+        convert(model(hidden=129, classes=17), nd.chip(CHIP))
+    for reason in ("17 output neurons; at most 16", "129 hidden neurons with input weights; at most 128"):
+        assert reason in str(caught.value)
+
+
+def test_the_bundle_holds_network_configuration_report_and_few_states(converted, tmp_path):
+    write_bundle(converted, counts(), tmp_path / "b.nd")
+    read = load_bundle(tmp_path / "b.nd")
+    assert read.report == json.loads(json.dumps(converted.to_json()))
+    assert read.samples == (0, 1, 2, 3)
+    assert read.golden.counts["3"].shape[1] == SAMPLES
+    assert read.configuration is not None
+    assert nd.verify(tmp_path / "b.nd").exact
+
+
+def test_a_bundle_of_fewer_samples_keeps_the_states_of_all(tmp_path):
+    write_bundle(convert(model(), nd.chip(CHIP)), counts()[:, :2], tmp_path / "b.nd")
+    assert load_bundle(tmp_path / "b.nd").samples == (0, 1)
+
+
+def test_a_chip_without_an_emitter_gives_a_bundle_without_a_configuration(tmp_path):
+    raw = {k: v for k, v in nd.chip(CHIP).raw.items() if k != "emit"}
+    write_bundle(convert(model(), from_raw(raw)), counts(), tmp_path / "b.nd")
+    assert load_bundle(tmp_path / "b.nd").configuration is None
+    assert nd.verify(tmp_path / "b.nd").exact
+
+
+# exact against
+
+
+class Oracle:
+    """Somebody else's simulator that gives our own answer, or one spike more."""
+
+    name, extra, grade = "stranger", "oracles", "rtl"
+
+    def __init__(self, *, installed=True, wrong=False):
+        self.installed, self.wrong = installed, wrong
+
+    def available(self):
+        return "2.1" if self.installed else None
+
+    def run(self, network, given):
+        found = dict(nd.simulate(network, given, drain=0).counts)
+        if self.wrong:
+            found["3"] = found["3"].copy()
+            found["3"][5, 1, 0] += 1
+        return Trace("stranger 2.1", found, {}, self.grade)
+
+
+@pytest.fixture
+def made(tmp_path):
+    write_bundle(convert(model(), nd.chip(CHIP)), counts(), tmp_path / "b.nd")
+    return tmp_path / "b.nd"
+
+
+def only(monkeypatch, **options):
+    """Let there be this oracle and no other."""
+    monkeypatch.setattr("neurodeploy.oracles.ORACLES", {"stranger": Oracle(**options)})
+    monkeypatch.setattr(conversion, "oracles_of", lambda _: (Oracle(**options),))
+
+
+def test_golden_vectors_and_live_oracles_are_told_apart(made, monkeypatch):
+    only(monkeypatch)
+    golden, live = exact_against(made, nd.chip(CHIP))
+    assert (golden["oracle"], golden["version"], golden["kind"]) == ("xylosim", "0.1.3", "golden")
+    values = nd.simulate(nd.load_network(made / "network.npz"), counts()).counts
+    compared = sum(v.size for v in values.values())
+    expected = {"oracle": "stranger", "version": "2.1", "kind": "live", "values_compared": compared, "grade": "rtl"}
+    assert live == expected
+
+
+def test_an_oracle_that_is_not_installed_is_not_claimed(made, monkeypatch):
+    only(monkeypatch, installed=False)
+    assert [row["kind"] for row in exact_against(made, nd.chip(CHIP))] == ["golden"]
+
+
+def test_an_oracle_that_differs_is_not_left_out_but_raised(made, monkeypatch):
+    only(monkeypatch, wrong=True)
+    with pytest.raises(Differs, match=r"neuron 0 .hardware id 0., sample 1, step 5") as caught:
+        exact_against(made, nd.chip(CHIP))
+    assert caught.value.code == "ND2002"
+
+
+def test_where_there_is_nothing_to_compare_with_nothing_is_claimed(made):
+    raw = {k: v for k, v in nd.chip(CHIP).raw.items() if k != "oracle"}
+    assert exact_against(made, from_raw(raw)) == []
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_damaged_bundle_is_refused_with_and_without_an_oracle(made, monkeypatch, installed):
+    only(monkeypatch, installed=installed)
+    (made / "golden.npz").write_bytes(b"")
+    with pytest.raises(Refusal) as caught:
+        exact_against(made, nd.chip(CHIP))
+    assert caught.value.code == "ND1403"
+
+
+# rails
+
+
+def run_of(**states):
+    """A run with the given states of the hidden layer, (time, 1, 1)."""
+    network = convert(model(), nd.chip(CHIP)).network
+    arrays = {name: np.array(values).reshape(-1, 1, 1) for name, values in states.items()}
+    plain = nd.simulate(network, counts())
+    return Run(network, plain.counts, {"1": arrays}, plain.final, plain.latency, "numpy")
+
+
+@pytest.mark.parametrize(
+    ("values", "hits"),
+    [([0, 5, -7], 0), ([32766, -32767], 0), ([32767, 0], 1), ([-32768, 32767, 1], 2), ([32767] * 4, 4)],
+)
+def test_only_the_two_ends_of_a_register_are_rails(values, hits):
+    assert rails_hit(run_of(v=values)) == hits
+
+
+def test_rails_are_counted_over_all_states_steps_and_neurons():
+    assert rails_hit(run_of(v=[32767, 1], i1=[-32768, -32768])) == 3
+    network = convert(model(), nd.chip(CHIP)).network
+    run = nd.simulate(network, counts(), record=["i1", "v"])
+    own = sum(int(np.isin(v, (-32768, 32767)).sum()) for many in run.states.values() for v in many.values())
+    assert rails_hit(run) == own
+    assert run.states["1"]["v"].shape[2] == HIDDEN

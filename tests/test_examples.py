@@ -1,0 +1,75 @@
+"""The first hour: both examples run as they stand, and the README shows them word for word."""
+
+import re
+
+import pytest
+from command_line import ROOT, shell
+
+EXAMPLES = ROOT / "examples"
+#: Longest file of each kind, in lines.
+LONGEST = {"digits.py": 25, "deploy.sh": 10}
+FLOOR = 60.0  # percent; the example is trained for 20 epochs from weights that nobody seeds
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder in which one follows the other."""
+    return tmp_path_factory.mktemp("first_hour")
+
+
+@pytest.fixture(scope="module")
+def deployed(folder):
+    found = shell("command -v neurodeploy")
+    if found.returncode:
+        pytest.fail('the command neurodeploy is not installed beside this Python: pip install -e ".[test]"')
+    return shell(f"bash -e {EXAMPLES / 'deploy.sh'}", folder, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def trained(folder, deployed):
+    assert deployed.returncode == 0, deployed.stderr
+    return shell(f"python {EXAMPLES / 'digits.py'}", folder, timeout=600)
+
+
+def test_the_shell_example_runs(folder, deployed):
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    assert "Traceback" not in deployed.stderr
+    for part in ("model.safetensors", "train.npz", "test.npz", "digits.nd", "imu.nd"):
+        assert (folder / "digits" / part).exists()
+    assert '"exact": true' in deployed.stdout
+
+
+def test_the_demo_of_the_shell_example_is_accurate(deployed):
+    (row,) = re.findall(r"│\s+0 │ +([\d.]+) % │ +([\d.]+) % │", deployed.stdout)
+    assert all(float(share) > 95 for share in row)
+
+
+def test_the_python_example_runs_and_decides(trained, folder):
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert trained.stderr == ""
+    ((real, integer, others),) = re.findall(r"float ([\d.]+)%, integer ([\d.]+)%, (\d+) decided", trained.stdout)
+    assert float(real) > FLOOR
+    assert float(integer) > FLOOR
+    assert 0 <= int(others) <= 447
+    assert "digits/mine.nd: exact" in trained.stdout
+    assert (folder / "digits" / "mine.nd" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_an_example_is_short(name):
+    assert 0 < len((EXAMPLES / name).read_text().rstrip().splitlines()) <= LONGEST[name]
+
+
+def blocks(text):
+    """Fenced blocks of a Markdown text."""
+    return re.findall(r"^```[^\n]*\n(.*?)^```\s*$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.iterdir() if p.is_file()))
+def test_the_readme_shows_an_example_word_for_word(name):
+    shown = [block.strip("\n") for block in blocks((ROOT / "README.md").read_text())]
+    assert (EXAMPLES / name).read_text().strip("\n") in shown
+
+
+def test_every_example_is_one_of_those_that_run():
+    assert {p.name for p in EXAMPLES.iterdir() if p.is_file()} == set(LONGEST)
