@@ -4,8 +4,8 @@ Tensors are (time, batch, ...); spikes are whole numbers in a float type. A new 
 its text, made known by ``@register`` so that models with it can be saved.
 """
 
+from neurodeploy.layers.decaying import ALIF, IAF, LIF, ExpLeak
 from neurodeploy.layers.delay import Delay
-from neurodeploy.layers.models import IAF, LIF
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.registry import build, describe, register
 from neurodeploy.layers.sparse import SparseLinear
@@ -14,11 +14,13 @@ from neurodeploy.layers.surrogates import SURROGATES, Atan, FastSigmoid, Periodi
 from neurodeploy.layers.table import torch_table
 
 __all__ = [
+    "ALIF",
     "IAF",
     "LIF",
     "SURROGATES",
     "Atan",
     "Delay",
+    "ExpLeak",
     "FastSigmoid",
     "Neuron",
     "PeriodicExponential",
