@@ -47,6 +47,7 @@ def resolve(neuron: Any, shape: object, values: tuple[Any, ...], options: Mappin
         kind.take(name, given[name], into)
         owners |= dict.fromkeys({*into.tensors, *into.numbers} - before, name)
     _check_common(parameters, into)
+    neuron.check_together(into)
     raise_if(check.faults)
     texts = {part: _parsed(neuron, part, into.flags) for part in ("once", "step")}
     seen = {name for text in texts.values() for name in read(text.statements)}

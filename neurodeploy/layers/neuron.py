@@ -8,7 +8,7 @@ import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers.declared import resolve, signature
-from neurodeploy.layers.parameters import Parameter
+from neurodeploy.layers.parameters import Parameter, Resolved
 from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
@@ -69,6 +69,10 @@ class Neuron(Stateful):
         super().__init_subclass__()
         if cls.arguments or cls.states:
             cls.__signature__ = signature(cls.arguments)
+
+    @classmethod
+    def check_together(cls, into: Resolved) -> None:
+        """Note faults of options that are right one by one and wrong together, with ``into.check.fault``."""
 
     def __init__(self, shape: int | tuple[int, ...], *values: Any, **options: Any) -> None:
         declared = bool(self.arguments or self.states)
@@ -161,6 +165,24 @@ class Neuron(Stateful):
         options = {name: plain(value) for name, value in self._options.items()}
         options |= {"surrogate": describe_surrogate(self.surrogate), "rec_connect": back}
         return {"class": type(self).__name__, "dtype": dtype_name(self.dtype), "options": options}
+
+    def set_states(self, **states: torch.Tensor) -> None:
+        """Say from which states the next call continues; those that are not named begin at their start values.
+
+        states : (batch, *shape) each; a gradient flows back to them
+        Raises Refusal (ND1602) for an unknown name, another shape or float type.
+        """
+        for name, value in states.items():
+            was = f"state {name} is {dtype_name(value.dtype)} of shape {tuple(value.shape)}"
+            if name not in self._states:
+                raise self._refuse_input(f"state {name!r}", f"its states are {', '.join(self._states)}")
+            if tuple(value.shape[1:]) != self.shape or value.dtype != self.dtype:
+                raise self._refuse_input(was, f"it must be {dtype_name(self.dtype)} of shape (batch, *{self.shape})")
+            if value.shape != next(iter(states.values())).shape:
+                raise self._refuse_input(was, "all must have the same batch size")
+        if states:
+            like = next(iter(states.values())).unsqueeze(0)
+            self._state = self._started(like, self._parameters_by_name()) | states
 
     def faults(self) -> list[Fault]:
         """Faults of the present values of the parameters, for instance after loading them."""

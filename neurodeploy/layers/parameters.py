@@ -174,18 +174,17 @@ class Number(Parameter):
 
 @dataclass(frozen=True)
 class Whole(Parameter):
-    """A whole number; the flag ``single`` tells whether it is 1."""
+    """A whole number or None, which the flag ``with_<name>`` tells; the flag ``single`` tells whether it is 1."""
 
     least: int = 1
 
-    def _take(self, name: str, value: Any, into: Resolved) -> None:
-        into.check.whole(name, value, self.least)
-        into.numbers[name] = value
-
     def take(self, name: str, value: Any, into: Resolved) -> None:
         """Check a value and note what it becomes."""
-        into.flags["single"] = value == 1
-        super().take(name, value, into)
+        into.flags |= {"single": value == 1, f"with_{name}": value is not None}
+        into.options[name] = value
+        if value is not None:
+            into.check.whole(name, value, self.least)
+            into.numbers[name] = value
 
 
 @dataclass(frozen=True)
