@@ -4,13 +4,14 @@ Each maker runs in an environment that holds its library alone, so this module i
 """
 
 import datetime
+import itertools
 import json
 import random
 import struct
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STEPS, NEURONS = 40, 3
+STEPS, NEURONS, RUN = 24, 3, 4
 
 
 def single(value):
@@ -24,9 +25,30 @@ def single(value):
     return value
 
 
-def rows(values):
-    """Nested list (time, neurons) of float32 values."""
-    return [[single(v) for v in row] for row in values]
+def columns(values):
+    """Per neuron, the float32 values of (time, neurons) in order; of four equal ones or more, "value*count"."""
+    return [_runs([single(value) for value in column]) for column in zip(*values, strict=True)]
+
+
+def _digits(column):
+    """A column of small whole numbers as one word, "0010..."; any other as it is."""
+    values = [entry for part in column for entry in _unrolled(part)]
+    whole = all(isinstance(value, int) and 0 <= value <= 9 for value in values)
+    return "".join(map(str, values)) if whole else column
+
+
+def _unrolled(part):
+    value, star, count = str(part).partition("*")
+    number = float(value)
+    return [int(number) if number.is_integer() else number] * int(count if star else 1)
+
+
+def _runs(values):
+    found = []
+    for value, equal in itertools.groupby(values):
+        many = list(equal)
+        found += [f"{value!r}*{len(many)}"] if len(many) >= RUN else many
+    return found
 
 
 def drawn(seed, low, high, steps=STEPS, neurons=NEURONS):
@@ -37,13 +59,13 @@ def drawn(seed, low, high, steps=STEPS, neurons=NEURONS):
 
 def case(name, layer, options, call, x, spikes, states, **more):
     """One run: ours is ``layer(shape, **options)``, theirs ``call``; x, spikes and states are (time, neurons)."""
-    states = {state: rows(values) for state, values in states.items()}
+    states = {state: columns(values) for state, values in states.items()}
     one = {"name": name, "layer": layer, "options": options, "call": call}
-    return {**one, "x": rows(x), "spikes": rows(spikes), "states": states, **more}
+    return {**one, "x": columns(x), "spikes": [_digits(column) for column in columns(spikes)], "states": states, **more}
 
 
-def write(library, version, python_packages, cases, spikes_within=0):
-    """One JSON file of a library; a run over many steps is written without the brackets that nobody reads."""
+def write(library, version, python_packages, cases):
+    """One JSON file of a library, one line for each case."""
     if len({one["name"] for one in cases}) != len(cases):
         message = "two cases have one name"
         raise ValueError(message)
@@ -52,7 +74,6 @@ def write(library, version, python_packages, cases, spikes_within=0):
         "with": python_packages,
         "on": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "script": f"tests/golden_neurons/make_{library}.py",
-        "spikes_within": spikes_within,
     }
     lines = [json.dumps(one, separators=(",", ":")) for one in cases]
     text = json.dumps(head, indent=1)[:-2] + ',\n "cases": [\n' + ",\n".join(lines) + "\n ]\n}\n"
