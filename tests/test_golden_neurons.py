@@ -54,9 +54,9 @@ def test_a_layer_does_what_its_source_did(one, count):
         found = layer(x)
     states = {name: values_of(columns) for name, columns in one["states"].items()}
     assert states.keys() <= layer.recordings.keys()
-    deviations = {name: (layer.recordings[name] - values).abs() for name, values in states.items()}
+    deviations = {name: (layer.recordings[name][:: one.get("every", 1)] - values).abs() for name, values in states.items()}
     if one["layer"] == "ExpIF":
-        near = compare_times(found, spikes)
+        near = compare_times(found, spikes)[:: one.get("every", 1)]
         deviations = {name: off * ~near for name, off in deviations.items()}
     elif one["layer"] == "ExpLeak":
         deviations["output"] = (found - spikes).abs()

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STEPS, NEURONS, RUN = 24, 3, 4
+STEPS, NEURONS, RUN, WORD = 24, 3, 4, 300
 
 
 def single(value):
@@ -31,10 +31,10 @@ def columns(values):
 
 
 def _digits(column):
-    """A column of small whole numbers as one word, "0010..."; any other as it is."""
+    """A short column of small whole numbers as one word, "0010..."; any other as it is."""
     values = [entry for part in column for entry in _unrolled(part)]
     whole = all(isinstance(value, int) and 0 <= value <= 9 for value in values)
-    return "".join(map(str, values)) if whole else column
+    return "".join(map(str, values)) if whole and len(values) <= WORD else column
 
 
 def _unrolled(part):
