@@ -103,7 +103,7 @@ def _drop_unread(
         into.tensors.pop(made, None)
         into.numbers.pop(made, None)
         used = any(other in seen for other, owner in owners.items() if owner == name)
-        if not used and isinstance(kind, Real | Number | Steps):
+        if not used and isinstance(kind, Real | Number | Steps) and kind.default is not REQUIRED:
             into.options[name] = kind.default
             if differs(value, kind.default) or into.trains(name):
                 into.check.fault(name, value, "it has no effect with these options", "leave it out")

@@ -10,6 +10,12 @@ from neurodeploy.layers.surrogates import Atan, Surrogate
 
 _TWICE = "snntorch-double-reset"
 _DECAYS = "keep = clip(beta, 0, 1)"
+# 0, and the way by which a trained threshold gets its gradient from the spike: minus that of v
+_TRAINED_THRESHOLD = """
+if train_threshold:
+    lift = detach(threshold) - threshold
+"""
+_FIRED = "fired = above(v + lift if train_threshold else v, threshold)\n"
 _PASSED = """
 if (subtract or zero) and (reset_delay or snntorch_double_reset):
     passed = detach(above(v, threshold))
@@ -25,8 +31,10 @@ if zero and reset_delay:
     v = v - passed * v
 """
 )
-_FIRE = """
-fired = above(v, threshold)
+_FIRE = (
+    "\n"
+    + _FIRED
+    + """
 if snntorch_double_reset:
     v = v - (fired - passed) * threshold
 if not reset_delay and not snntorch_double_reset:
@@ -36,6 +44,7 @@ if not reset_delay and not snntorch_double_reset:
         v = v - detach(fired) * v
 spike = graded * fired
 """
+)
 _RESETS: Mapping[str, str] = {"subtract": "subtract", "zero": "zero", "none": "never"}
 _FIRING: Mapping[str, Parameter] = {
     "threshold": Positive(1.0),
@@ -88,7 +97,8 @@ class Leaky(_DelayedReset):
         exceeds it, tests, and adds it back if no spike follows; there the reset is not detached. The default rule
         subtracts once.
     train : tuple of names
-        Of beta, threshold, graded: an optimizer may change them (learn_beta, learn_threshold of the source).
+        Of beta, threshold, graded: an optimizer may change them (learn_beta, learn_threshold of the source). A
+        trained threshold gets its gradient through the spikes, too.
     rec_connect, surrogate, record_states, check_input
         See Neuron. The default surrogate is Atan(2).
 
@@ -98,7 +108,7 @@ class Leaky(_DelayedReset):
 
     arguments: ClassVar[Mapping[str, Parameter]] = {"beta": Fraction(), **_FIRING}
     states: ClassVar[Mapping[str, float | str]] = {"v": 0.0}
-    once: ClassVar[str] = _DECAYS
+    once: ClassVar[str] = _DECAYS + _TRAINED_THRESHOLD
     step: ClassVar[str] = (
         _PASSED
         + """
@@ -147,7 +157,9 @@ class Lapicque(_DelayedReset):
         "compat": Compat(modes=("snntorch-lapicque-beta", _TWICE)),
     }
     states: ClassVar[Mapping[str, float | str]] = {"v": 0.0}
-    once: ClassVar[str] = """
+    once: ClassVar[str] = (
+        _TRAINED_THRESHOLD
+        + """
 if with_beta:
     loss = log2(1 / beta) * 0.6931471805599453 if snntorch_lapicque_beta else 1 - clip(beta, 0, 1)
     r = dt / (capacitance * loss) if with_capacitance else (resistance if with_resistance else 1)
@@ -156,6 +168,7 @@ if not with_beta:
     r = resistance
     c = capacitance
 """
+    )
     step: ClassVar[str] = _PASSED + "v = x * r * (1 / (r * c)) * dt + (1 - dt / (r * c)) * v" + _RESET_LATE + _FIRE
 
     @classmethod
@@ -188,7 +201,7 @@ class Synaptic(_DelayedReset):
 
     arguments: ClassVar[Mapping[str, Parameter]] = {"alpha": Fraction(), "beta": Fraction(), **_FIRING}
     states: ClassVar[Mapping[str, float | str]] = {"i": 0.0, "v": 0.0}
-    once: ClassVar[str] = _DECAYS + "\nkeep_syn = clip(alpha, 0, 1)"
+    once: ClassVar[str] = _DECAYS + "\nkeep_syn = clip(alpha, 0, 1)" + _TRAINED_THRESHOLD
     step: ClassVar[str] = _PASSED + "i = keep_syn * i + x\nv = keep * v + i" + _RESET_LATE + _FIRE
 
 
@@ -214,7 +227,7 @@ class RLeaky(_DelayedReset):
 
     arguments: ClassVar[Mapping[str, Parameter]] = {"beta": Fraction(), "rec_weight": Real(None), **_FIRING}
     states: ClassVar[Mapping[str, float | str]] = {"v": 0.0, "spike": 0.0}
-    once: ClassVar[str] = _DECAYS
+    once: ClassVar[str] = _DECAYS + _TRAINED_THRESHOLD
     step: ClassVar[str] = (
         _PASSED + "v = keep * v + (x + rec_weight * spike if with_rec_weight else x)" + _RESET_LATE + _FIRE
     )
@@ -280,12 +293,16 @@ class Alpha(_DelayedReset):
         "graded": Real(1.0),
     }
     states: ClassVar[Mapping[str, float | str]] = {"e": 0.0, "i": 0.0, "v": 0.0}
-    once: ClassVar[str] = """
+    once: ClassVar[str] = (
+        _TRAINED_THRESHOLD
+        + """
 keep_e = clip(alpha, 0, 1)
 keep_i = clip(beta, 0, 1)
 gain = log2(keep_e) / (log2(keep_i) - log2(keep_e)) + 1
 """
-    step: ClassVar[str] = """
+    )
+    step: ClassVar[str] = (
+        """
 e_next = keep_e * e + x
 i_next = keep_i * i - x
 v_next = gain * (e_next + i_next)
@@ -301,8 +318,10 @@ if zero:
 e = e_next
 i = i_next
 v = v_next
-spike = graded * above(v, threshold)
 """
+        + _FIRED
+        + "spike = graded * fired"
+    )
 
     @classmethod
     def check_together(cls, into: Resolved) -> None:

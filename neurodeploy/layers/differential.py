@@ -30,8 +30,8 @@ class GIF(Neuron):
 
     ``dI1/dt = -k1 I1; dI2/dt = -k2 I2; dV/dt = (v_rest - V + R (x + I1 + I2)) / tau;
     dVth/dt = a (V - v_rest) - b (Vth - v_th_inf)``. Each step solves each equation exactly with the other variables as
-    they were before it. A spike where the new V reaches the old Vth; then ``V = v_reset``, ``I1 = r1 I1 + a1``,
-    ``I2 = r2 I2 + a2``, ``Vth = max(v_th_reset, Vth)``.
+    they were before it. A spike where the new V reaches the old Vth (each gets a gradient from it); then
+    ``V = v_reset``, ``I1 = r1 I1 + a1``, ``I2 = r2 I2 + a2``, ``Vth = max(v_th_reset, Vth)``.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ if with_tau_ref and not brainpy_float_refractory:
     v_next = v if waiting > 0 else v_next
 i1 = i1 * keep1
 i2 = i2 * keep2
-spike = at_or_above(v_next, v_th)
+spike = at_or_above(v_next + (detach(v_th) - v_th), v_th)
 if hard:
     v = v_reset if spike > 0 else v_next
 if soft:
@@ -201,6 +201,10 @@ class ExpIF(Neuron):
     }
     states: ClassVar[Mapping[str, float | str]] = {"v": "v_init", "waiting": 0.0, "passed": 0.0, "t_last": -1e7}
     functions: ClassVar[Mapping[str, str]] = _PHI
+    once: ClassVar[str] = """
+if train_v_th:
+    lift = detach(v_th) - v_th
+"""
     step: ClassVar[str] = (
         _NOW
         + """
@@ -210,7 +214,7 @@ if brainpy_float_refractory:
     v = v if now - t_last <= tau_ref else v + change
 if not brainpy_float_refractory:
     v = v + change if waiting == 0 else v
-spike = at_or_above(v, v_th)
+spike = at_or_above(v + lift if train_v_th else v, v_th)
 v = v_reset if spike > 0 else v
 if not brainpy_float_refractory:
     waiting = tau_ref_steps if spike > 0 else max(waiting - 1, 0)

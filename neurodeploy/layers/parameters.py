@@ -72,7 +72,8 @@ class Parameter:
 class Real(Parameter):
     """A number or a tensor that broadcasts to the neurons.
 
-    trained : always a trainable parameter, one value per neuron; otherwise it is one where ``train`` names it
+    trained : always a trainable parameter, one value per neuron; otherwise it is one where ``train`` names it, which
+        the flag ``train_<name>`` tells the texts
     """
 
     trained: bool = False
@@ -83,6 +84,7 @@ class Real(Parameter):
         tensor = into.check.tensor(name, value, positive=self.positive)
         into.options[name] = tensor
         into.tensors[name] = tensor
+        into.flags[f"train_{name}"] = into.trains(name)
         if self.positive:
             into.positive.add(name)
         if self.trained:

@@ -75,6 +75,8 @@ class RefractoryIF(Neuron):
     once: ClassVar[str] = """
 if spike_trace:
     keep_trace = exp(-dt / tau_s)
+if train_threshold:
+    lift = detach(threshold) - threshold
 """
     step: ClassVar[str] = """
 if sum_input:
@@ -83,7 +85,7 @@ if synapticflow_float_refractory:
     v = v + resistance * x if left <= 0 else v
 if not synapticflow_float_refractory:
     v = v + resistance * x if waiting == 0 else v
-fired = at_or_above(v, threshold)
+fired = at_or_above(v + lift if train_threshold else v, threshold)
 if synapticflow_float_refractory:
     left = tau_ref if fired > 0 else left - dt
 if not synapticflow_float_refractory:

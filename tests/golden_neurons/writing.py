@@ -3,7 +3,7 @@
 Each maker runs in an environment that holds its library alone, so this module imports nothing of the project.
 """
 
-import datetime
+import datetime as dt
 import itertools
 import json
 import random
@@ -72,7 +72,7 @@ def write(library, version, python_packages, cases):
     head = {
         "made_by": f"{library} {version}",
         "with": python_packages,
-        "on": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "on": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "script": f"tests/golden_neurons/make_{library}.py",
     }
     lines = [json.dumps(one, separators=(",", ":")) for one in cases]
