@@ -87,6 +87,19 @@ def near_a_spike(found, spikes, apart):
     return torch.nn.functional.max_pool1d(either, 2 * NEAR + 1, 1, NEAR).movedim(-1, 0) > 0
 
 
+SLOPES = [pytest.param(one, id=f"{name}-{one['name']}") for name, one in ALL if "gradient" in one]
+
+
+@pytest.mark.parametrize("one", SLOPES)
+def test_a_gradient_is_that_of_the_source(one):
+    x, expected = values_of(one["x"]).requires_grad_(), values_of(one["gradient"])
+    spikes = layer_of(one, x.shape[-1])(x)
+    weights = torch.arange(spikes.numel()).reshape(spikes.shape) % 5 / 4
+    (spikes * weights).sum().backward()
+    assert expected.abs().max() > 0
+    assert torch.allclose(x.grad, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
 EXP_IF = [one for _, one in ALL if one["layer"] == "ExpIF" and not one["options"].get("compat")]
 
 

@@ -10,7 +10,7 @@ import sinabs
 import sinabs.layers as sl
 import torch
 from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
-from writing import case, drawn, write
+from writing import case, columns, drawn, write
 
 NAMES = {"v_mem": "v", "i_syn": "i", "b": "b", "spike_threshold": "spike_threshold"}
 CONSTANT = [[0.03]] * 100
@@ -30,6 +30,19 @@ def run(layer, x, chunks=1):
             for name, values in getattr(layer, "recordings", {}).items():
                 states.setdefault(NAMES[name], []).append(values[0])
     return torch.cat(spikes).tolist(), {name: torch.cat(parts).tolist() for name, parts in states.items()}
+
+
+def gradient(layer, x):
+    """Of the spikes, weighted by their step, with respect to the inputs, from the start."""
+    layer.reset_states()
+    x = torch.tensor(x, dtype=torch.float32).unsqueeze(0).requires_grad_()
+    (layer(x)[0] * weights(x.shape[1], x.shape[2])).sum().backward()
+    return x.grad[0].tolist()
+
+
+def weights(steps, neurons):
+    """Exact in every float type."""
+    return torch.arange(steps * neurons).reshape(steps, neurons) % 5 / 4
 
 
 def back():
@@ -82,7 +95,10 @@ def option_cases():
                     ours |= {"compat": compat, **({"rec_connect": [WEIGHT, BIAS]} if looped else {})}
                     name = f"{kind} {seed}: {fires}, {resets_to}" + (", recurrent" if looped else "")
                     call = f"{type(layer).__name__}({theirs}, spike_fn={fires}, reset_fn={resets_to})"
-                    yield case(name, kind, ours, call, x, spikes, states)
+                    # above a cap the source's surrogate goes on and ours is 0; ALIF with one spike goes on, too
+                    same = most is None or (kind == "ALIF" and most == 1)
+                    more = {"gradient": columns(gradient(layer, x))} if same else {}
+                    yield case(name, kind, ours, call, x, spikes, states, **more)
 
 
 def example_cases():

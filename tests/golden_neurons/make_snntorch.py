@@ -11,7 +11,7 @@ import warnings
 
 import snntorch
 import torch
-from writing import case, drawn, write
+from writing import case, columns, drawn, write
 
 NAMES = {"v": "mem", "i": "syn", "e": "syn_exc", "spike": "spk"}
 STATES = {
@@ -28,34 +28,40 @@ WEIGHT = [[-0.5, 0.25, 0.125], [0.5, -0.75, 0.25], [0.0, 0.5, -0.25]]
 BIAS = [0.125, -0.0625, 0.25]
 
 
-def run(kind, theirs, x, start=None):
+def run(kind, theirs, x, start=None, *, gradient=False):
     """Spikes and states of (time, neurons) inputs, batch 1, one call for each step."""
     options = {name: torch.tensor(value) if isinstance(value, list) else value for name, value in theirs.items()}
     layer = getattr(snntorch, kind)(**options, init_hidden=True, output=True)
     if hasattr(layer, "recurrent") and theirs.get("all_to_all", True):
         layer.recurrent.weight.data, layer.recurrent.bias.data = torch.tensor(WEIGHT), torch.tensor(BIAS)
     x = torch.tensor(x, dtype=torch.float32)
+    if gradient:
+        x.requires_grad_()
     if start is not None:
         layer.mem = torch.full((1, x.shape[1]), start)
     spikes, states = [], {name: [] for name in STATES[kind]}
-    with torch.no_grad():
-        for row in x:
-            spikes.append(layer(row.unsqueeze(0))[0][0].tolist())
-            for name, values in states.items():
-                attribute = "syn_inh" if (kind, name) == ("Alpha", "i") else NAMES[name]
-                values.append(getattr(layer, attribute)[0].tolist())
-    return spikes, states
+    for row in x:
+        spikes.append(layer(row.unsqueeze(0))[0][0])
+        for name, values in states.items():
+            attribute = "syn_inh" if (kind, name) == ("Alpha", "i") else NAMES[name]
+            values.append(getattr(layer, attribute)[0].tolist())
+    spikes = torch.stack(spikes)
+    if gradient:
+        # weighted by their step, with weights that every float type holds
+        (spikes * (torch.arange(spikes.numel()).reshape(spikes.shape) % 5 / 4)).sum().backward()
+    return spikes.tolist(), states, x.grad
 
 
-def made(name, kind, theirs, x, start=None, **more):
+def made(name, kind, theirs, x, start=None, *, gradient=False, **more):
     """Run theirs, note it beside our options."""
-    spikes, states = run(kind, theirs, x, start)
+    spikes, states, slope = run(kind, theirs, x, start, gradient=gradient)
     ours = {OURS.get(option, option): value for option, value in theirs.items()}
     for option in ("all_to_all", "linear_features"):
         ours.pop(option, None)
     if theirs.get("linear_features"):
         ours["rec_connect"] = [WEIGHT, BIAS]
     extra = {} if start is None else {"start": {"v": [start] * len(x[0])}}
+    extra |= {"gradient": columns(slope.tolist())} if gradient else {}
     return case(name, kind, ours | more, f"snntorch.{kind}(**{theirs})", x, spikes, states, **extra)
 
 
@@ -98,20 +104,20 @@ def option_cases():
             seed += 1
             scale = 4 if kind == "Lapicque" else 1
             x = drawn(seed, -1 * scale, 1.75 * scale)
-            yield made(f"{kind}: {reset}", kind, theirs | {"reset_mechanism": reset}, x)
+            yield made(f"{kind}: {reset}", kind, theirs | {"reset_mechanism": reset}, x, gradient=True)
             # a threshold of one quarter or less lets v pass twice the threshold, where the rules differ
             if kind in ("Leaky", "Synaptic", "RLeaky") and reset != "none":
                 now = theirs | {"reset_mechanism": reset, "reset_delay": False, "threshold": 0.25}
                 compat = {"compat": ["snntorch-double-reset"]} if reset == "subtract" else {}
-                yield made(f"{kind}: {reset}, same step", kind, now, x, **compat)
+                yield made(f"{kind}: {reset}, same step", kind, now, x, gradient=reset == "subtract", **compat)
     # below twice the threshold one subtraction is all there is: the plain rule and the source agree
     x = [[min(max(v, -0.5), 0.75) for v in row] for row in drawn(140, -1, 1.75)]
     yield made("Leaky: subtract, same step, plain rule", "Leaky", {"beta": 0.5, "reset_delay": False}, x)
     x = drawn(150, -1, 2)
     yield made("Leaky: graded", "Leaky", {"beta": 0.75, "graded_spikes_factor": 2.5}, x)
     yield made("Leaky: per neuron", "Leaky", {"beta": [0.25, 0.5, 0.9375], "threshold": [0.5, 1.0, 1.5]}, x)
-    yield made("RLeaky: module", "RLeaky", {"beta": 0.75, "linear_features": 3}, x)
-    yield made("RSynaptic: module", "RSynaptic", {"alpha": 0.25, "beta": 0.75, "linear_features": 3}, x)
+    yield made("RLeaky: module", "RLeaky", {"beta": 0.75, "linear_features": 3}, x, gradient=True)
+    yield made("RSynaptic: module", "RSynaptic", {"alpha": 0.25, "beta": 0.75, "linear_features": 3}, x, gradient=True)
     for more in ({}, {"R": 2.0}, {"C": 0.5}, {"time_step": 0.25}):
         name = f"Lapicque: beta {''.join(more)}"
         yield made(name, "Lapicque", {"beta": 0.9, **more}, drawn(160, -4, 12), compat=["snntorch-lapicque-beta"])
