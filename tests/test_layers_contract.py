@@ -61,7 +61,7 @@ def test_what_decides_spikes_stands_in_the_description():
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (lambda d: d.update({"class": "system"}), "ND1603", "class 'system'; it must be one of AvgPool2d"),
+        (lambda d: d.update({"class": "system"}), "ND1603", "class 'system'; it must be one of ALIF, A"),
         (lambda d: d["options"].pop("v_min"), "ND1401", "missing, unknown or of another meaning here"),
         (lambda d: d["options"].update(record_states=True), "ND1401", "missing, unknown or of another meaning here"),
         (lambda d: d["options"].update(gain=2), "ND1401", "unexpected keyword argument 'gain'"),

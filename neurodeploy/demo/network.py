@@ -38,9 +38,9 @@ def build(shape: Shape, seed: int) -> torch.nn.Sequential:
     options = {"norm_input": False, "surrogate": SURROGATE}
     return torch.nn.Sequential(
         first,
-        LIF(hidden, tau_mem=8, tau_syn=3, rec_connect=recurrent, **options),  # type: ignore[arg-type]
+        LIF(hidden, tau_mem=8, tau_syn=3, rec_connect=recurrent, **options),
         torch.nn.Linear(hidden, classes, bias=False),
-        LIF(classes, tau_mem=8, tau_syn=4, **options),  # type: ignore[arg-type]
+        LIF(classes, tau_mem=8, tau_syn=4, **options),
     )
 
 

@@ -4,9 +4,12 @@ Tensors are (time, batch, ...); spikes are whole numbers in a float type. A new 
 its text, made known by ``@register`` so that models with it can be saved.
 """
 
+from neurodeploy.layers.decaying import ALIF, IAF, LIF, ExpLeak
 from neurodeploy.layers.delay import Delay
-from neurodeploy.layers.models import IAF, LIF
+from neurodeploy.layers.delayed_reset import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
+from neurodeploy.layers.differential import GIF, GIF_PRESETS, ExpIF
 from neurodeploy.layers.neuron import Neuron
+from neurodeploy.layers.refractory import RefractoryIF
 from neurodeploy.layers.registry import build, describe, register
 from neurodeploy.layers.sparse import SparseLinear
 from neurodeploy.layers.stateful import Stateful
@@ -14,17 +17,29 @@ from neurodeploy.layers.surrogates import SURROGATES, Atan, FastSigmoid, Periodi
 from neurodeploy.layers.table import torch_table
 
 __all__ = [
+    "ALIF",
+    "GIF",
+    "GIF_PRESETS",
     "IAF",
     "LIF",
     "SURROGATES",
+    "Alpha",
     "Atan",
     "Delay",
+    "ExpIF",
+    "ExpLeak",
     "FastSigmoid",
+    "Lapicque",
+    "Leaky",
     "Neuron",
     "PeriodicExponential",
+    "RLeaky",
+    "RSynaptic",
+    "RefractoryIF",
     "SingleExponential",
     "SparseLinear",
     "Stateful",
+    "Synaptic",
     "build",
     "describe",
     "register",

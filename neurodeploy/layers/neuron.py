@@ -1,18 +1,21 @@
 """Neurons as texts: a layer is a docstring and a step text; this class runs the text over the torch table."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from inspect import Signature
 from typing import Any, ClassVar
 
 import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.layers.declared import resolve, signature
+from neurodeploy.layers.parameters import Parameter, Resolved
 from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
 from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
-from neurodeploy.step import FLOAT, Assign, Const, Guard, Name, Text, assigned, check_names, parse, run
-from neurodeploy.step.language import Expression, Statement
+from neurodeploy.step import FLOAT, Assign, Name, Text, assigned, check_names, parse, run
+from neurodeploy.step.tree import read
 
 
 class Neuron(Stateful):
@@ -20,34 +23,32 @@ class Neuron(Stateful):
 
     A subclass gives the class attributes
 
+    arguments : name -> kind (``neurodeploy.layers.parameters``): what the constructor takes after ``shape``, how it
+        is checked, and what the texts may read of it. Required ones may be given by position
+    states : name -> start value, a number or the name of a parameter. A state that the texts do not mention under the
+        options of a layer does not exist there
     once : text that runs once per call, for what follows from parameters alone (decays); differentiated too
     step : text that runs in every time step. It reads ``x`` (this step's input, the recurrent part included), the
         states, the parameters and what ``once`` assigned; it must assign ``spike``, which the layer returns
     functions : macros of both texts
+    default_surrogate : where the constructor is given none
 
-    and hands the constructor its values. The names ``x`` and ``spike`` belong to every neuron.
+    The names ``x`` and ``spike`` belong to every neuron. A subclass without ``arguments`` and ``states`` hands them
+    to the constructor itself, with the keywords of ``_make``.
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : int or tuple of int
         Neuron dimensions.
-    states : mapping of name to number
-        Start values. States live until ``reset_states()``.
-    tensors : mapping of name to tensor
-        Names that the texts read; a torch.nn.Parameter is trained, any other tensor becomes a buffer. Both travel in
-        ``state_dict``.
-    positive : collection of names
-        Tensors that must stay above 0.
-    numbers : mapping of name to number
-        Names that the texts read and nobody trains.
-    flags : mapping of name to bool
-        Conditions of the texts, resolved here: an unused branch does not exist.
-    options : mapping of name to value
-        What ``describe()`` tells: every constructor option, tensors as they were given.
-    surrogate : Surrogate
+    *values, **options
+        The parameters that the class declares; ``help`` of the class lists them with their defaults.
+    train : tuple of names, optional
+        Parameters that an optimizer may change; each keeps the shape that it was given with.
+    surrogate : Surrogate, optional
         Derivative of the firing functions; a hashable value with ``gradient(v, threshold)``.
     rec_connect : torch.nn.Module, optional
-        Maps the spikes (batch, *shape) of one step to an input of the next. Exactly 0 in the first step after a reset.
+        Maps the spikes (batch, *shape) of one step to an input of the next. Exactly 0 in the first step after a reset,
+        except where ``spike`` is a state: there it maps the start value.
     record_states : bool
         Keep every state of every step of the last call in ``recordings``: name -> (time, batch, *shape), taken at the
         end of the step, so after the reset. They are copies, and differentiable.
@@ -55,15 +56,33 @@ class Neuron(Stateful):
         Refuse NaN and infinite input (ND1604); costs one more pass over the input.
     """
 
+    arguments: ClassVar[Mapping[str, Parameter]] = {}
+    states: ClassVar[Mapping[str, float | str]] = {}
     once: ClassVar[str] = ""
     step: ClassVar[str] = ""
     functions: ClassVar[Mapping[str, str]] = {}
+    default_surrogate: ClassVar[Surrogate] = SingleExponential()
+    __signature__: ClassVar[Signature]
 
-    def __init__(
+    def __init_subclass__(cls) -> None:
+        """Give a class that declares parameters the signature of its constructor."""
+        super().__init_subclass__()
+        if cls.arguments or cls.states:
+            cls.__signature__ = signature(cls.arguments)
+
+    @classmethod
+    def check_together(cls, into: Resolved) -> None:
+        """Note faults of options that are right one by one and wrong together, with ``into.check.fault``."""
+
+    def __init__(self, shape: int | tuple[int, ...], *values: Any, **options: Any) -> None:
+        declared = bool(self.arguments or self.states)
+        self._make(**(resolve(type(self), shape, values, options) if declared else {"shape": shape, **options}))
+
+    def _make(
         self,
         shape: tuple[int, ...],
         *,
-        states: Mapping[str, float],
+        states: Mapping[str, float | str],
         tensors: Mapping[str, torch.Tensor],
         options: Mapping[str, object],
         positive: Collection[str] = (),
@@ -74,6 +93,16 @@ class Neuron(Stateful):
         record_states: bool = False,
         check_input: bool = False,
     ) -> None:
+        """Make the layer.
+
+        states : start values; a name stands for that tensor or number. States live until ``reset_states()``
+        tensors : names that the texts read; a torch.nn.Parameter is trained, any other tensor becomes a buffer. Both
+            travel in ``state_dict``
+        positive : tensors that must stay above 0
+        numbers : names that the texts read and nobody trains
+        flags : conditions of the texts, resolved here: an unused branch does not exist
+        options : what ``describe()`` tells: every constructor option, tensors as they were given
+        """
         super().__init__()
         self.shape = shape
         self.surrogate = SingleExponential() if surrogate is None else surrogate
@@ -103,7 +132,7 @@ class Neuron(Stateful):
         # reading the spikes once more, as a state of their own, demands that the text assigns them
         emits = Text((*self._step.statements, Assign("emitted", Name("spike"))), self._step.source, self._step.where)
         faults += check_names(emits, states={*self._states, "emitted"}, readable={*given, *derived, "x"})
-        unread = derived - set(_read(self._once.statements)) - set(_read(self._step.statements))
+        unread = derived - set(read(self._once.statements)) - set(read(self._step.statements))
         for name in sorted(unread):
             was, must = f"{name!r} is assigned and never read", "both texts must read what once assigns"
             faults.append(Fault("ND1006", self._once.where, was, must, "remove the line"))
@@ -141,6 +170,24 @@ class Neuron(Stateful):
         options |= {"surrogate": describe_surrogate(self.surrogate), "rec_connect": back}
         return {"class": type(self).__name__, "dtype": dtype_name(self.dtype), "options": options}
 
+    def set_states(self, **states: torch.Tensor) -> None:
+        """Say from which states the next call continues; those that are not named begin at their start values.
+
+        states : (batch, *shape) each; a gradient flows back to them
+        Raises Refusal (ND1602) for an unknown name, another shape or float type.
+        """
+        for name, value in states.items():
+            was = f"state {name} is {dtype_name(value.dtype)} of shape {tuple(value.shape)}"
+            if name not in self._states:
+                raise self._refuse_input(f"state {name!r}", f"its states are {', '.join(self._states)}")
+            if tuple(value.shape[1:]) != self.shape or value.dtype != self.dtype:
+                raise self._refuse_input(was, f"it must be {dtype_name(self.dtype)} of shape (batch, *{self.shape})")
+            if value.shape != next(iter(states.values())).shape:
+                raise self._refuse_input(was, "all must have the same batch size")
+        if states:
+            like = next(iter(states.values())).unsqueeze(0)
+            self._state = self._started(like, self._parameters_by_name()) | states
+
     def faults(self) -> list[Fault]:
         """Faults of the present values of the parameters, for instance after loading them."""
         found: list[Fault] = []
@@ -159,7 +206,7 @@ class Neuron(Stateful):
         table = torch_table(self.surrogate, self.dtype)
         environment = self._parameters_by_name()
         run(self._once.statements, environment, table)
-        environment |= self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
+        environment |= self._state or self._started(x, environment)
         spikes: list[torch.Tensor] = []
         recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}
         for row in x.unbind(0):  # never x[t]: its backward fills a tensor of the whole length in every step
@@ -172,6 +219,11 @@ class Neuron(Stateful):
         self._state = {name: environment[name] for name in kept if name in environment}
         self.recordings = {name: torch.stack(rows) if rows else x.clone() for name, rows in recorded.items()}
         return torch.stack(spikes) if spikes else x.clone()
+
+    def _started(self, x: torch.Tensor, environment: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """States at the first step after a reset, (batch, *shape) each."""
+        starts = {n: environment[s] if isinstance(s, str) else s for n, s in self._states.items()}
+        return {name: x.new_zeros(x.shape[1:]) + start for name, start in starts.items()}
 
     def _with_feedback(self, row: torch.Tensor, environment: Mapping[str, Any]) -> torch.Tensor:
         if self.rec_connect is None or "spike" not in environment:
@@ -207,20 +259,3 @@ class Neuron(Stateful):
 
 def _described(value: object) -> object:
     return {"shape": list(value.shape)} if isinstance(value, torch.Tensor) else value
-
-
-def _read(statements: tuple[Statement, ...]) -> Iterator[str]:
-    for statement in statements:
-        if isinstance(statement, Guard):
-            yield from _names(statement.condition)
-            yield from _read(statement.body)
-        else:
-            yield from _names(statement.value)
-
-
-def _names(expression: Expression) -> Iterator[str]:
-    if isinstance(expression, Name):
-        yield expression.id
-    elif not isinstance(expression, Const):
-        for argument in expression.args:
-            yield from _names(argument)

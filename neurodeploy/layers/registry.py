@@ -148,12 +148,14 @@ def _make(name: str, options: Description, device: str, dtype: torch.dtype | Non
     if name == "Sequential":
         return _sequential(options, device, where)
     if name in LAYERS:
-        given = {key: _value(value, device, dtype, f"{where}.{key}") for key, value in options.items()}
         typed = {"dtype": dtype, "device": device} if getattr(LAYERS[name], "weighted", False) else {}
-        return LAYERS[name](**given, **typed)
+        # placeholders are no values, which a neuron would check: they are filled in after it was made
+        at = device if typed else "meta"
+        made = LAYERS[name](**{k: _value(v, at, dtype, f"{where}.{k}") for k, v in options.items()}, **typed)
+        return made if at == device else made._apply(lambda tensor: torch.ones_like(tensor, device=device))  # type: ignore[no-untyped-call] # noqa: SLF001 - torch's own way, as in to_empty
     kind = TORCH[name]
-    made: dict[str, Any] = {"device": device, "dtype": dtype} if kind.weighted else {}
-    return kind.module(**{key: _tuples(value) for key, value in options.items()}, **made)
+    form: dict[str, Any] = {"device": device, "dtype": dtype} if kind.weighted else {}
+    return kind.module(**{key: _tuples(value) for key, value in options.items()}, **form)
 
 
 def _sequential(options: Description, device: str, where: str) -> torch.nn.Module:

@@ -92,3 +92,22 @@ def assigned(statements: tuple[Statement, ...]) -> Iterator[Assign]:
             yield statement
         else:
             yield from assigned(statement.body)
+
+
+def names(expression: Expression) -> Iterator[str]:
+    """Names that an expression reads, repeated ones each time."""
+    if isinstance(expression, Name):
+        yield expression.id
+    elif isinstance(expression, Call):
+        for argument in expression.args:
+            yield from names(argument)
+
+
+def read(statements: tuple[Statement, ...]) -> Iterator[str]:
+    """Names that statements read, conditions included, repeated ones each time."""
+    for statement in statements:
+        if isinstance(statement, Guard):
+            yield from names(statement.condition)
+            yield from read(statement.body)
+        else:
+            yield from names(statement.value)
