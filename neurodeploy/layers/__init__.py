@@ -5,8 +5,10 @@ its text, made known by ``@register`` so that models with it can be saved.
 """
 
 from neurodeploy.layers.delay import Delay
+from neurodeploy.layers.graph import Graph
 from neurodeploy.layers.models import IAF, LIF
 from neurodeploy.layers.neuron import Neuron
+from neurodeploy.layers.per_step import PerStep
 from neurodeploy.layers.registry import build, describe, register
 from neurodeploy.layers.sparse import SparseLinear
 from neurodeploy.layers.stateful import Stateful
@@ -20,7 +22,9 @@ __all__ = [
     "Atan",
     "Delay",
     "FastSigmoid",
+    "Graph",
     "Neuron",
+    "PerStep",
     "PeriodicExponential",
     "SingleExponential",
     "SparseLinear",
