@@ -1,0 +1,49 @@
+import inspect
+import sys
+from pathlib import Path
+
+import torch
+
+from neurodeploy.layers import Neuron
+from neurodeploy.layers.registry import LAYERS
+from neurodeploy.plot import plot_evolution, plot_resets, save_picture
+
+# what a constructor asks for without a default, in time steps
+GIVEN = {"tau_mem": 20.0, "tau_syn": 8.0, "tau_adapt": 40.0, "alpha": 0.9, "beta": 0.8}
+
+
+def build(model: type[Neuron], **options: object) -> Neuron:
+    """One neuron of a model, with the options that it has."""
+    takes = inspect.signature(model).parameters
+    asked = [name for name, option in takes.items() if option.default is inspect.Parameter.empty]
+    given = {name: GIVEN[name] for name in asked if name != "shape"}
+    return model(1, **given, **{name: value for name, value in options.items() if name in takes})
+
+
+def drive(neuron: Neuron) -> torch.Tensor:
+    """A step, a pause and three pulses, as strong as the neuron needs to fire five times in the step."""
+    shape = torch.zeros(160, 1, 1)
+    shape[10:90] = 1.0
+    shape[[105, 115, 125]] = 3.0
+    for strength in [0.05 * 1.25**n for n in range(60)]:
+        neuron.reset_states()
+        if neuron(strength * shape)[10:90].sum() >= 5:
+            break
+    neuron.reset_states()
+    return strength * shape
+
+
+folder = Path(sys.argv[1])
+folder.mkdir(parents=True, exist_ok=True)
+for name, model in sorted(LAYERS.items()):
+    if issubclass(model, Neuron):
+        variants = {name: {}}
+        if "tau_syn" in inspect.signature(model).parameters:
+            variants[f"{name} with a synaptic current"] = {"tau_syn": 8.0}
+        for title, options in variants.items():
+            neuron = build(model, **options)
+            picture = plot_evolution(neuron, drive(neuron), title=title)
+            save_picture(picture, folder / f"{title.replace(' ', '_')}.png")
+        if "reset" in neuron.options:
+            save_picture(plot_resets(neuron, 2 * drive(neuron)), folder / f"{name}_resets.png")
+print(*sorted(file.name for file in folder.glob("*.png")), sep="\n")
