@@ -9,7 +9,7 @@ from neurodeploy.layers.registry import LAYERS
 from neurodeploy.plot import plot_evolution, plot_resets, save_picture
 
 # what a constructor asks for without a default, in time steps
-GIVEN = {"tau_mem": 20.0, "tau_syn": 8.0, "tau_adapt": 40.0, "alpha": 0.9, "beta": 0.8}
+GIVEN = {"tau_mem": 20.0, "tau_syn": 8.0, "tau_adapt": 40.0, "alpha": 0.9, "beta": 0.8, "dt": 1.0}
 
 
 def build(model: type[Neuron], **options: object) -> Neuron:
@@ -25,12 +25,11 @@ def drive(neuron: Neuron) -> torch.Tensor:
     shape = torch.zeros(160, 1, 1)
     shape[10:90] = 1.0
     shape[[105, 115, 125]] = 3.0
-    for strength in [0.05 * 1.25**n for n in range(60)]:
+    for strength in [0.05 * 1.25**n for n in range(40)]:
         neuron.reset_states()
-        if neuron(strength * shape)[10:90].sum() >= 5:
-            break
-    neuron.reset_states()
-    return strength * shape
+        if (neuron(strength * shape)[10:90] > 0).sum() >= 5:
+            return strength * shape
+    return shape
 
 
 folder = Path(sys.argv[1])

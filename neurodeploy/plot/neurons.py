@@ -1,9 +1,9 @@
 """One neuron or a few, step by step: input, states with threshold, spikes; and resets side by side."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 4  # neurons that are drawn if nobody chooses
-_MEMBRANE = ("v", "mem", "v_mem")  # states that are compared with the threshold
+_MEMBRANE = ("v", "mem", "v_mem")  # names of what is compared with the threshold
+_THRESHOLD = ("spike_threshold", "v_th", "threshold")  # and of the threshold: a state where it adapts
+_HIDDEN = (*_THRESHOLD, "spike")  # states that the panels of the membrane and of the spikes show
 _MARKED = 80  # spikes of one neuron that are marked in the membrane panel; half of it for several
-_NAMES = {"v": "membrane v", "i": "current i"}
+_NAMES = {"v": "membrane v", "i": "current i", "b": "adaptation b"}
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,28 @@ class Evolution:
     threshold: Floats | None
     labels: tuple[str, ...]
 
+    @property
+    def fires(self) -> bool:
+        """Whether the output is spikes, graded or not; a neuron that only leaks returns its membrane."""
+        return bool((self.spikes == self.spikes.round()).all()) or len(np.unique(self.spikes)) == 2
+
 
 def plot_evolution(
     layer: Neuron,
     input: Any,  # noqa: A002 - the name of the argument says what it is
     *,
     neurons: Sequence[int] | None = None,
+    states: Sequence[str] | None = None,
     sample: int = 0,
     dt_s: float | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """Input, every state and the spikes of a layer of neurons, one panel each.
+    """Input, states and spikes of a layer of neurons, one panel each.
 
     layer : run from reset, on a copy
     input : (time, batch, *shape) as the layer takes it, or (time,): the same for every neuron
     neurons : positions in the flattened layer; None draws the first 4
+    states : names of the states to draw; None: all that move, a threshold that adapts with the membrane
     sample : which of the batch
     dt_s : duration of a step in seconds; None: time in steps
     title : None: the class of the layer
@@ -69,7 +78,7 @@ def plot_evolution(
     """
     where = "plot_evolution"
     check_dt(where, dt_s)
-    shown = observed(where, layer, input, neurons, sample)
+    shown = observed(where, layer, input, neurons, sample, states)
     names = [_NAMES.get(name, f"state {name}") for name in shown.states]
     with styled():
         figure, axes = panels([0.9, *[1.5] * len(names), 0.9], title or type(layer).__name__)
@@ -77,10 +86,13 @@ def plot_evolution(
         _lines(axes[0], times, shown.inputs, "input x")
         for panel, (name, values), label in zip(axes[1:-1], shown.states.items(), names, strict=True):
             _lines(panel, times, values, label)
-            if name in _MEMBRANE:
+            if name in _MEMBRANE and shown.fires:
                 _spike_marks(panel, times, shown.spikes)
                 _threshold(panel, times, shown.threshold)
-        _spikes(axes[-1], times, shown.spikes)
+        if shown.fires:
+            _spikes(axes[-1], times, shown.spikes)
+        else:
+            _lines(axes[-1], times, shown.spikes, "output")
         _legend(axes[0], shown.labels)
     return figure
 
@@ -172,17 +184,19 @@ def plot_resets(
     return figure
 
 
-def observed(where: str, layer: Neuron, x: Any, neurons: Sequence[int] | None, sample: int) -> Evolution:
+def observed(
+    where: str,
+    layer: Neuron,
+    x: Any,
+    neurons: Sequence[int] | None,
+    sample: int,
+    states: Sequence[str] | None = None,
+) -> Evolution:
     """Run a copy of a layer from reset and keep what is to be drawn."""
     twin = copy.deepcopy(layer).eval()
     twin.reset_states()
     twin.record_states = True
-    given = x if isinstance(x, torch.Tensor) else torch.as_tensor(as_array(where, "input", x))
-    if given.dim() == 1:
-        given = given.reshape(-1, *[1] * (len(twin.shape) + 1)).expand(-1, 1, *twin.shape)
-    given = given.to(next(iter(twin.state_dict().values()), torch.empty(0)).device)
-    if given.is_floating_point():
-        given = given.to(twin.dtype)
+    given = _fitting(where, twin, x)
     with torch.no_grad():
         spikes = twin(given)
     size = int(np.prod(twin.shape))
@@ -195,16 +209,35 @@ def observed(where: str, layer: Neuron, x: Any, neurons: Sequence[int] | None, s
     def rows(name: str, values: torch.Tensor) -> Floats:
         return of_sample(where, name, values.reshape(*values.shape[:2], -1), sample)[:, chosen]
 
-    states = {name: rows(name, values) for name, values in twin.recordings.items()}
-    moving = next((name for name in states if "threshold" in name), None)
-    level = getattr(twin, "threshold", None)
-    if moving is not None:
-        threshold = states.pop(moving)
-    elif isinstance(level, torch.Tensor):
-        threshold = rows("threshold", level.detach().expand(len(given), given.shape[1], *twin.shape))
-    else:
-        threshold = None
-    return Evolution(rows("input", given), states, rows("spikes", spikes), threshold, _labels(chosen))
+    found = {name: rows(name, values) for name, values in twin.recordings.items()}
+    for name in states or ():
+        if name not in found:
+            raise usage(where, f"state {name!r}", f"one of {', '.join(found) or 'none: the layer has no state'}")
+    threshold = _threshold_of(twin, found, rows)
+    moving = [n for n, values in found.items() if n in _MEMBRANE or (n not in _HIDDEN and np.ptp(values) > 0)]
+    kept = {name: found[name] for name in (moving if states is None else states)}
+    return Evolution(rows("input", given), kept, rows("spikes", spikes), threshold, _labels(chosen))
+
+
+def _fitting(where: str, layer: Neuron, x: Any) -> torch.Tensor:
+    """Input of the layer's float type and shape; one row is given to every neuron."""
+    given = x if isinstance(x, torch.Tensor) else torch.as_tensor(as_array(where, "input", x))
+    if given.dim() == 1:
+        given = given.reshape(-1, *[1] * (len(layer.shape) + 1)).expand(-1, 1, *layer.shape)
+    given = given.to(next(iter(layer.state_dict().values()), torch.empty(0)).device)
+    return given.to(layer.dtype) if given.is_floating_point() else given
+
+
+def _threshold_of(layer: Neuron, found: dict[str, Floats], rows: Callable[..., Floats]) -> Floats | None:
+    """(time, neuron) threshold: a state where there is one, otherwise the parameter."""
+    for name in _THRESHOLD:
+        if name in found:
+            return found[name]
+    level = next((getattr(layer, name) for name in _THRESHOLD if hasattr(layer, name)), None)
+    if not isinstance(level, torch.Tensor):
+        return None
+    recorded = next(iter(layer.recordings.values()))
+    return rows("threshold", level.detach().expand_as(recorded))
 
 
 def _with_reset(layer: Neuron, reset: str) -> Neuron:
@@ -238,7 +271,7 @@ def _labels(neurons: Sequence[int]) -> tuple[str, ...]:
 
 def _lines(axes: "Axes", times: Floats, values: Floats, label: str, *, first: int = 0) -> None:
     """A line for each neuron; one dark line where several are alike, and for the input of one neuron."""
-    drawstyle = "steps-mid" if label.startswith("input") else "default"
+    drawstyle: Literal["steps-mid", "default"] = "steps-mid" if label.startswith("input") else "default"
     alike = bool((values == values[:, :1]).all()) and (values.shape[1] > 1 or label.startswith("input"))
     for index, column in enumerate(values.T[:1] if alike else values.T):
         colour = INK if alike else COLOURS[(first + index) % len(COLOURS)]
