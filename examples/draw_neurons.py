@@ -8,16 +8,21 @@ from neurodeploy.layers import Neuron
 from neurodeploy.layers.registry import LAYERS
 from neurodeploy.plot import plot_evolution, plot_resets, save_picture
 
-# what a constructor asks for without a default, in time steps
+# what a constructor asks for without a default, and what some models need beside; time constants in steps
 GIVEN = {"tau_mem": 20.0, "tau_syn": 8.0, "tau_adapt": 40.0, "alpha": 0.9, "beta": 0.8, "dt": 1.0}
+BESIDE = {
+    "Lapicque": {"resistance": 5.0, "capacitance": 4.0},
+    "RLeaky": {"rec_weight": -0.3},
+    "RSynaptic": {"rec_weight": -0.3},
+}
 
 
 def build(model: type[Neuron], **options: object) -> Neuron:
-    """One neuron of a model, with the options that it has."""
+    """One neuron of a model."""
     takes = inspect.signature(model).parameters
     asked = [name for name, option in takes.items() if option.default is inspect.Parameter.empty]
     given = {name: GIVEN[name] for name in asked if name != "shape"}
-    return model(1, **given, **{name: value for name, value in options.items() if name in takes})
+    return model(1, **given, **BESIDE.get(model.__name__, {}), **options)
 
 
 def drive(neuron: Neuron) -> torch.Tensor:
@@ -25,7 +30,7 @@ def drive(neuron: Neuron) -> torch.Tensor:
     shape = torch.zeros(160, 1, 1)
     shape[10:90] = 1.0
     shape[[105, 115, 125]] = 3.0
-    for strength in [0.05 * 1.25**n for n in range(40)]:
+    for strength in [0.01 * 1.35**n for n in range(36)]:
         neuron.reset_states()
         if (neuron(strength * shape)[10:90] > 0).sum() >= 5:
             return strength * shape
@@ -44,5 +49,6 @@ for name, model in sorted(LAYERS.items()):
             picture = plot_evolution(neuron, drive(neuron), title=title)
             save_picture(picture, folder / f"{title.replace(' ', '_')}.png")
         if "reset" in neuron.options:
-            save_picture(plot_resets(neuron, 2 * drive(neuron)), folder / f"{name}_resets.png")
+            resets = ("hard", "soft") if neuron.options["reset"] == "hard" else ("subtract", "zero")
+            save_picture(plot_resets(neuron, 2 * drive(neuron), resets=resets), folder / f"{name}_resets.png")
 print(*sorted(file.name for file in folder.glob("*.png")), sep="\n")

@@ -10,7 +10,7 @@ import torch
 
 import neurodeploy as nd
 from neurodeploy.errors import Missing, Refusal
-from neurodeploy.layers import IAF, LIF
+from neurodeploy.layers import IAF, LIF, Neuron
 from neurodeploy.plot import (
     plot_evolution,
     plot_float_integer,
@@ -93,6 +93,49 @@ def test_the_height_of_a_bar_is_the_number_of_spikes():
     drive = torch.tensor([0.0, 2.5, 0.0, 3.6]).reshape(-1, 1, 1)
     figure = plot_evolution(layer, drive)
     assert bars(by_label(figure, "spikes")) == [(1.0, 2.0), (3.0, 4.0)]
+
+
+class Rising(Neuron):
+    """A neuron that nobody registered: its threshold rises with each spike."""
+
+    step = """
+v = v + x
+spike = at_or_above(v, spike_threshold)
+v = v - spike * spike_threshold
+spike_threshold = spike_threshold + 0.5 * spike
+still = 0 * v
+"""
+
+    def __init__(self, shape):
+        super().__init__((shape,), states={"v": 0.0, "spike_threshold": 1.0, "still": 2.0}, tensors={}, options={})
+
+
+class Summing(Neuron):
+    step = "v = v + x\nspike = v"
+
+    def __init__(self, shape):
+        super().__init__((shape,), states={"v": 0.0}, tensors={}, options={})
+
+
+def test_a_threshold_that_moves_is_drawn_with_the_membrane():
+    figure = plot_evolution(Rising(1), torch.full((12,), 0.5))
+    membrane = by_label(figure, "membrane")
+    expected = np.array([1.0] * 1 + [1.5] * 3 + [2.0] * 4 + [2.5] * 4)
+    assert lines(membrane)[-1] == pytest.approx(expected)
+    assert [a.get_ylabel()[:8] for a in figure.axes] == ["input x\n", "membrane", "spikes"]
+
+
+def test_states_can_be_chosen():
+    chosen = ["still", "spike_threshold"]
+    figure = plot_evolution(Rising(1), torch.full((12,), 0.5), states=chosen)
+    assert [a.get_ylabel() for a in figure.axes][1:3] == [f"state {name}\n(a.u.)" for name in chosen]
+    with pytest.raises(Refusal, match="state 'w'; one of v, spike_threshold, still"):
+        plot_evolution(Rising(1), torch.ones(5), states=["w"])
+
+
+def test_an_output_that_is_no_spikes_is_drawn_as_a_line():
+    figure = plot_evolution(Summing(1), torch.full((12,), 0.3))
+    assert lines(by_label(figure, "output"))[0] == pytest.approx(0.3 * np.arange(1, 13))
 
 
 def test_time_is_in_milliseconds_where_the_step_is_stated():
@@ -308,7 +351,6 @@ def test_what_cannot_be_drawn_is_refused(draw, words):
 
 
 def test_the_example_draws_every_neuron_of_the_registry(tmp_path):
-    from neurodeploy.layers import Neuron
     from neurodeploy.layers.registry import LAYERS
 
     example = __file__.replace("tests/test_plot.py", "examples/draw_neurons.py")

@@ -245,8 +245,8 @@ def _with_reset(layer: Neuron, reset: str) -> Neuron:
     options = description["options"] | {"reset": reset}
     if "reset_value" in options and reset != "value":
         options["reset_value"] = 0.0
-    twin = build(description | {"options": options})
-    twin.load_state_dict(layer.state_dict())
+    twin = build(description | {"options": options}, device="meta")
+    twin.load_state_dict({name: value.clone() for name, value in layer.state_dict().items()}, assign=True)
     if not isinstance(twin, Neuron):
         raise TypeError(type(twin))
     return twin
