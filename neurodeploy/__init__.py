@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurodeploy.ann import convert_ann
     from neurodeploy.bundles import bundle, verify
     from neurodeploy.checker import check
     from neurodeploy.chips import chip
@@ -29,6 +30,7 @@ _HOME = {
     "compare": ("verifier", "compare"),
     "constrain": ("quantizer", "constrain"),
     "convert": ("conversion", "convert"),
+    "convert_ann": ("ann", "convert_ann"),
     "data": ("events", "data"),
     "evaluate": ("evaluation", "evaluate"),
     "load_data": ("events", "load_data"),
@@ -53,6 +55,7 @@ __all__ = [
     "compare",
     "constrain",
     "convert",
+    "convert_ann",
     "data",
     "evaluate",
     "load_data",

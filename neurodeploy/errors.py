@@ -36,6 +36,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND1602": "float model: input shape",
         "ND1603": "float model: module that cannot be deployed",
         "ND1604": "float model: NaN or infinite value",
+        "ND1605": "float model: forward that cannot be traced",
+        "ND1606": "float model: calibration of a conversion",
         "ND1701": "quantizer: neuron that the chip does not have",
         "ND1702": "quantizer: time constant outside the grid",
         "ND1703": "quantizer: value does not fit its register",

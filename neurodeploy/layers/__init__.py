@@ -8,7 +8,9 @@ from neurodeploy.layers.decaying import ALIF, IAF, LIF, ExpLeak
 from neurodeploy.layers.delay import Delay
 from neurodeploy.layers.delayed_reset import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
 from neurodeploy.layers.differential import GIF, GIF_PRESETS, ExpIF
+from neurodeploy.layers.graph import Graph
 from neurodeploy.layers.neuron import Neuron
+from neurodeploy.layers.per_step import PerStep
 from neurodeploy.layers.refractory import RefractoryIF
 from neurodeploy.layers.registry import build, describe, register
 from neurodeploy.layers.sparse import SparseLinear
@@ -29,9 +31,11 @@ __all__ = [
     "ExpIF",
     "ExpLeak",
     "FastSigmoid",
+    "Graph",
     "Lapicque",
     "Leaky",
     "Neuron",
+    "PerStep",
     "PeriodicExponential",
     "RLeaky",
     "RSynaptic",
