@@ -1,13 +1,14 @@
 """Does a float model fit a chip? Answered from its structure, before any training is spent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from neurodeploy.chips import Chip
-from neurodeploy.errors import Fault, Refusal
-from neurodeploy.mapper import Usage, map_network, usage
+from neurodeploy.errors import DoesNotFit, Fault, Refusal
+from neurodeploy.mapper import Usage, map_network, reports, usage
 from neurodeploy.quantizer import constrain, lower, structure
 
 
@@ -17,6 +18,7 @@ class Fit:
 
     fits : whether the model can be mapped as it stands, after nd.constrain
     usage : every limit with what the model asks of it; empty where the model cannot be read as layers of the chip
+    figures : the chip's figures for reports, name -> (value, unit); empty in the same case
     faults : all reasons why not
     warnings : what is allowed and still worth a look
     """
@@ -24,8 +26,14 @@ class Fit:
     chip: str
     fits: bool
     usage: tuple[Usage, ...]
+    figures: Mapping[str, tuple[float, str]]
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """What the command line returns: 0 it fits, 1 it does not."""
+        return 0 if self.fits else 1
 
     def __str__(self) -> str:
         rows = [f"  {u.asked:>7,} of {u.at_most:>7,} {u.unit}" for u in self.usage]
@@ -34,28 +42,39 @@ class Fit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        rows = [
-            {"limit": u.limit, "unit": u.unit, "asked": u.asked, "at_most": u.at_most, "fits": u.fits, "grade": u.grade}
-            for u in self.usage
-        ]
+        names = ("limit", "unit", "asked", "at_most", "fits", "where", "grade")
+        rows = [{name: getattr(u, name) for name in names} for u in self.usage]
         return {
             "target": self.chip,
             "fits": self.fits,
             "usage": rows,
+            "figures": {name: {"value": value, "unit": unit} for name, (value, unit) in self.figures.items()},
             "reasons": [str(f) for f in self.faults],
             "warnings": [str(f) for f in self.warnings],
         }
 
 
-def check(model: torch.nn.Module, chip: Chip) -> Fit:
-    """Say whether a float model fits a chip, with all reasons if not. Untrained weights that are not 0 count."""
+def check(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> Fit:
+    """Say whether a float model fits a chip, with all reasons if not.
+
+    model : sequential; its weights may be untrained, those that are not 0 count as synapses
+    dt_s : duration of a step in seconds; the chip's slowest step is compared with it
+    """
+    faults, network = list[Fault](), None
     try:
-        network = structure(lower(constrain(model, chip), chip))
+        lower(constrain(model, chip), chip)
     except Refusal as refusal:
-        return Fit(chip.name, False, (), refusal.faults, ())
-    asked = usage(network)
+        faults += refusal.faults
+    try:
+        network = structure(model, chip, dt_s=dt_s)
+    except Refusal as refusal:
+        faults += refusal.faults
+    if network is None:
+        return Fit(chip.name, False, (), {}, tuple(faults), ())
+    asked, warnings = usage(network), tuple[Fault, ...]()
     try:
         placed = map_network(network)
-    except Refusal as refusal:
-        return Fit(chip.name, False, asked, refusal.faults, ())
-    return Fit(chip.name, True, placed.usage, (), placed.warnings)
+        asked, warnings = placed.usage, placed.warnings
+    except DoesNotFit as refusal:
+        faults += refusal.faults
+    return Fit(chip.name, not faults, asked, reports(network), tuple(faults), warnings)

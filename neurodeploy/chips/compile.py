@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
-from neurodeploy.chips.schema import ChipFile, ConnectionEntry, DeployEntry, NeuronEntry, ParameterEntry, StateEntry
+from neurodeploy.chips.schema import (
+    ChipFile,
+    ConnectionEntry,
+    DeployEntry,
+    Figure,
+    NeuronEntry,
+    ParameterEntry,
+    StateEntry,
+)
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.step import FLOAT, FORMULA, INTEGER, Interval, Text, assigned, check_names, final_intervals, parse
 from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, parse_expression
@@ -48,10 +56,7 @@ class _Compiler:
             limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
         for kind in file.core.kinds if file.core else ():
             self.one_of("core.kinds", "kind", kind, file.neuron)
-        reports = {
-            name: (figure, self.formula(figure.value, counters, f"report.{name}.value"))
-            for name, figure in file.report.items()
-        }
+        reports = self.reports(counters)
         self.evidence()
         raise_if(self.faults)
         result = Chip(file.name, file.title, file, neurons, connections, schedule, limits, reports, raw, digest, path)
@@ -236,6 +241,21 @@ class _Compiler:
                 self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
         return tuple(phases)
 
+    def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
+        """Figures in an order in which each can be computed: those that it is made of come first."""
+        figures = self.file.report
+        formulas = {n: self.formula(f.value, counters | set(figures), f"report.{n}.value") for n, f in figures.items()}
+        missing = {n: set(_names(formula)) & set(figures) for n, formula in formulas.items()}
+        ordered: dict[str, tuple[Figure, Expression]] = {}
+        while ready := sorted(n for n in set(figures) - set(ordered) if missing[n] <= set(ordered)):
+            ordered |= {n: (figures[n], formulas[n]) for n in ready}
+        for name in sorted(set(figures) - set(ordered)):
+            was = f"made of {', '.join(sorted(missing[name] - set(ordered)))}, which need it or each other"
+            self.fault(f"report.{name}.value", was, "figures without a circle")
+        for name in sorted(set(figures) & counters):
+            self.fault(f"report.{name}", "the name of a count", "a name of its own")
+        return ordered
+
     def between_emissions(self, chip: Chip) -> None:
         """What a source emits must be complete when it is delivered."""
         for at, phase in enumerate(chip.schedule):
@@ -305,9 +325,9 @@ def _ranges(*tables: Mapping[str, StateEntry] | Mapping[str, ParameterEntry]) ->
 
 
 def _counters(file: ChipFile) -> set[str]:
-    return {f"neurons_{n}" for n in file.neuron} | {
-        f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")
-    }
+    ends = {f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")}
+    weights = {f"nonzero_{c}_{w}" for c, entry in file.connection.items() for w in entry.weights if w in entry.synapse}
+    return {f"neurons_{n}" for n in file.neuron} | ends | weights
 
 
 def _names(expression: Expression) -> Iterable[str]:

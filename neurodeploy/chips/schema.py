@@ -158,7 +158,10 @@ class ConnectionEntry(Part):
 class LimitEntry(Part):
     """An upper bound on a formula over counts, for the chip or for each core, source or target.
 
-    value : formula; counts are neurons_KIND, entries_CONNECTION, sources_CONNECTION, targets_CONNECTION
+    value : formula over counts: neurons_KIND; entries_CONNECTION, the synapses with a weight that is not 0;
+        sources_CONNECTION and targets_CONNECTION, the different neurons at their ends; nonzero_CONNECTION_WEIGHT, the
+        weights of one synapse field that are not 0. With per = "source" or "target" the counts are those of one
+        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them
     of : the connection whose sources or targets are meant, with per = "source" or "target"
     """
 
@@ -193,10 +196,16 @@ class ScheduleEntry(Part):
 
 
 class Figure(Part):
-    """A number for reports, computed from counts by a formula."""
+    """A number for reports, computed by a formula.
+
+    value : formula over counts, as in limits for the whole chip, and over other figures
+    at_most : what the network states and the figure should not exceed; a warning is due if it does
+    """
 
     value: str
     unit: str
+    at_most: Literal["", "dt_s"] = ""
+    todo: str = ""
 
 
 class ChipFile(Part):

@@ -109,6 +109,10 @@ class Neuron(Stateful):
             faults.append(Fault("ND1006", self._once.where, was, must, "remove the line"))
         return faults
 
+    def __getstate__(self) -> dict[str, Any]:
+        # copies take the values of what was recorded, not its history
+        return super().__getstate__() | {"recordings": {n: value.detach() for n, value in self.recordings.items()}}
+
     @property
     def dtype(self) -> torch.dtype:
         """Float type of the parameters, the states and the spikes."""

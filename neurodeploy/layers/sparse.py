@@ -41,6 +41,7 @@ class SparseLinear(torch.nn.Module):
         check = Checker(type(self).__name__)
         for name, value in {"in_features": in_features, "out_features": out_features, "fan_out": fan_out}.items():
             check.whole(name, value, 1)
+        check.whole("seed", seed, 0)
         faults = list(check.faults)
         if not faults and fan_out > out_features:
             must = f"at most out_features = {out_features}"
@@ -67,6 +68,10 @@ class SparseLinear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., in_features) to (..., out_features)."""
         return torch.nn.functional.linear(x, self.effective_weight())
+
+    def extra_repr(self) -> str:
+        """Return what print(model) shows."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, fan_out={self.fan_out}"
 
     def describe(self) -> dict[str, Any]:
         """JSON-able description: class, float type and options."""

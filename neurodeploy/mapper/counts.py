@@ -1,14 +1,16 @@
-"""What a network needs of a chip: every limit's formula evaluated on counts of neurons and synapse entries."""
+"""What a network needs of a chip: every formula of the chip file evaluated on counts of neurons and synapse entries."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from neurodeploy.chips import Chip, Limit
-from neurodeploy.errors import Fault
+from neurodeploy.chips import Chip, ConnectionKind, Limit
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
-from neurodeploy.simulator.machine import Ints
+from neurodeploy.network.network import Ints
 from neurodeploy.step import FORMULA, evaluate
 
 
@@ -42,103 +44,153 @@ class Usage:
             chip,
             f"{self.asked:,} {self.unit}{places}",
             f"at most {self.at_most:,} fit",
-            f"{self.asked - self.at_most:,} too many: {self.todo}",
+            f"{self.asked - self.at_most:,} too many{f': {self.todo}' if self.todo else ''}",
             {"limit": self.limit, "asked": self.asked, "at_most": self.at_most},
         )
 
 
+@dataclass(frozen=True)
+class Link:
+    """The synapse entries of one connection kind: pairs with a weight that is not 0, all pairs where none is carried.
+
+    sources, targets : (entry,) numbers of neurons
+    nonzero : weight field -> (entry,) whether it is not 0
+    """
+
+    kind: ConnectionKind
+    sources: Ints
+    targets: Ints
+    nonzero: Mapping[str, npt.NDArray[np.bool_]]
+
+    def counters(self) -> dict[str, int]:
+        """What formulas may ask of these entries."""
+        name = self.kind.name
+        return {
+            f"entries_{name}": len(self.sources),
+            f"sources_{name}": len(np.unique(self.sources)),
+            f"targets_{name}": len(np.unique(self.targets)),
+        } | {f"nonzero_{name}_{w}": int(used.sum()) for w, used in self.nonzero.items()}
+
+    def part(self, of: slice | Ints) -> "Link":
+        """Some of the entries."""
+        return Link(self.kind, self.sources[of], self.targets[of], {w: used[of] for w, used in self.nonzero.items()})
+
+
 class Tally:
-    """Neurons and synapse entries of a network by their position among all neurons of their kind."""
+    """Neurons and synapse entries of a network. Neurons are numbered kind by kind, in the order of the groups.
+
+    first : group -> number of its first neuron
+    spans : neuron kind -> numbers of its neurons
+    links : connection kind -> entries
+    """
 
     def __init__(self, network: Network) -> None:
         self.network, self.chip = network, network.chip
         self.first: dict[str, int] = {}
-        self.sizes = dict.fromkeys(network.chip.neurons, 0)
-        for g in network.groups:
-            self.first[g.name] = self.sizes[g.kind]
-            self.sizes[g.kind] += g.size
-        self.links: dict[str, tuple[str, Ints, Ints]] = {}
-        for name, kind in network.chip.connections.items():
-            parts = [p for p in network.projections if p.kind == name]
-            sources = [p.sources + self.first[p.source] for p in parts]
-            targets = [p.targets + self.first[p.target] for p in parts]
-            none = np.zeros(0, np.int64)
-            self.links[name] = (kind.target, np.concatenate([none, *sources]), np.concatenate([none, *targets]))
+        self.spans: dict[str, range] = {}
+        number = 0
+        for kind in network.chip.neurons:
+            begin = number
+            for g in network.of_kind(kind):
+                self.first[g.name] = number
+                number += g.size
+            self.spans[kind] = range(begin, number)
+        self.size = number
+        self.links = {name: self._link(kind) for name, kind in network.chip.connections.items()}
+
+    def _link(self, kind: ConnectionKind) -> Link:
+        parts = [p for p in self.network.projections if p.kind == kind.name]
+        none = np.zeros(0, np.int64)
+        sources = np.concatenate([none, *(p.sources + self.first[p.source] for p in parts)])
+        targets = np.concatenate([none, *(p.targets + self.first[p.target] for p in parts)])
+        nonzero = {w: np.concatenate([none, *(p.fields[w] for p in parts)]) != 0 for w in _weights(kind)}
+        every = Link(kind, sources, targets, nonzero)
+        return every.part(np.flatnonzero(np.any(list(nonzero.values()), axis=0))) if nonzero else every
 
     def whole(self) -> dict[str, int]:
         """Counters of the whole chip."""
-        counters = {f"neurons_{kind}": size for kind, size in self.sizes.items()}
-        for name, (_, sources, targets) in self.links.items():
-            counters |= self._link_counters(name, sources, targets)
+        counters = {f"neurons_{kind}": len(span) for kind, span in self.spans.items()}
+        for link in self.links.values():
+            counters |= link.counters()
         return counters
 
-    def _link_counters(self, name: str, sources: Ints, targets: Ints) -> dict[str, int]:
-        return {
-            f"entries_{name}": len(sources),
-            f"sources_{name}": len(np.unique(sources)),
-            f"targets_{name}": len(np.unique(targets)),
-        }
+    def of_each(self, kinds: Sequence[str], end: str) -> tuple[Ints, list[dict[str, int]], Ints]:
+        """Counters restricted to each neuron of some kinds, as "source" or as "target" of the entries.
 
-    def by_neuron(self, of: str, per: str) -> list[dict[str, int]]:
-        """Counters restricted to each source or target of a connection."""
-        kind = self.chip.connections[of]
-        neuron = kind.sources[0] if per == "source" else kind.target
-        size = self.sizes[neuron]
-        entries = {}
-        for name, (target, sources, targets) in self.links.items():
-            end = self.chip.connections[name].sources[0] if per == "source" else target
-            index = sources if per == "source" else targets
-            counted = np.bincount(index, minlength=size) if end == neuron else np.zeros(size, np.int64)
-            entries[f"entries_{name}"] = counted
-        base = dict.fromkeys(self.whole(), 0)
-        return [base | {name: int(values[i]) for name, values in entries.items()} for i in range(size)]
+        Returns the numbers of the neurons, the different counters, and which of them each neuron has.
+        """
+        numbers = np.concatenate([np.zeros(0, np.int64), *(np.asarray(self.spans[k], np.int64) for k in kinds)])
+        columns: dict[str, Ints] = {}
+        for kind, span in self.spans.items():
+            columns[f"neurons_{kind}"] = ((numbers >= span.start) & (numbers < span.stop)).astype(np.int64)
+        for name, link in self.links.items():
+            own, other = (link.sources, link.targets) if end == "source" else (link.targets, link.sources)
+            pairs = np.unique(own * self.size + other)
+            entries = self._times(own)[numbers]
+            met = {end: (entries > 0).astype(np.int64), "entry": self._times(pairs // max(self.size, 1))[numbers]}
+            columns[f"entries_{name}"] = entries
+            columns[f"sources_{name}"] = met.get("source", met["entry"])
+            columns[f"targets_{name}"] = met.get("target", met["entry"])
+            for weight, used in link.nonzero.items():
+                columns[f"nonzero_{name}_{weight}"] = self._times(own[used])[numbers]
+        rows, which = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)
+        return numbers, [dict(zip(columns, row, strict=True)) for row in rows.tolist()], which.reshape(-1)
 
-    def name_of(self, kind: str, position: int) -> str:
-        """Position among its kind in the user's terms."""
-        for g in self.network.of_kind(kind):
-            if self.first[g.name] <= position < self.first[g.name] + g.size:
-                return f"{g.name!r} neuron {position - self.first[g.name]}"
-        return f"{kind} {position}"
+    def _times(self, numbers: Ints) -> Ints:
+        return np.bincount(numbers, minlength=self.size).astype(np.int64)
+
+    def name_of(self, number: int) -> str:
+        """A neuron in the user's terms."""
+        name, first = max(((n, f) for n, f in self.first.items() if f <= number), key=lambda pair: pair[1])
+        return f"{name!r} neuron {number - first}"
+
+
+def _weights(kind: ConnectionKind) -> tuple[str, ...]:
+    return tuple(w for w in kind.entry.weights if w in kind.fields)
 
 
 def limit_value(limit: Limit, counters: Mapping[str, int]) -> int:
     """A limit's formula on counters, rounded up to a whole number."""
     value = float(evaluate(limit.formula, counters, FORMULA))
-    return int(-(-value // 1))
+    if not math.isfinite(value):
+        where = f"limit.{limit.name}.value of the chip file"
+        raise Refusal(Fault("ND1103", where, f"{limit.entry.value} = {value}", "a finite number for every network"))
+    return math.ceil(value)
 
 
 def usage(network: Network) -> tuple[Usage, ...]:
     """Every limit of the chip that does not depend on the placement, with what the network asks of it."""
-    return tuple(_usage(network))
+    return tuple(_usage(Tally(network)))
 
 
-def _usage(network: Network) -> Iterator[Usage]:
-    tally, chip = Tally(network), network.chip
-    whole = tally.whole()
+def _usage(tally: Tally) -> Iterator[Usage]:
+    chip, whole = tally.chip, tally.whole()
     for limit in chip.limits.values():
-        entry, grade = limit.entry, grade_of(chip, limit)
+        entry, grade = limit.entry, grade_of(chip, limit.entry.evidence)
         if entry.per == "chip":
             yield Usage(limit.name, entry.unit, limit_value(limit, whole), entry.at_most, grade, todo=entry.todo)
         elif entry.per in {"source", "target"} and entry.of is not None:
             kind = chip.connections[entry.of]
-            values = [limit_value(limit, c) for c in tally.by_neuron(entry.of, entry.per)]
-            if not values:
-                continue
-            worst = int(np.argmax(values))
-            where = tally.name_of(kind.sources[0] if entry.per == "source" else kind.target, worst)
-            over = sum(v > entry.at_most for v in values)
-            yield Usage(limit.name, entry.unit, values[worst], entry.at_most, grade, where, over, entry.todo)
+            kinds = kind.sources if entry.per == "source" else (kind.target,)
+            numbers, rows, which = tally.of_each(kinds, entry.per)
+            values = np.asarray([limit_value(limit, row) for row in rows], np.int64)[which]
+            worst = int(np.argmax(values)) if len(values) else 0
+            asked = int(values[worst]) if len(values) else 0
+            where = tally.name_of(int(numbers[worst])) if asked else ""
+            over = int((values > entry.at_most).sum())
+            yield Usage(limit.name, entry.unit, asked, entry.at_most, grade, where, over, entry.todo)
 
 
-def grade_of(chip: Chip, limit: Limit) -> str:
-    """Evidence grade of a limit."""
-    return chip.evidence[limit.entry.evidence or chip.file.evidence or ""].grade
+def grade_of(chip: Chip, evidence: str | None) -> str:
+    """Evidence grade of an entry of the chip file."""
+    return chip.evidence[evidence or chip.file.evidence or ""].grade
 
 
 def reports(network: Network) -> dict[str, tuple[float, str]]:
     """The chip's figures for reports (cycles, clock): name -> (value, unit)."""
-    counters = Tally(network).whole()
-    return {
-        name: (float(evaluate(formula, counters, FORMULA)), figure.unit)
-        for name, (figure, formula) in network.chip.reports.items()
-    }
+    values: dict[str, float] = dict(Tally(network).whole())
+    result = {}
+    for name, (figure, formula) in network.chip.reports.items():
+        values[name] = float(evaluate(formula, values, FORMULA))
+        result[name] = (values[name], figure.unit)
+    return result

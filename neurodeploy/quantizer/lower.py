@@ -1,22 +1,24 @@
 """A float model seen as stages, each a neuron layer with its weights, matched with the kinds that a chip has."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, raise_if
-from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear
-from neurodeploy.step import FLOAT, FORMULA, evaluate
-from neurodeploy.step.language import parse_expression
+from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear, Stateful
+from neurodeploy.layers.registry import children
+from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults
 
-Floats = npt.NDArray[np.float64]
-_PASS = (torch.nn.Identity, torch.nn.Dropout, torch.nn.Flatten)
+# exact classes throughout: a subclass may compute anything
+_LINEAR = (torch.nn.Linear, SparseLinear)
+_PASS = (torch.nn.Identity, torch.nn.Dropout)
+_KNOWN = "Linear, SparseLinear, LIF, IAF, Delay, Flatten(2), Dropout, Identity"
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,20 @@ def pieces(model: torch.nn.Module) -> tuple[list[Piece], list[Fault]]:
     """Cut a sequential model into pieces; everything that is not of that form is a fault."""
     found, faults = list[Piece](), list[Fault]()
     linear: torch.nn.Linear | SparseLinear | None = None
-    linear_name, delay = "", None
-    for name, module in _flat(model):
+    linear_name, delay, delay_name, seen = "", None, "", dict[int, str]()
+    for name, module in flat(model):
         where = f"layer {name!r} ({type(module).__name__})"
-        if isinstance(module, Delay):
-            delay = (delay or 0) + module.steps
-        elif isinstance(module, torch.nn.Linear | SparseLinear):
+        if isinstance(module, Stateful) and id(module) in seen:
+            was, todo = f"the same module as {seen[id(module)]!r}", "copy it with copy.deepcopy(...)"
+            faults.append(Fault("ND1603", where, was, "each layer that keeps a state stands in one place", todo))
+        seen.setdefault(id(module), name)
+        if type(module) is Delay:
+            delay, delay_name = (delay or 0) + module.steps, name
+        elif type(module) in _LINEAR:
             if linear is not None:
                 was, must = f"follows {linear_name!r} without neurons between", "a neuron layer after each linear layer"
                 faults.append(Fault("ND1603", where, was, must, "multiply the two matrices, or add a neuron layer"))
-            linear, linear_name = module, name
+            linear, linear_name = module, name  # type: ignore[assignment] # mypy does not narrow by a tuple of types
         elif isinstance(module, Neuron):
             if linear is None:
                 must = "a Linear or SparseLinear layer before each neuron layer"
@@ -96,21 +102,29 @@ def pieces(model: torch.nn.Module) -> tuple[list[Piece], list[Fault]]:
             else:
                 found.append(Piece(name, module, linear_name, linear, delay))
             linear, delay = None, None
-        elif not isinstance(module, _PASS):
-            must = "Linear, SparseLinear, LIF, IAF, Delay, Flatten, Dropout, Identity"
-            faults.append(Fault("ND1603", where, "a module that no synapse or neuron of the chip computes", must))
+        elif type(module) is torch.nn.Flatten and (module.start_dim, module.end_dim) != (2, -1):
+            was = f"Flatten({module.start_dim}, {module.end_dim}) of (time, batch, ...)"
+            faults.append(Fault("ND1603", where, was, "time and batch stay apart", "use Flatten(2)"))
+        elif type(module) not in (*_PASS, torch.nn.Flatten):
+            faults.append(Fault("ND1603", where, "a module that no synapse or neuron of the chip computes", _KNOWN))
     if linear is not None:
         must = "the last layer is a neuron layer: what leaves the chip are spikes"
         faults.append(Fault("ND1603", f"layer {linear_name!r}", "no neurons after it", must, "append an LIF layer"))
+    elif delay is not None:
+        must = "delays stand before weights: what leaves the chip leaves it at once"
+        faults.append(
+            Fault("ND1603", f"layer {delay_name!r}", f"{delay} steps after the last neurons", must, "drop it")
+        )
     if not found and not faults:
         faults.append(Fault("ND1603", "model", "no neuron layer", "Linear and neuron layers in turn"))
     return found, faults
 
 
-def _flat(model: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
-    if isinstance(model, torch.nn.Sequential):
-        for name, child in model.named_children():
-            yield from _flat(child, f"{prefix}.{name}" if prefix else name)
+def flat(model: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
+    """Layers of nested Sequentials in order, a repeated one each time, with dotted names."""
+    if type(model) is torch.nn.Sequential:
+        for name, child in children(model):
+            yield from flat(child, f"{prefix}.{name}" if prefix else name)
     else:
         yield prefix or "model", model
 
@@ -124,7 +138,8 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
     parts, faults = pieces(model)
     raise_if(faults)
     input_kind = chip.inputs()[0]
-    source_kind, source_name, stages = input_kind, input_kind.name, list[Stage]()
+    source_kind, source_name, given = input_kind, input_kind.name, parts[0].linear.in_features
+    stages = list[Stage]()
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
         kind, more = choose_kind(chip, source_kind, part, last=last)
@@ -132,11 +147,11 @@ def lower(model: torch.nn.Module, chip: Chip) -> Lowered:
         if kind is None:
             break
         faults += neuron_faults(chip, kind, part)
-        stage, more = _stage(chip, kind, part, source_kind, source_name)
+        stage, more = lower_piece(chip, kind, part, source_kind, source_name, given)
         faults += more
         if stage is not None:
             stages.append(stage)
-        source_kind, source_name = kind, part.name
+        source_kind, source_name, given = kind, part.name, part.linear.out_features
     raise_if(faults)
     return Lowered(chip, model, input_kind, parts[0].linear.in_features, tuple(stages))
 
@@ -164,14 +179,16 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
     constrain = "nd.constrain(model, chip) sets it; train or evaluate the constrained model"
 
     def fault(was: str, must: str, todo: str, **values: object) -> None:
-        faults.append(Fault("ND1701", where, was, must, todo, values))
+        faults.append(Fault(NEURON, where, was, must, todo, values))
 
-    if not isinstance(module, LIF | IAF):
+    if not isinstance(module, LIF | IAF) or type(module) not in (LIF, IAF):
         fault(f"a {type(module).__name__} neuron", f"{kind.name} neurons compute {deploy.model}", f"use {deploy.model}")
         return faults
     if isinstance(module, IAF) and deploy.model != "IAF":
         todo = "use LIF with a long tau_mem"
         fault("an IAF neuron, which never leaks", f"the membrane of {kind.name} neurons always decays", todo)
+    if isinstance(module, LIF) and deploy.model == "IAF":
+        fault("an LIF neuron, which leaks", f"the membrane of {kind.name} neurons never decays", "use IAF")
     options = module.options
     for name, allowed in (("reset", deploy.reset), ("comparison", deploy.comparison)):
         if options[name] not in allowed:
@@ -198,29 +215,41 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
     return faults
 
 
-def _stage(
-    chip: Chip, kind: NeuronKind, part: Piece, source: NeuronKind, source_name: str
+def lower_piece(
+    chip: Chip, kind: NeuronKind, part: Piece, source: NeuronKind, source_name: str, given: int
 ) -> tuple[Stage | None, list[Fault]]:
+    """Weights and constants of a layer as a stage of the chip; None where they have faults.
+
+    given : how many neurons the source has
+    """
     module, where = part.neuron, f"{chip.name}, layer {part.name!r}"
-    size, faults = int(np.prod(module.shape)), list[Fault]()
-    deploy = kind.deploy
-    if part.linear.out_features != size:
-        was = f"{part.linear_name!r} gives {part.linear.out_features} values for {size} neurons"
+    deploy, size, wanted = kind.deploy, part.linear.out_features, part.linear.in_features
+    if wanted != given:
+        was, place = (
+            f"it takes {wanted} values, {source_name!r} gives {given}",
+            f"{chip.name}, layer {part.linear_name!r}",
+        )
+        return None, [Fault("ND1602", place, was, "both must be equal")]
+    if module.shape != (size,):
+        many, shaped = math.prod(module.shape), f" of shape {module.shape}" if len(module.shape) > 1 else ""
+        was = f"{part.linear_name!r} gives {size} values for {many} neurons{shaped}"
         return None, [Fault("ND1602", where, was, "both must be equal")]
+    faults = [replace(fault, where=where) for fault in module.faults()]
     connection = chip.between(source.name, kind.name)[0]
     edges = [Edge(connection, source_name, weight_of(part.linear).T, part.delay)]
     if module.rec_connect is not None:
-        recurrent = chip.between(kind.name, kind.name)
+        recurrent, back = chip.between(kind.name, kind.name), module.rec_connect
         if not recurrent:
             was, must = "recurrent weights", f"{kind.name} neurons have no connection among themselves"
-            faults.append(Fault("ND1701", where, was, must, "drop rec_connect in this layer"))
-        elif not isinstance(module.rec_connect, torch.nn.Linear | SparseLinear) or _has_bias(module.rec_connect):
-            was = f"rec_connect is {type(module.rec_connect).__name__}" + (
-                " with a bias" if _has_bias(module.rec_connect) else ""
-            )
+            faults.append(Fault(NEURON, where, was, must, "drop rec_connect in this layer"))
+        elif type(back) not in _LINEAR or _has_bias(back):
+            was = f"rec_connect is {type(back).__name__}" + (" with a bias" if _has_bias(back) else "")
             faults.append(Fault("ND1603", where, was, "Linear(..., bias=False) or SparseLinear"))
+        elif weight_of(back).shape != (size, size):
+            found = " to ".join(map(str, weight_of(back).T.shape))
+            faults.append(Fault("ND1602", where, f"rec_connect from {found} values", f"{size} to {size} values"))
         else:
-            edges.append(Edge(recurrent[0], part.name, weight_of(module.rec_connect).T, 1))
+            edges.append(Edge(recurrent[0], part.name, weight_of(back).T, 1))
     for edge in edges:
         faults += delay_faults(where, chip, edge, source if edge.source == source_name else kind)
         bad = int((~np.isfinite(edge.weight)).sum())
@@ -229,7 +258,9 @@ def _stage(
             faults.append(Fault("ND1604", where, was, "finite weights", "look at the training", {"count": bad}))
     if deploy is None or not isinstance(module, LIF | IAF) or faults:
         return None, faults
-    alphas: dict[str, torch.Tensor | None] = {"alpha_mem": module.alpha_mem, "alpha_syn": module.alpha_syn}
+    # a membrane that never decays has no register; whether the chip has such neurons, neuron_faults says
+    alpha_mem = None if isinstance(module, IAF) else module.alpha_mem
+    alphas: dict[str, torch.Tensor | None] = {"alpha_mem": alpha_mem, "alpha_syn": module.alpha_syn}
     keep = {name: _per_neuron(alphas[name], size) for name in deploy.decay if alphas.get(name) is not None}
     norm = bool(module.options.get("norm_input"))
     gain = 1 - _per_neuron(module.alpha_mem, size) if norm else np.ones(size)
@@ -249,7 +280,7 @@ def delay_faults(where: str, chip: Chip, edge: Edge, source: NeuronKind) -> list
     if edge.delay is None or base <= edge.delay <= base + spare:
         return []
     can = f"{base} to {base + spare}" if spare else f"exactly {base}"
-    todo = "nd.constrain(model, chip) sets it; train or evaluate the constrained model"
+    todo = f"use Delay({base}), or no Delay: nd.constrain(model, chip) inserts it"
     was = f"a delay of {edge.delay} steps from {edge.source!r}"
     return [Fault("ND1701", where, was, f"{edge.kind.name!r} delays {can} steps", todo, {"delay": edge.delay})]
 
@@ -267,7 +298,7 @@ def _has_bias(linear: torch.nn.Module) -> bool:
 def weight_of(linear: torch.nn.Module) -> Floats:
     """(out, in) weights as they count in the forward pass."""
     weight = linear.effective_weight() if isinstance(linear, SparseLinear) else linear.weight
-    return np.asarray(_tensor(weight).detach().cpu().double().numpy())
+    return np.array(_tensor(weight).detach().cpu().double().numpy())  # a copy: never a view of the parameter
 
 
 def _tensor(value: Any) -> torch.Tensor:
@@ -277,49 +308,3 @@ def _tensor(value: Any) -> torch.Tensor:
 def _per_neuron(value: Any, size: int) -> Floats:
     array = _tensor(value).detach().cpu().double().numpy()
     return np.broadcast_to(array.reshape(-1) if array.ndim else array, (size,)).copy()
-
-
-def decay_register(kind: NeuronKind, name: str, keep: float) -> int | None:
-    """Register value of a decay fraction, None if the chip's grid does not reach it."""
-    deploy = kind.deploy
-    if deploy is None:
-        return None
-    decay = deploy.decay[name]
-    formula = parse_expression(decay.to_register, operators=FLOAT, where=f"{kind.name}.{name}")
-    value = float(evaluate(formula, {"keep": keep}, FORMULA))
-    allowed = kind.parameters[decay.param].allowed
-    return int(value) if np.isfinite(value) and allowed.low <= value <= allowed.high else None
-
-
-def decay_keep(kind: NeuronKind, name: str, register: int) -> float:
-    """Decay fraction of a register value."""
-    deploy = kind.deploy
-    if deploy is None:
-        return 1.0
-    formula = parse_expression(deploy.decay[name].from_register, operators=FLOAT, where=f"{kind.name}.{name}")
-    return float(evaluate(formula, {"value": register}, FORMULA))
-
-
-def decay_grid(kind: NeuronKind, name: str) -> tuple[float, ...]:
-    """All decay fractions that may be written, ascending."""
-    deploy = kind.deploy
-    if deploy is None:
-        return ()
-    allowed = kind.parameters[deploy.decay[name].param].allowed
-    return tuple(sorted(decay_keep(kind, name, value) for value in range(allowed.low, allowed.high + 1)))
-
-
-def decay_faults(where: str, kind: NeuronKind, name: str, keep: Floats) -> list[Fault]:
-    """Time constants that the chip's grid does not reach."""
-    outside = [i for i, k in enumerate(keep.tolist()) if decay_register(kind, name, k) is None]
-    if not outside:
-        return []
-    grid = decay_grid(kind, name)
-    tau = [-1 / np.log(k) for k in (grid[0], grid[-1])]
-    first = float(keep[outside[0]])
-    shown = f"tau = {-1 / np.log(first):.4g} steps" if 0 < first < 1 else f"a decay fraction of {first:.4g}"
-    was = f"{name.replace('alpha', 'tau')}: {shown} in {len(outside)} of {len(keep)} neurons"
-    must = f"{tau[0]:.3g} to {tau[1]:.5g} steps can be had"
-    todo = "choose a time constant in that range, or a shorter or longer step dt"
-    values = {"keep": first, "lowest": grid[0], "highest": grid[-1]}
-    return [Fault("ND1702", where, was, must, todo, values)]

@@ -27,15 +27,18 @@ class LayerReport:
 
     scale_low, scale_high : smallest and largest number of integer steps for 1.0 of the synaptic current
     shifts : connection kind -> weight shift
-    clipped_share : share of the weights cut off at the end of the register's range
+    clipped_share : share of the non-zero weights cut off at the end of the register's range
     zeroed_share : share of the non-zero weights that became 0
-    weight_error : root mean square of the weights' rounding error, relative to that of the weights
+    weight_error : root mean square of the weights' rounding error, relative to that of the weights, both in units of
+        their neuron's threshold
     threshold_low, threshold_high : smallest and largest threshold register
     rate_float, rate_integer : mean events per neuron and step on the calibration data; None without calibration
     count_error : sum of absolute differences of event counts per neuron and sample, relative to the float total
-    explained : share of the (neuron, sample) event counts inside what rounding explains; 1 is expected
-    headroom_bits : state -> bits between the largest value seen and the rail
-    rails_hit : how often a state stood at a rail
+    explained : share of (neuron, sample) pairs whose running event count stays within what rounding explains; 1 is
+        expected where no rail was hit. None for a reset to a value
+    explained_width : mean width of what rounding explains, in events per neuron and sample at the last step
+    headroom_bits : state -> bits between the largest value passed through and the rail
+    rails_hit : in how many (neuron, sample, step) cells a register was too narrow and a value was cut or wrapped
     """
 
     layer: str
@@ -54,6 +57,7 @@ class LayerReport:
     rate_integer: float | None = None
     count_error: float | None = None
     explained: float | None = None
+    explained_width: float | None = None
     headroom_bits: Mapping[str, float] | None = None
     rails_hit: int | None = None
 

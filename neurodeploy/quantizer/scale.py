@@ -10,7 +10,8 @@ from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
-from neurodeploy.quantizer.lower import Floats, Lowered, Stage, decay_keep, decay_register
+from neurodeploy.quantizer.decays import Floats, decay_keep, decay_registers
+from neurodeploy.quantizer.lower import Lowered, Stage
 from neurodeploy.quantizer.report import DecayReport, LayerReport
 from neurodeploy.step import NUMPY, evaluate
 
@@ -90,11 +91,14 @@ def room_of(stage: Stage, peaks: Mapping[str, Floats] | None) -> Room:
         if peaks is None:
             states.append(rail / (ASSUMED_PEAK * stage.threshold))
             continue
+        if name not in peaks:  # a state that the float layer does without
+            continue
         # a neuron that stayed silent in the calibration data gets the room that its busier neighbours need
         busy = np.percentile(peaks[name], 90)
         peak = np.maximum(np.maximum(peaks[name], busy), stage.threshold)
         states.append(rail / (PEAK_MARGIN * peak))
-    return Room(np.asarray(np.min(highs, axis=0)), np.asarray(np.min(states, axis=0)))
+    free = np.full(stage.size, np.inf)
+    return Room(np.min([free, *highs], axis=0), np.min([free, *states], axis=0))
 
 
 def _over(a: float, b: Floats) -> Floats:
@@ -108,9 +112,10 @@ def scale_of(stage: Stage, choice: Choice, room: Room) -> Floats:
         largest = np.abs(edge.weight).max(axis=0, initial=0.0)
         reach = magnitude(edge.kind, edge.kind.entry.weights[0]) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
         scale = np.minimum(scale, _over(reach / choice.full.get(stage.name, 1.0), largest))
-    threshold = stage.kind.deploy.threshold if stage.kind.deploy else ""
-    if stage.kind.entry.param[threshold].per == "layer":
-        scale = np.full_like(scale, scale.min())
+    deploy = stage.kind.deploy
+    if deploy is not None and stage.kind.parameters[deploy.threshold].per == "layer":
+        # one register for all: each neuron's scale follows from its own threshold
+        scale = (scale * stage.threshold).min() / stage.threshold
     return scale
 
 
@@ -119,23 +124,9 @@ def quantize_stage(
 ) -> tuple[Quantized, list[Fault]]:
     """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even."""
     deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
-    faults = list[Fault]()
     scale = scale_of(stage, choice, room)
-    parameters = {n: np.full(stage.size, p.default or 0) for n, p in stage.kind.parameters.items()}
-    decays = []
-    if deploy is not None:
-        parameters[deploy.threshold] = np.rint(stage.threshold * scale).astype(np.int64)
-        low = stage.kind.parameters[deploy.threshold].allowed.low
-        for j in np.flatnonzero(parameters[deploy.threshold] < low)[:1]:
-            was = f"the threshold of neuron {int(j)} becomes {int(parameters[deploy.threshold][j])}"
-            todo = "its weights are too large for its threshold: scale them down or prune the largest"
-            faults.append(Fault("ND1703", where, was, f"at least {low}", todo))
-        if deploy.bias is not None:
-            parameters[deploy.bias] = np.rint(stage.bias * scale).astype(np.int64)
-        for name, decay in deploy.decay.items():
-            registers = np.array([decay_register(stage.kind, name, k) or 0 for k in stage.keep[name].tolist()])
-            parameters[decay.param] = registers
-            decays.append(_decay_report(stage, name, registers))
+    parameters, decays = _parameters(stage, scale)
+    faults = _register_faults(where, stage, parameters)
     group = Group(stage.name, stage.kind.name, stage.size, parameters)
     projections, clipped, zeroed, used, error, power = [], 0, 0, 0, 0.0, 0.0
     for edge in stage.edges:
@@ -145,9 +136,10 @@ def quantize_stage(
         rounded = np.rint(exact)
         weights = np.clip(rounded, -limit, limit).astype(np.int64)
         clipped += int((np.abs(rounded) > limit).sum())
-        lost = (edge.weight != 0) & (weights == 0)
-        zeroed, used = zeroed + int(lost.sum()), used + int((edge.weight != 0).sum())
-        if used and lost.sum() == (edge.weight != 0).sum():
+        given = int((edge.weight != 0).sum())
+        lost = given - int((weights != 0).sum())
+        zeroed, used = zeroed + lost, used + given
+        if given and lost == given:
             was = f"all weights from {edge.source!r} would become 0"
             todo = "the weights are too small for the thresholds of this layer: train with smaller thresholds"
             faults.append(Fault("ND1703", where, was, "a layer keeps its weights", todo))
@@ -156,8 +148,8 @@ def quantize_stage(
         error += float((((exact - weights) * 2.0**shift / scale / unit) ** 2).sum())
         power += float(((edge.weight / unit) ** 2).sum())
         origin = source if edge.source == source.name else group
-        projections.append(_projection(edge.kind, origin, group, weights, shift, _extra_delay(chip, edge, origin)))
-    total = max(sum(e.weight.size for e in stage.edges), 1)
+        delay = 0 if edge.delay is None else edge.delay - chip.delay(edge.kind.name, origin.kind)
+        projections.append(_projection(edge.kind, origin, group, weights, shift, delay))
     threshold = parameters[deploy.threshold] if deploy else np.zeros(1, np.int64)
     report = LayerReport(
         layer=stage.name,
@@ -166,9 +158,9 @@ def quantize_stage(
         scale_low=float(scale.min()),
         scale_high=float(scale.max()),
         shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges},
-        clipped_share=clipped / total,
+        clipped_share=clipped / max(used, 1),
         zeroed_share=zeroed / max(used, 1),
-        weight_error=float(np.sqrt(error / power)) if power else 0.0,
+        weight_error=steady(float(np.sqrt(error / power))) if power else 0.0,
         threshold_low=int(threshold.min()),
         threshold_high=int(threshold.max()),
         decays=tuple(decays),
@@ -176,11 +168,39 @@ def quantize_stage(
     return Quantized(group, tuple(projections), scale, report), faults
 
 
-def _extra_delay(chip: Chip, edge: object, origin: Group) -> int:
-    delay, kind = getattr(edge, "delay", None), getattr(edge, "kind", None)
-    if delay is None or not isinstance(kind, ConnectionKind):
-        return 0
-    return int(delay) - chip.delay(kind.name, origin.kind)
+def _parameters(stage: Stage, scale: Floats) -> tuple[dict[str, Ints], list[DecayReport]]:
+    parameters = {n: np.full(stage.size, p.default or 0) for n, p in stage.kind.parameters.items()}
+    decays = list[DecayReport]()
+    deploy = stage.kind.deploy
+    if deploy is None:
+        return parameters, decays
+    parameters[deploy.threshold] = np.rint(stage.threshold * scale).astype(np.int64)
+    if deploy.bias is not None:
+        parameters[deploy.bias] = np.rint(stage.bias * scale).astype(np.int64)
+    for name, keep in stage.keep.items():
+        registers = np.array([r or 0 for r in decay_registers(stage.kind, name, keep)])
+        parameters[deploy.decay[name].param] = registers
+        decays.append(_decay_report(stage, name, registers))
+    return parameters, decays
+
+
+def _register_faults(where: str, stage: Stage, parameters: Mapping[str, Ints]) -> list[Fault]:
+    faults, deploy = list[Fault](), stage.kind.deploy
+    for name, entry in stage.kind.parameters.items():
+        values = parameters[name]
+        if entry.per == "layer" and len(np.unique(values)) > 1:
+            was = f"{name} from {values.min()} to {values.max()}"
+            faults.append(Fault("ND1703", where, was, "one value for all neurons of a layer", "train with one for all"))
+    if deploy is None:
+        return faults
+    low, thresholds = stage.kind.parameters[deploy.threshold].allowed.low, parameters[deploy.threshold]
+    below = np.flatnonzero(thresholds < low)
+    if below.size:
+        was = f"the threshold of neuron {below[0]} becomes {thresholds[below[0]]}"
+        was += f", those of {below.size - 1} more neurons too" if below.size > 1 else ""
+        todo = "its weights are too large for its threshold: scale them down or prune the largest"
+        faults.append(Fault("ND1703", where, was, f"at least {low}", todo, {"count": int(below.size)}))
+    return faults
 
 
 def _projection(
@@ -208,8 +228,8 @@ def _decay_report(stage: Stage, name: str, registers: Ints) -> DecayReport:
 
 def build_network(
     lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], *, until: int, dt_s: float | None
-) -> tuple[Network, tuple[Quantized, ...], list[Fault]]:
-    """Network of the first ``until`` stages under a choice."""
+) -> tuple[Network | None, tuple[Quantized, ...], list[Fault]]:
+    """Network of the first ``until`` stages under a choice; None where registers have faults."""
     chip = lowered.chip
     defaults = {n: np.full(lowered.inputs, p.default or 0) for n, p in lowered.input_kind.parameters.items()}
     inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults)
@@ -220,14 +240,15 @@ def build_network(
         faults += more
         source = quantized.group
     projections = tuple(p for q in done for p in q.projections)
-    network = Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
+    network = None if faults else Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
     return network, tuple(done), faults
 
 
 def shift_choices(stage: Stage, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """All combinations of shifts for the connection kinds of a stage that are not settled yet."""
     kinds = list({e.kind.name: e.kind for e in stage.edges if e.kind.name not in fixed}.values())
-    ranges = [range(largest_shift(k) + 1) if k.entry.shift else range(1) for k in kinds]
+    lowest = [k.parameters[k.entry.shift].allowed.low if k.entry.shift else 0 for k in kinds]
+    ranges = [range(low, largest_shift(k) + 1) for k, low in zip(kinds, lowest, strict=True)]
     for values in np.ndindex(*(len(r) for r in ranges)):
         yield dict(fixed) | {k.name: r[v] for k, r, v in zip(kinds, ranges, values, strict=True)}
 
@@ -246,4 +267,9 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     for keep in stage.keep.values():
         # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps
         states += float(np.median(0.5 / (1 - keep) / (stage.threshold * scale)))
-    return (float(np.sqrt(errors / powers)) if powers else 0.0) + states
+    return steady((float(np.sqrt(errors / powers)) if powers else 0.0) + states)
+
+
+def steady(value: float) -> float:
+    """Nine digits of a sum: the last bits depend on where its array lies in memory."""
+    return float(f"{value:.9g}")

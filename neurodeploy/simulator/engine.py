@@ -118,7 +118,7 @@ def simulate(
     *,
     record: Collection[str] = (),
     state: Snapshot | None = None,
-    executor: str = "numpy",
+    executor: str | Executor = "numpy",
     drain: int | None = None,
     raw: bool = False,
     observer: Observer | None = None,
@@ -129,13 +129,13 @@ def simulate(
     counts : (time, batch, channel) whole numbers, or one such array for each input group
     record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
     state : where to go on; None starts from reset
-    executor : "numpy", or "python" (the reference, slow); equal in every bit
+    executor : "numpy", or "python" (the reference, slow); equal in every bit. Or an Executor that observes more
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
     of the chip file leaves the width of a register.
     """
-    if executor not in EXECUTORS:
+    if isinstance(executor, str) and executor not in EXECUTORS:
         must = f"one of {', '.join(EXECUTORS)}"
         raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
     if drain is not None and (type(drain) is not int or drain < 0):
@@ -144,7 +144,8 @@ def simulate(
     latency = latency_of(network)
     external, steps, batch = external_counts(network, machine, counts, raw=raw)
     extra = latency if drain is None else drain
-    engine = Engine(machine, batch, EXECUTORS[executor], state)
+    runner = EXECUTORS[executor] if isinstance(executor, str) else executor
+    engine = Engine(machine, batch, runner, state)
     wanted = _wanted(network, record)
     events = {g.name: np.zeros((steps + extra, batch, g.size), np.int64) for g in network.groups}
     states = {
@@ -163,7 +164,7 @@ def simulate(
         if progress is not None:
             progress(t)
     given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
-    return Run(network, events, states, engine.snapshot(), latency, executor, raw, given, state)
+    return Run(network, events, states, engine.snapshot(), latency, runner.name, raw, given, state)
 
 
 def latency_of(network: Network) -> int:

@@ -9,7 +9,7 @@ from neurodeploy.chips import Handler
 from neurodeploy.chips.schema import StateEntry
 from neurodeploy.errors import Fault, TextAtFault
 from neurodeploy.simulator.machine import Ints, Lane, Row
-from neurodeploy.step import NUMPY, PYTHON, assigned, run
+from neurodeploy.step import NUMPY, PYTHON, Table, assigned, run
 
 States = Mapping[str, Ints]  # state -> (batch, neuron), written in place
 Widths = Mapping[str, StateEntry]
@@ -92,6 +92,7 @@ class NumpyExecutor:
     """The NumPy table over (batch, neuron) arrays; equal to the reference in every bit."""
 
     name = "numpy"
+    table: Table = NUMPY
 
     def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
         """See Executor."""
@@ -116,15 +117,21 @@ class NumpyExecutor:
         here = dict(row.fields) | dict(given) | {"arriving": arriving[active, None]}
         self._run(handler, lane, widths, states, columns, at, here)
 
-    @staticmethod
     def _run(
-        handler: Handler, lane: Lane, widths: Widths, states: States, columns: Any, at: Any, given: Mapping[str, Any]
+        self,
+        handler: Handler,
+        lane: Lane,
+        widths: Widths,
+        states: States,
+        columns: Any,
+        at: Any,
+        given: Mapping[str, Any],
     ) -> None:
         needed = handler.reads | handler.writes
         environment: dict[str, Any] = {n: values[columns] for n, values in lane.parameters.items() if n in needed}
         environment |= {name: values[at] for name, values in states.items() if name in needed}
         environment |= given
-        run(handler.text.statements, environment, NUMPY)
+        run(handler.text.statements, environment, self.table)
         # a text that exchanges two states leaves views of what is about to be overwritten
         new = {
             n: v.copy() if getattr(v, "base", None) is not None else v
