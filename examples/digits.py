@@ -5,11 +5,12 @@ from neurodeploy.layers import LIF
 
 train, test = nd.load_data("digits/train.npz"), nd.load_data("digits/test.npz")
 chip = nd.chip("xylo_audio3")
+torch.manual_seed(0)
 model = torch.nn.Sequential(
     torch.nn.Linear(16, 100, bias=False),
-    LIF(100, tau_mem=8, tau_syn=3, norm_input=False, rec_connect=torch.nn.Linear(100, 100, bias=False)),
+    LIF(100, tau_mem=8, tau_syn=3, threshold=2.5, norm_input=False, rec_connect=torch.nn.Linear(100, 100, bias=False)),
     torch.nn.Linear(100, 10, bias=False),
-    LIF(10, tau_mem=8, tau_syn=4, norm_input=False),
+    LIF(10, tau_mem=8, tau_syn=4, threshold=2.5, norm_input=False),
 )
 print(nd.check(model, chip))  # every limit, before any training is spent
 model = nd.constrain(model, chip)  # decays, spike caps and delays of the chip, in float

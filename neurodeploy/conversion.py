@@ -17,7 +17,6 @@ from neurodeploy.mapper import Placement, map_network, reports
 from neurodeploy.network import Network
 from neurodeploy.oracles import oracles_of
 from neurodeploy.quantizer import Quantization, constrain, quantize
-from neurodeploy.simulator import Run
 
 #: Samples of the given input whose states are kept in a bundle.
 GOLDEN_SAMPLES = 4
@@ -112,14 +111,3 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
 
 def _row(oracle: str, version: str, how: str, compared: int, grade: str) -> dict[str, object]:
     return {"oracle": oracle, "version": version, "kind": how, "values_compared": compared, "grade": grade}
-
-
-def rails_hit(run: Run) -> int:
-    """How often a recorded signed state stood at the end of its register."""
-    total = 0
-    for name, states in run.states.items():
-        kind = run.network.chip.neurons[run.network.group(name).kind]
-        for state, values in states.items():
-            interval = kind.states[state].interval
-            total += int(((values == interval.low) | (values == interval.high)).sum())
-    return total

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from command_line import CHIP, HIDDEN, SAMPLES, counts, model
+from command_line import CHIP, SAMPLES, counts, model
 
 import neurodeploy as nd
 from neurodeploy import conversion
 from neurodeploy.bundles import load_bundle
 from neurodeploy.chips import from_raw
-from neurodeploy.conversion import convert, exact_against, rails_hit, write_bundle
+from neurodeploy.conversion import convert, exact_against, write_bundle
 from neurodeploy.errors import Differs, DoesNotFit, Refusal
-from neurodeploy.simulator import Run, Trace
+from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
 
@@ -159,31 +159,3 @@ def test_a_damaged_bundle_is_refused_with_and_without_an_oracle(made, monkeypatc
     with pytest.raises(Refusal) as caught:
         exact_against(made, nd.chip(CHIP))
     assert caught.value.code == "ND1403"
-
-
-# rails
-
-
-def run_of(**states):
-    """A run with the given states of the hidden layer, (time, 1, 1)."""
-    network = convert(model(), nd.chip(CHIP)).network
-    arrays = {name: np.array(values).reshape(-1, 1, 1) for name, values in states.items()}
-    plain = nd.simulate(network, counts())
-    return Run(network, plain.counts, {"1": arrays}, plain.final, plain.latency, "numpy")
-
-
-@pytest.mark.parametrize(
-    ("values", "hits"),
-    [([0, 5, -7], 0), ([32766, -32767], 0), ([32767, 0], 1), ([-32768, 32767, 1], 2), ([32767] * 4, 4)],
-)
-def test_only_the_two_ends_of_a_register_are_rails(values, hits):
-    assert rails_hit(run_of(v=values)) == hits
-
-
-def test_rails_are_counted_over_all_states_steps_and_neurons():
-    assert rails_hit(run_of(v=[32767, 1], i1=[-32768, -32768])) == 3
-    network = convert(model(), nd.chip(CHIP)).network
-    run = nd.simulate(network, counts(), record=["i1", "v"])
-    own = sum(int(np.isin(v, (-32768, 32767)).sum()) for many in run.states.values() for v in many.values())
-    assert rails_hit(run) == own
-    assert run.states["1"]["v"].shape[2] == HIDDEN

@@ -8,7 +8,7 @@ from command_line import ROOT, shell
 EXAMPLES = ROOT / "examples"
 #: Longest file of each kind, in lines.
 LONGEST = {"digits.py": 25, "deploy.sh": 10}
-FLOOR = 60.0  # percent; the example is trained for 20 epochs from weights that nobody seeds
+FLOOR = 90.0  # percent
 
 
 @pytest.fixture(scope="module")

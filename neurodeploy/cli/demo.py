@@ -61,6 +61,10 @@ def _print(demo: Demo) -> None:
     names = ("seed", "float", "integer", "95 % interval", "points lost", "ties", "other decision", "rails hit")
     title = f"{first.integer_result.total} test images, decision: {first.integer_result.rule}, ties are wrong"
     screen.print(table(title, names, rows))
+    if any(trial.rails_hit for trial in demo.trials):
+        screen.print(
+            "rails hit: cells (neuron, image, step) in which a register was full and cut a value, as on the chip."
+        )
     if len(demo.trials) > 1:
         means = f"float {100 * shown['float_accuracy']:.2f} %, integer {100 * shown['integer_accuracy']:.2f} %"
         gaps = f"points lost: mean {shown['mean_gap_points']:.2f}, worst {shown['worst_gap_points']:.2f}"

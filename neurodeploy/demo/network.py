@@ -1,5 +1,6 @@
 """The demo's float network: the largest that the chip's limits allow, found by asking them."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,12 +37,13 @@ def build(shape: Shape, seed: int) -> torch.nn.Sequential:
         first.weight.mul_(0.4)  # several events arrive in a step
         recurrent.weight.mul_(0.3)
     options = {"norm_input": False, "surrogate": SURROGATE}
-    return torch.nn.Sequential(
-        first,
-        LIF(hidden, tau_mem=8, tau_syn=3, rec_connect=recurrent, **options),
-        torch.nn.Linear(hidden, classes, bias=False),
-        LIF(classes, tau_mem=8, tau_syn=4, **options),
-    )
+    layers: dict[str, torch.nn.Module] = {
+        "to_hidden": first,
+        "hidden": LIF(hidden, tau_mem=8, tau_syn=3, rec_connect=recurrent, **options),
+        "to_output": torch.nn.Linear(hidden, classes, bias=False),
+        "output": LIF(classes, tau_mem=8, tau_syn=4, **options),
+    }
+    return torch.nn.Sequential(OrderedDict(layers))
 
 
 def largest_shape(chip: Chip, channels: int, classes: int) -> tuple[Shape, Fit]:

@@ -12,14 +12,14 @@ import torch
 
 from neurodeploy.bundles import refuse_place
 from neurodeploy.chips import Chip
-from neurodeploy.conversion import Conversion, convert, exact_against, rails_hit, write_bundle
+from neurodeploy.conversion import Conversion, convert, exact_against, write_bundle
 from neurodeploy.demo.digits import CHANNELS, DT_S, Shifts, digits
 from neurodeploy.demo.network import Shape, build, largest_shape
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.evaluation import Evaluation, evaluate
 from neurodeploy.events import Data, save_data
 from neurodeploy.models import save_model
-from neurodeploy.quantizer import constrain
+from neurodeploy.quantizer import Watch, constrain
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model, train
 
@@ -34,7 +34,10 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed: the float and the integer network on the same test images, by the same rule."""
+    """One seed: the float and the integer network on the same test images, by the same rule.
+
+    rails_hit : in how many (neuron, image, step) cells a register was too narrow and a value was cut
+    """
 
     seed: int
     float_result: Evaluation
@@ -156,13 +159,13 @@ def _trial(
     calibration = calibration_of(parts.train)
     converted = convert(model, chip, calibration=calibration.input, dt_s=DT_S)
     tell("quantizing and mapping", 1.0)
-    steps = parts.test.steps
-    run = simulate(
-        converted.network,
-        parts.test.input,
-        record=signed_states(chip),
-        progress=lambda t: tell("simulating every test image", (t + 1) / steps),
-    )
+    watch = Watch()
+
+    def step_done(t: int) -> None:
+        watch.end_step(t)
+        tell("simulating every test image", (t + 1) / parts.test.steps)
+
+    run = simulate(converted.network, parts.test.input, executor=watch, observer=watch.look, progress=step_done)
     labels, ids = np.asarray(parts.test.label), parts.test.sample_id
     real = evaluate(run_model(model, parts.test.input), labels, latency=run.latency, sample_id=ids)
     integer = evaluate(run, labels, sample_id=ids, against=real)
@@ -173,14 +176,10 @@ def _trial(
         save_data(folder / "test.npz", parts.test)
         write_bundle(converted, parts.test.input, folder / BUNDLE)
         tell("writing the bundle", 1.0)
-    return Trial(seed, real, integer, rails_hit(run)), converted
+    hits = sum(watch.hits_of(converted.network, g.name) for g in converted.network.groups)
+    return Trial(seed, real, integer, hits), converted
 
 
 def calibration_of(train_data: Data) -> Data:
     """The training samples that scales are chosen by."""
     return train_data.subset(np.arange(min(CALIBRATION_SAMPLES, train_data.batch)))
-
-
-def signed_states(chip: Chip) -> list[str]:
-    """Names of the registers that can hit a rail."""
-    return sorted({s for kind in chip.neurons.values() for s, entry in kind.states.items() if entry.signed})

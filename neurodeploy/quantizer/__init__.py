@@ -3,6 +3,7 @@
 from neurodeploy.quantizer.constraint import constrain
 from neurodeploy.quantizer.lower import Lowered, Stage, lower
 from neurodeploy.quantizer.quantization import Quantization, quantize
+from neurodeploy.quantizer.rails import Watch
 from neurodeploy.quantizer.report import DecayReport, LayerReport
 from neurodeploy.quantizer.structure import structure
 
@@ -12,6 +13,7 @@ __all__ = [
     "Lowered",
     "Quantization",
     "Stage",
+    "Watch",
     "constrain",
     "lower",
     "quantize",
