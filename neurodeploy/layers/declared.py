@@ -6,6 +6,8 @@ from inspect import Signature
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from neurodeploy.errors import raise_if
 from neurodeploy.layers.parameters import REQUIRED, Number, Parameter, Real, Resolved, Steps, differs
 from neurodeploy.layers.values import Checker
@@ -80,6 +82,8 @@ def _check_common(parameters: Mapping[str, Parameter], into: Resolved) -> None:
     check, values = into.check, into.values
     for name in ("record_states", "check_input"):
         check.flag(name, values[name])
+    if not isinstance(values["rec_connect"], torch.nn.Module | None):
+        check.fault("rec_connect", values["rec_connect"], "it must be a torch.nn.Module, or None")
     trainable = [name for name, kind in parameters.items() if isinstance(kind, Real)]
     train = values["train"]
     if not isinstance(train, tuple | list):

@@ -127,8 +127,9 @@ class TimeConstant(Parameter):
             into.check.fault(name, tensor.max().item(), "its decay exp(-1/tau) must not round to 1", todo)
         if into.values["train_tau"] is True:
             name, tensor = name.replace("tau_", "decay_"), torch.nn.Parameter(torch.exp(-1 / tensor))
+        else:
+            into.positive.add(name)  # a trained decay is clamped by the text, wherever an optimizer moves it
         into.tensors[name] = tensor
-        into.positive.add(name)
 
 
 @dataclass(frozen=True)
