@@ -1,6 +1,7 @@
 """The first hour: both examples run as they stand, and the README shows them word for word."""
 
 import re
+from pathlib import Path
 
 import pytest
 from command_line import ROOT, shell
