@@ -1,11 +1,13 @@
 """Neurons as texts: a layer is a docstring and a step text; this class runs the text over the torch table."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import torch
 
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import Fault, Refusal, missing_extra, raise_if
+from neurodeploy.kernels import SUPPORTED, has_numba, run_sequence
 from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
@@ -13,6 +15,8 @@ from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
 from neurodeploy.step import FLOAT, Assign, Const, Guard, Name, Text, assigned, check_names, parse, run
 from neurodeploy.step.language import Expression, Statement
+
+EXECUTORS = ("auto", "torch", "numba")
 
 
 class Neuron(Stateful):
@@ -53,7 +57,14 @@ class Neuron(Stateful):
         end of the step, so after the reset. They are copies, and differentiable.
     check_input : bool
         Refuse NaN and infinite input (ND1604); costs one more pass over the input.
+    executor : "auto", "torch" or "numba"
+        What runs the text; it decides no spikes and is not described. "torch": one operator after the other, the
+        definition. "numba": one generated kernel for all steps, and one for the gradient; float32 and float64 on the
+        CPU, without rec_connect. "auto": "numba" for calls of ``AUTO`` updates or more that it can take, where numba
+        is installed. It may be set at any time.
     """
+
+    AUTO: ClassVar[int] = 1 << 14  # time steps x batch x neurons; below, compiling would take longer than running
 
     once: ClassVar[str] = ""
     step: ClassVar[str] = ""
@@ -73,9 +84,10 @@ class Neuron(Stateful):
         rec_connect: torch.nn.Module | None = None,
         record_states: bool = False,
         check_input: bool = False,
+        executor: str = "auto",
     ) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.executor = shape, executor
         self.surrogate = SingleExponential() if surrogate is None else surrogate
         self.rec_connect = rec_connect
         self.record_states, self.check_input = record_states, check_input
@@ -152,9 +164,58 @@ class Neuron(Stateful):
         Raises Refusal (ND1602) for another shape or float type, and for a batch other than that of the kept state.
         """
         x = self._checked(x)
-        table = torch_table(self.surrogate, self.dtype)
         environment = self._parameters_by_name()
-        run(self._once.statements, environment, table)
+        run(self._once.statements, environment, torch_table(self.surrogate, self.dtype))
+        if self._fused(x):
+            return self._run_kernels(x, environment)
+        return self._run_steps(x, environment)
+
+    def _fused(self, x: torch.Tensor) -> bool:
+        """Whether the generated kernels run this call."""
+        if self.executor not in EXECUTORS:
+            was, must = f"executor is {self.executor!r}", f"it must be one of {', '.join(map(repr, EXECUTORS))}"
+            raise Refusal(Fault("ND1601", self._where(), was, must))
+        if self.executor == "torch" or not x.numel() or (self.executor == "auto" and x.numel() < self.AUTO):
+            return False
+        reasons = {
+            "rec_connect": self.rec_connect is not None,
+            f"a tensor of {dtype_name(x.dtype)} on {x.device.type}": type(x) is not torch.Tensor
+            or (x.device.type, x.dtype) not in SUPPORTED,
+            f"the surrogate {type(self.surrogate).__name__}, which is no expression": not hasattr(
+                self.surrogate, "derivative"
+            ),
+            "a model that is being traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call] # torch leaves it untyped
+        }
+        if self.executor == "numba":
+            faults = [
+                Fault("ND1601", self._where(), "executor is 'numba'", f"it cannot run {what}", "use 'auto'")
+                for what, found in reasons.items()
+                if found
+            ]
+            raise_if(faults)
+            if not has_numba():
+                raise missing_extra("numba", "fast", "executor 'numba'")
+        return not any(reasons.values()) and has_numba()
+
+    def _run_kernels(self, x: torch.Tensor, environment: dict[str, Any]) -> torch.Tensor:
+        surrogate: Any = self.surrogate
+        states = self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
+        found = run_sequence(
+            self._step,
+            x,
+            states=states,
+            environment=environment,
+            surrogate=surrogate.derivative(),
+            options=asdict(surrogate),
+            table=torch_table(self.surrogate, self.dtype),
+            record=self.record_states,
+        )
+        self._state, self.recordings = found.states, found.recordings
+        return found.spikes
+
+    def _run_steps(self, x: torch.Tensor, environment: dict[str, Any]) -> torch.Tensor:
+        """One operator after the other: the definition."""
+        table = torch_table(self.surrogate, self.dtype)
         environment |= self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
         spikes: list[torch.Tensor] = []
         recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}

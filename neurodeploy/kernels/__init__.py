@@ -1,0 +1,10 @@
+"""Kernels of a text: the whole sequence in one call, forwards and backwards in time.
+
+The text becomes a graph of values; its gradient is taken there; both are written as the source of two functions that
+numba compiles. The torch table, run step by step, stays the definition: kernels are compared with it.
+"""
+
+from neurodeploy.kernels.cache import has_numba
+from neurodeploy.kernels.sequence import SUPPORTED, run_sequence
+
+__all__ = ["SUPPORTED", "has_numba", "run_sequence"]
