@@ -36,8 +36,7 @@ NAMES = [f"{kind.__name__}-{said(options)}" for kind, options in CASES]
 class Plain:
     """Stands for ``cache.Compiled``: the generated code as Python runs it."""
 
-    def __init__(self, source, dtype):
-        assert dtype in source.code
+    def __init__(self, source):
         code = source.code.replace("import numba\n", "")
         self.names = {"numba": types.SimpleNamespace(njit=lambda **_: lambda function: function)}
         exec(compile(code, "generated", "exec"), self.names)  # noqa: S102 - our own code, generated in this test

@@ -5,6 +5,7 @@ numba compiles. The torch table, run step by step, stays the definition: kernels
 """
 
 from neurodeploy.kernels.cache import has_numba
+from neurodeploy.kernels.events import event_linear
 from neurodeploy.kernels.sequence import SUPPORTED, run_sequence
 
-__all__ = ["SUPPORTED", "has_numba", "run_sequence"]
+__all__ = ["SUPPORTED", "event_linear", "has_numba", "run_sequence"]

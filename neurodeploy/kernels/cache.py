@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from neurodeploy.kernels.numba_source import NUMBER, Argument, Source
+from neurodeploy.kernels.numba_source import ARRAY, BYTES, NUMBER, PLACES, Argument, Source
 
 FOLDER = "NEURODEPLOY_CACHE"
 LIST = "compiled.json"
@@ -52,14 +52,14 @@ def cache_folder() -> Path:
 class Compiled:
     """Functions of one source, each compiled when it is first called for."""
 
-    def __init__(self, source: Source, dtype: str) -> None:
-        self._source, self._dtype = source, dtype
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._folder = entry_folder(source.code)
         self._module: ModuleType | None = None
         self._functions: dict[str, Any] = {}
 
     def function(self, name: str) -> Any:
-        """Return ``forward`` or ``backward``, compiled."""
+        """Return a function, compiled."""
         found = self._functions.get(name)
         if found is None:
             with _LOCK:
@@ -76,10 +76,8 @@ class Compiled:
             if self._module is None:
                 prepare(self._folder, self._source.code)
                 self._module = _module_of(self._source.code, self._folder)
-            given = self._source.forward if name == "forward" else self._source.backward
-            compiled = numba.njit(_signature(given, self._dtype), nogil=True, error_model="numpy", cache=True)(
-                getattr(self._module, name)
-            )
+            signature = _signature(self._source.functions[name], self._source.dtype)
+            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(getattr(self._module, name))
         finally:
             settings.CACHE_DIR = before
         write_list(self._folder)
@@ -87,8 +85,7 @@ class Compiled:
 
 
 def _signature(arguments: tuple[Argument, ...], dtype: str) -> str:
-    kinds = {"number": dtype, "array": f"{dtype}[::1]", "bytes": "uint8[::1]"}
-    assert set(kinds) >= {NUMBER}  # noqa: S101 - the sorts of numba_source
+    kinds = {NUMBER: dtype, ARRAY: f"{dtype}[::1]", BYTES: "uint8[::1]", PLACES: "int64[::1]"}
     return f"void({', '.join(['int64'] * 4 + [kinds[sort] for _, sort in arguments])})"
 
 

@@ -5,7 +5,7 @@ one row of ``width`` columns after the other; arrays of one step have ``width`` 
 inner loop, which runs over a plain ``range``: otherwise numba's test for negative indices blocks vector instructions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from neurodeploy.kernels.graph import Graph
@@ -16,18 +16,18 @@ COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _FUNCTIONS = {"exp": "_exp", "exp2": "_exp2", "expm1": "np.expm1", "log2": "np.log2", "round": "np.rint"}
 _FUNCTIONS |= {"floor": "np.floor", "abs": "abs"}
 
-#: sorts of arguments: one number, an array of numbers, an array of bytes
-NUMBER, ARRAY, BYTES = "number", "array", "bytes"
+#: sorts of arguments: one number, an array of numbers, of bytes, of places
+NUMBER, ARRAY, BYTES, PLACES = "number", "array", "bytes", "places"
 Argument = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Generated code and the names and sorts of what each function takes after (steps, width, low, high)."""
+    """Code, its float type, and what each function takes (names and sorts) after four whole numbers."""
 
     code: str
-    forward: tuple[Argument, ...]
-    backward: tuple[Argument, ...] = ()
+    dtype: str
+    functions: Mapping[str, tuple[Argument, ...]]
 
 
 def numba_source(plan: Plan, *, dtype: str, record: bool, arrays: Iterable[int], gradients: bool) -> Source:
@@ -39,12 +39,11 @@ def numba_source(plan: Plan, *, dtype: str, record: bool, arrays: Iterable[int],
     """
     writer = _Writer(plan, dtype, record=record, arrays=frozenset(arrays))
     forward, given = writer.forward(save=gradients)
-    parts = [_HEAD.format(dtype=dtype), _EXPONENTIAL[dtype], forward]
-    taken: tuple[Argument, ...] = ()
+    parts, functions = [_HEAD.format(dtype=dtype), _EXPONENTIAL[dtype], forward], {"forward": given}
     if gradients:
-        backward, taken = writer.backward()
+        backward, functions["backward"] = writer.backward()
         parts.append(backward)
-    return Source("\n\n".join(parts), given, taken)
+    return Source("\n\n".join(parts), dtype, functions)
 
 
 class _Writer:

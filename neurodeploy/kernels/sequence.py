@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
 from neurodeploy.kernels.cache import Compiled
 from neurodeploy.kernels.numba_source import BYTES, Argument, Source, numba_source
@@ -55,7 +56,7 @@ def _kernels(question: Question, arrays_back: frozenset[int]) -> Kernels:
     source = numba_source(
         plan, dtype=question.dtype, record=question.record, arrays=arrays, gradients=question.gradients
     )
-    return Kernels(plan, source, Compiled(source, question.dtype))
+    return Kernels(plan, source, Compiled(source))
 
 
 def run_sequence(
@@ -166,12 +167,12 @@ class _Call:
 
     def forward(self, x: torch.Tensor, states: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Spikes, last states and recordings; and what the gradient needs, apart from x."""
-        plan, arguments = self.kernels.plan, self.kernels.source.forward
-        spikes = torch.empty_like(x)
+        plan, arguments = self.kernels.plan, self.kernels.source.functions["forward"]
+        spikes = memory.empty(x.shape, x.dtype)
         last = [state.clone(memory_format=torch.contiguous_format) for state in states]
-        recordings = [torch.empty_like(x) for _ in plan.states] if self.record else []
+        recordings = [memory.empty(x.shape, x.dtype) for _ in plan.states] if self.record else []
         saved = {
-            name: torch.empty(x.shape, dtype=torch.uint8 if sort == BYTES else x.dtype)
+            name: memory.empty(x.shape, torch.uint8 if sort == BYTES else x.dtype)
             for name, sort in arguments
             if name.startswith("save")
         }
@@ -188,7 +189,7 @@ class _Call:
         self, x: torch.Tensor | None, saved: list[torch.Tensor], gradients: list[torch.Tensor | None]
     ) -> tuple[torch.Tensor | None, list[torch.Tensor], dict[int, torch.Tensor]]:
         """Gradients of x, of the states and of hoisted values (by place, one number for each column)."""
-        plan, arguments = self.kernels.plan, self.kernels.source.backward
+        plan, arguments = self.kernels.plan, self.kernels.source.functions["backward"]
         count, rows = len(plan.states), self.shape[1:]
 
         def whole(gradient: torch.Tensor | None) -> torch.Tensor:
@@ -209,7 +210,7 @@ class _Call:
             values |= {f"g_{name}": _flat(whole(g)) for name, g in zip(plan.states, recorded, strict=True)}
         to_x = None
         if plan.to_x is not None:
-            to_x = torch.empty(self.shape, dtype=self.dtype)
+            to_x = memory.empty(self.shape, self.dtype)
             values["g_x"] = _flat(to_x)
         self._run("backward", arguments, values)
         return to_x, states, sums

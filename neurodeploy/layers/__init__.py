@@ -8,7 +8,7 @@ from neurodeploy.layers.delay import Delay
 from neurodeploy.layers.models import IAF, LIF
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.registry import build, describe, register
-from neurodeploy.layers.sparse import SparseLinear
+from neurodeploy.layers.sparse import EventLinear, SparseLinear
 from neurodeploy.layers.stateful import Stateful
 from neurodeploy.layers.surrogates import SURROGATES, Atan, FastSigmoid, PeriodicExponential, SingleExponential
 from neurodeploy.layers.table import torch_table
@@ -19,6 +19,7 @@ __all__ = [
     "SURROGATES",
     "Atan",
     "Delay",
+    "EventLinear",
     "FastSigmoid",
     "Neuron",
     "PeriodicExponential",
