@@ -14,10 +14,21 @@ PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
     "errors", "npz", "archive", "step", "chips", "network", "simulator", "kernels", "layers", "models", "events",
     "evaluation", "quantizer", "mapper", "checker", "read", "emit", "oracles", "golden", "verifier", "bundles",
-    "training", "conversion", "support", "demo", "doctor", "cli",
+    "training", "conversion", "support", "bench", "demo", "doctor", "cli",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles", "read"}  # one file per format or program: they never know each other
-TORCH_AT_THE_TOP = {"kernels", "layers", "models", "quantizer", "checker", "training", "conversion", "support", "demo"}
+TORCH_AT_THE_TOP = {
+    "bench",
+    "kernels",
+    "layers",
+    "models",
+    "quantizer",
+    "checker",
+    "training",
+    "conversion",
+    "support",
+    "demo",
+}
 TORCH_INSIDE_FUNCTIONS = {"cli"}
 HEAVY = {"xylosim", "samna", "sklearn", "h5py", "onnx", "numba", "z3", "ortools", "matplotlib"}
 
