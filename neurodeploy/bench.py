@@ -5,6 +5,7 @@ Only ratios within one run count: the variants take turns, so that what else the
 
 import importlib.metadata
 import importlib.util
+import itertools
 import math
 import statistics
 import time
@@ -149,22 +150,21 @@ def _forget(model: torch.nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, Stateful):
             layer.reset_states()
-        elif layer is not model and hasattr(layer, "forget"):
+        elif isinstance(layer, _Peer):
             layer.forget()
 
 
 def _check_equal(one: torch.nn.Module, other: torch.nn.Module) -> None:
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         if a.grad is None or b.grad is None or not torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-5):
-            raise Refusal(
-                Fault("ND1601", "bench", "the kernels' gradient differs", "it must be that of the looped one")
-            )
+            must = "it must be that of the looped executor"
+            raise Refusal(Fault("ND1601", "bench", "the gradient of the kernels differs", must))
 
 
 def _model(neurons: Callable[[int], torch.nn.Module], linear: type[torch.nn.Linear]) -> torch.nn.Sequential:
     generator = torch.Generator().manual_seed(1)
     model = torch.nn.Sequential()
-    for inputs, outputs in zip(SIZES, SIZES[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(SIZES):
         layer = linear(inputs, outputs, bias=False)
         torch.nn.init.normal_(layer.weight, std=1.6 / math.sqrt(inputs), generator=generator)
         model.extend([layer, neurons(outputs)])
@@ -190,14 +190,18 @@ _TAU = -1 / math.log(DECAY)
 class _Peer(torch.nn.Module):
     """A layer of another library, run over (time, batch, neuron)."""
 
-    def __init__(self, layer: Any, run: Callable[[Any, torch.Tensor], torch.Tensor], forget: Callable[[Any], None]):
+    def __init__(
+        self, layer: Any, run: Callable[[Any, torch.Tensor], torch.Tensor], forget: Callable[[Any], object]
+    ) -> None:
         super().__init__()
         self.layer, self._run, self._forget = layer, run, forget
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Spikes (time, batch, neuron)."""
         return self._run(self.layer, x)
 
     def forget(self) -> None:
+        """Start the next sequence from rest."""
         self._forget(self.layer)
 
 
