@@ -13,7 +13,7 @@ import torch
 from neuron_variants import N, neuron_classes, said, variants
 
 from neurodeploy.errors import Refusal
-from neurodeploy.kernels import cache, sequence
+from neurodeploy.kernels import Result, cache, sequence
 from neurodeploy.kernels.gradient import adjoint
 from neurodeploy.kernels.graph import Graph, graph_of
 from neurodeploy.kernels.plan import forward_plan, with_gradient
@@ -55,7 +55,7 @@ class Plain:
 @pytest.fixture
 def plain(monkeypatch):
     monkeypatch.setattr(sequence, "Compiled", Plain)
-    monkeypatch.setattr("neurodeploy.layers.neuron.has_numba", lambda: True)
+    monkeypatch.setattr("neurodeploy.layers.executors.has_numba", lambda: True)
     sequence._kernels.cache_clear()
     yield
     sequence._kernels.cache_clear()
@@ -282,8 +282,13 @@ def test_a_neuron_of_ones_own_runs_alike_compiled(dtype, tmp_path, monkeypatch):
 
 def test_auto_takes_kernels_for_large_calls_alone(monkeypatch):
     taken = []
-    monkeypatch.setattr("neurodeploy.layers.neuron.has_numba", lambda: True)
-    monkeypatch.setattr(Neuron, "_run_kernels", lambda _self, x, _environment: taken.append(x.shape) or x)
+    monkeypatch.setattr("neurodeploy.layers.executors.has_numba", lambda: True)
+
+    def stand_in(_layer, _text, x, states, _environment):
+        taken.append(x.shape)
+        return Result(x, states, {})
+
+    monkeypatch.setattr("neurodeploy.layers.neuron.run_kernels", stand_in)
     layer = Own()
     layer(torch.zeros(4, 1, N))
     assert taken == []
@@ -316,7 +321,7 @@ def test_an_executor_that_cannot_run_says_why(layer, x, words, monkeypatch):
 
 
 def test_without_numba_the_executor_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setattr("neurodeploy.layers.neuron.has_numba", lambda: False)
+    monkeypatch.setattr("neurodeploy.layers.executors.has_numba", lambda: False)
     with pytest.raises(Refusal, match=r'pip install "neurodeploy\[fast\]"'):
         Own(executor="numba")(torch.ones(2, 1, N))
     assert Own()(torch.ones(Neuron.AUTO, 1, N)).sum() > 0

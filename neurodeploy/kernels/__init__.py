@@ -6,6 +6,6 @@ numba compiles. The torch table, run step by step, stays the definition: kernels
 
 from neurodeploy.kernels.cache import has_numba
 from neurodeploy.kernels.events import event_linear
-from neurodeploy.kernels.sequence import SUPPORTED, run_sequence
+from neurodeploy.kernels.sequence import SUPPORTED, Result, run_sequence
 
-__all__ = ["SUPPORTED", "event_linear", "has_numba", "run_sequence"]
+__all__ = ["SUPPORTED", "Result", "event_linear", "has_numba", "run_sequence"]

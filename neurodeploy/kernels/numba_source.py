@@ -81,12 +81,12 @@ class _Writer:
         sums = [(f"sum{place}", ARRAY) for place in plan.to_hoisted]
         rows: list[Argument] = [("x", ARRAY)] if plan.x in plan.saved else []
         rows += [*self.saved(), ("g_spike", ARRAY)]
-        rows += [(f"g_{name}", ARRAY) for name in plan.states] if self.record else []
+        rows += [(f"grec_{name}", ARRAY) for name in plan.states] if self.record else []
         rows += [("g_x", ARRAY)] if plan.to_x is not None else []
         known = {node: f"save{node}_row[j]" for node in plan.saved} | {plan.seeds[SPIKE_SEED]: "g_spike_row[j]"}
         known |= {plan.x: "x_row[j]"} if plan.x in plan.saved else {}
         for name in plan.states:
-            recorded = f" + g_{name}_row[j]" if self.record else ""
+            recorded = f" + grec_{name}_row[j]" if self.record else ""
             known[plan.seeds[STATE_SEED + name]] = f"h_{name}[j]{recorded}"
         body = _Body(self.graph, known, dict(self._constants(both)))
         out = [(f"h_{name}[j] =", plan.to_states.get(name)) for name in plan.states]

@@ -207,7 +207,7 @@ class _Call:
         values |= {f"sum{place}": _flat(tensor) for place, tensor in sums.items()}
         if self.record:
             recorded = gradients[1 + count :]
-            values |= {f"g_{name}": _flat(whole(g)) for name, g in zip(plan.states, recorded, strict=True)}
+            values |= {f"grec_{name}": _flat(whole(g)) for name, g in zip(plan.states, recorded, strict=True)}
         to_x = None
         if plan.to_x is not None:
             to_x = memory.empty(self.shape, self.dtype)

@@ -1,13 +1,12 @@
 """Neurons as texts: a layer is a docstring and a step text; this class runs the text over the torch table."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import torch
 
-from neurodeploy.errors import Fault, Refusal, missing_extra, raise_if
-from neurodeploy.kernels import SUPPORTED, has_numba, run_sequence
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.layers.executors import run_kernels, takes_kernels
 from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
@@ -15,8 +14,6 @@ from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
 from neurodeploy.step import FLOAT, Assign, Const, Guard, Name, Text, assigned, check_names, parse, run
 from neurodeploy.step.language import Expression, Statement
-
-EXECUTORS = ("auto", "torch", "numba")
 
 
 class Neuron(Stateful):
@@ -166,57 +163,13 @@ class Neuron(Stateful):
         x = self._checked(x)
         environment = self._parameters_by_name()
         run(self._once.statements, environment, torch_table(self.surrogate, self.dtype))
-        if self._fused(x):
-            return self._run_kernels(x, environment)
-        return self._run_steps(x, environment)
-
-    def _fused(self, x: torch.Tensor) -> bool:
-        """Whether the generated kernels run this call."""
-        if self.executor not in EXECUTORS:
-            was, must = f"executor is {self.executor!r}", f"it must be one of {', '.join(map(repr, EXECUTORS))}"
-            raise Refusal(Fault("ND1601", self._where(), was, must))
-        if self.executor == "torch" or not x.numel() or (self.executor == "auto" and x.numel() < self.AUTO):
-            return False
-        reasons = {
-            "rec_connect": self.rec_connect is not None,
-            f"a tensor of {dtype_name(x.dtype)} on {x.device.type}": type(x) is not torch.Tensor
-            or (x.device.type, x.dtype) not in SUPPORTED,
-            f"the surrogate {type(self.surrogate).__name__}, which is no expression": not hasattr(
-                self.surrogate, "derivative"
-            ),
-            "a model that is being traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call] # torch leaves it untyped
-        }
-        if self.executor == "numba":
-            faults = [
-                Fault("ND1601", self._where(), "executor is 'numba'", f"it cannot run {what}", "use 'auto'")
-                for what, found in reasons.items()
-                if found
-            ]
-            raise_if(faults)
-            if not has_numba():
-                raise missing_extra("numba", "fast", "executor 'numba'")
-        return not any(reasons.values()) and has_numba()
-
-    def _run_kernels(self, x: torch.Tensor, environment: dict[str, Any]) -> torch.Tensor:
-        surrogate: Any = self.surrogate
-        states = self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
-        found = run_sequence(
-            self._step,
-            x,
-            states=states,
-            environment=environment,
-            surrogate=surrogate.derivative(),
-            options=asdict(surrogate),
-            table=torch_table(self.surrogate, self.dtype),
-            record=self.record_states,
-        )
-        self._state, self.recordings = found.states, found.recordings
-        return found.spikes
-
-    def _run_steps(self, x: torch.Tensor, environment: dict[str, Any]) -> torch.Tensor:
-        """One operator after the other: the definition."""
+        start = self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
+        if takes_kernels(self, x, auto=self.AUTO):
+            found = run_kernels(self, self._step, x, start, environment)
+            self._state, self.recordings = found.states, found.recordings
+            return found.spikes
+        environment |= start
         table = torch_table(self.surrogate, self.dtype)
-        environment |= self._state or {name: x.new_full(x.shape[1:], start) for name, start in self._states.items()}
         spikes: list[torch.Tensor] = []
         recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}
         for row in x.unbind(0):  # never x[t]: its backward fills a tensor of the whole length in every step
