@@ -28,13 +28,27 @@ def accepted(kind, options):
 
 
 def required(kind):
-    """Values for the parameters without a default: the first that the constructor takes."""
-    names = [p.name for p in inspect.signature(kind).parameters.values() if p.default is p.empty]
-    names = [name for name in names if name not in ELSEWHERE]
-    for values in itertools.product([5.0, 0.8, 0.9, 1], repeat=len(names)):
-        if accepted(kind, dict(zip(names, values, strict=True))) is not None:
-            return dict(zip(names, values, strict=True))
+    """Values for what must be given: the first that the constructor takes, with one optional parameter if need be."""
+    parameters = [p for p in inspect.signature(kind).parameters.values() if p.name not in ELSEWHERE]
+    names = [p.name for p in parameters if p.default is p.empty]
+    optional = [p.name for p in parameters if p.default is None]
+    for extra in ({}, *({name: 0.8} for name in optional)):
+        for values in itertools.product([5.0, 0.8, 0.9, 1], repeat=len(names)):
+            options = dict(zip(names, values, strict=True)) | extra
+            if accepted(kind, options) is not None:
+                return options
     raise AssertionError(f"no values found for {kind.__name__}({', '.join(names)})")
+
+
+def words(kind, name):
+    """Words that an option takes, as its refusal of another one lists them."""
+    try:
+        kind(N, **required(kind) | {name: "?"})
+    except Refusal as refusal:
+        return re.findall(r"'([^']*)'", refusal.faults[0].must)
+    except (TypeError, RuntimeError):
+        pass
+    return []
 
 
 def alternatives(kind, name, default):
@@ -42,22 +56,17 @@ def alternatives(kind, name, default):
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, str):
-        try:
-            kind(N, **required(kind), **{name: "?"})
-        except Refusal as refusal:
-            words = re.findall(r"'([^']*)'", refusal.faults[0].must)
-            return [word for word in words if word != default]
-        return []
+        return [word for word in words(kind, name) if word != default]
     if isinstance(default, int | float):
         return [PER_NEURON * (default or 0.2), default * 1.25 + 0.1, default + 1]
-    return [PER_NEURON, 2, -0.2]
+    return [PER_NEURON, PER_NEURON / 2, 2, -0.2, *words(kind, name)]
 
 
 def variants(kind):
     """Options of a class: the defaults, each alternative alone, and as many together as it takes, in two orders."""
     base = required(kind)
     parameters = [p for p in inspect.signature(kind).parameters.values() if p.name not in ELSEWHERE]
-    others = [(p.name, alternatives(kind, p.name, p.default)) for p in parameters if p.default is not p.empty]
+    others = [(p.name, alternatives(kind, p.name, p.default)) for p in parameters if p.name not in base]
     found = [base]
     found += [base | {name: value} for name, values in others for value in values]
     for order, pick in ((others, 0), (others[::-1], -1)):

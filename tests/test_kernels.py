@@ -18,7 +18,7 @@ from neurodeploy.kernels.gradient import adjoint
 from neurodeploy.kernels.graph import Graph, graph_of
 from neurodeploy.kernels.plan import forward_plan, with_gradient
 from neurodeploy.layers import LIF, Neuron
-from neurodeploy.layers.surrogates import SURROGATES, SingleExponential
+from neurodeploy.layers.surrogates import SURROGATES, HeavisideWindow, SingleExponential
 from neurodeploy.layers.table import torch_table
 from neurodeploy.step import FLOAT, parse
 
@@ -70,8 +70,11 @@ def everything(layer, executor, dtype):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
     x = (draw(T, BATCH, N) * 2 + 0.7).requires_grad_()
-    states = {name: (draw(BATCH, N) * 0.3).requires_grad_() for name in layer._states}
-    layer._state = dict(states)
+    layer.executor = "torch"
+    layer.reset_states()
+    layer(x[:1].detach())  # states near those of a run, whatever their unit
+    states = {name: (layer._state[name].detach() + draw(BATCH, N) * 0.3).requires_grad_() for name in layer._states}
+    layer._state, layer.executor = dict(states), executor
     outcome = []
     for part in (x[:5], x[5:]):
         outcome += [layer(part), *layer.recordings.values()]
@@ -82,8 +85,14 @@ def everything(layer, executor, dtype):
     return outcome, dict(zip(wanted, gradients, strict=True))
 
 
+def largest(gradient):
+    values = None if gradient is None else gradient[gradient.isfinite()].abs()
+    return 0 if values is None or not values.numel() else values.max().item()
+
+
 def compare(kind, options, surrogate, dtype):
-    layer = kind(N, **options, surrogate=surrogate).to(dtype)
+    layer = kind(N, **options).to(dtype)
+    layer.surrogate = surrogate or layer.surrogate
     for name in layer._tensors:
         getattr(layer, name).requires_grad_()
     outcome, gradients = everything(layer, "torch", dtype)
@@ -91,16 +100,19 @@ def compare(kind, options, surrogate, dtype):
     transcendental = any(f"{name}(" in layer.step for name in ("exp", "exp2", "expm1", "log2"))
     for one, other in zip(outcome, fused, strict=True):
         if transcendental:
-            assert torch.allclose(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+            assert torch.allclose(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], equal_nan=True)
         else:
-            assert torch.equal(one, other)
+            assert ((one == other) | (one.isnan() & other.isnan())).all()
+    # gradients of parameters are sums over batch and time, whose terms may cancel: their rounding is that of the terms
+    terms = max(largest(gradients[name]) for name in ("x", *layer._states))
     for name, gradient in gradients.items():
         ours = found[name]
         if gradient is None:
             assert ours is None or not ours.any(), name
             continue
         ours = torch.zeros_like(gradient) if ours is None else ours
-        assert (ours - gradient).abs().max() <= TOLERANCE[dtype] * gradient.abs().max(), name
+        scale = max(largest(gradient), 0 if name == "x" else terms)
+        assert torch.allclose(ours, gradient, rtol=0, atol=TOLERANCE[dtype] * scale, equal_nan=True), name
     return outcome[0].sum().item(), sum(bool(g is not None and g.any()) for g in gradients.values())
 
 
@@ -108,7 +120,7 @@ def compare(kind, options, surrogate, dtype):
 @pytest.mark.parametrize(("kind", "options"), CASES, ids=NAMES)
 @pytest.mark.usefixtures("plain")
 def test_every_option_of_every_neuron_runs_alike_in_the_generated_code(kind, options, dtype):
-    compare(kind, options, SingleExponential(), dtype)
+    compare(kind, options, None, dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -116,9 +128,8 @@ def test_every_option_of_every_neuron_runs_alike_in_the_generated_code(kind, opt
 @pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
 @pytest.mark.usefixtures("plain")
 def test_every_surrogate_of_every_neuron_has_the_gradient_of_the_torch_executor(kind, surrogate, dtype):
-    spikes, moved = compare(kind, variants(kind)[-1], surrogate(), dtype)
+    _, moved = compare(kind, variants(kind)[-1], surrogate(), dtype)
     assert moved >= 2
-    assert spikes >= 0
 
 
 def test_the_cases_fire():
@@ -135,7 +146,7 @@ def test_the_cases_fire():
 def test_every_neuron_runs_alike_compiled(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
     sequence._kernels.cache_clear()
-    compare(kind, variants(kind)[-1], SingleExponential(), torch.float64)
+    compare(kind, variants(kind)[-1], None, torch.float64)
     sequence._kernels.cache_clear()
 
 
@@ -235,10 +246,11 @@ def test_a_leaky_neuron_saves_one_number_a_step():
 
 
 class Own(Neuron):
-    step = "v = 0.9 * v + x\nspike = above(v, 1)\nv = v - spike"
+    step = "v = keep * v + x\nspike = above(v, 1)\nv = v - spike"
 
     def __init__(self, **more):
-        super().__init__((N,), states={"v": 0.0}, tensors={}, options={}, **more)
+        tensors = {"keep": torch.tensor(0.9)}
+        super().__init__((N,), states={"v": 0.0}, tensors=tensors, options={}, **more)
 
 
 class Exponential(Neuron):
@@ -275,6 +287,13 @@ def test_a_neuron_of_ones_own_runs_alike_compiled(dtype, tmp_path, monkeypatch):
     spikes, _ = compare(Exponential, {}, SingleExponential(), dtype)
     assert spikes > 0
     sequence._kernels.cache_clear()
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_saved_value_of_the_surrogate_may_read_what_the_step_does_not():
+    spikes, moved = compare(lambda _shape: Own(), {}, HeavisideWindow(), torch.float64)
+    assert spikes > 0
+    assert moved == 3
 
 
 # the choice of an executor

@@ -59,13 +59,14 @@ class _Writer:
 
     def forward(self, *, save: bool) -> tuple[str, tuple[Argument, ...]]:
         plan = self.plan
-        constants = self.hoisted(plan.hoisted)
+        given = [*plan.hoisted, *plan.hoisted_back]
+        constants = self.hoisted(given)
         stored = self.saved() if save else []
         recorded = [(f"rec_{name}", ARRAY) for name in plan.states] if self.record else []
         states = [(f"s_{name}", ARRAY) for name in plan.states]
         rows = [("x", ARRAY), ("spike", ARRAY), *recorded, *stored]
         known = {plan.x: "x_row[j]", **{node: f"s_{name}[j]" for name, node in plan.states.items()}}
-        body = _Body(self.graph, known, dict(self._constants(plan.hoisted)))
+        body = _Body(self.graph, known, dict(self._constants(given)))
         out = [("spike_row", plan.spike)]
         out += [(f"rec_{name}_row", node) for name, node in plan.after.items()] if self.record else []
         out += [(f"save{node}_row", node) for node in plan.saved if node != plan.x] if save else []
