@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurodeploy.step import Assign, Call, Const, Name, Table, assigned
+from neurodeploy.step import Assign, Const, Name, Table, assigned
 from neurodeploy.step.operators import CONDITIONS
 from neurodeploy.step.tree import Expression, Statement
 
 #: the firing functions: what they take is (membrane, threshold)
 FIRING = frozenset({"above", "at_or_above", "count", "count_above"})
-LEAVES = frozenset({"const", "name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,3 @@ def graph_of(text: tuple[Statement, ...], given: Iterable[str]) -> tuple[Graph, 
     names = {name: graph.name(name) for name in given}
     graph.statements(text, names)
     return graph, names
-
-
-__all__ = ["FIRING", "LEAVES", "Call", "Graph", "Node", "graph_of"]

@@ -1,6 +1,6 @@
 """What the two kernels of a text compute: what stays outside the time loop, what is saved, where gradients go."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from neurodeploy.kernels.cut import cheapest_cut
@@ -158,6 +158,3 @@ def plan_of(question: Question) -> Plan:
         surrogate=question.surrogate,
         options=question.options,
     )
-
-
-__all__ = ["SPIKE_SEED", "STATE_SEED", "Mapping", "Plan", "Question", "forward_plan", "plan_of", "with_gradient"]
