@@ -13,7 +13,7 @@ from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.per_step import PerStep
 from neurodeploy.layers.refractory import RefractoryIF
 from neurodeploy.layers.registry import build, describe, register
-from neurodeploy.layers.sparse import SparseLinear
+from neurodeploy.layers.sparse import EventLinear, SparseLinear
 from neurodeploy.layers.stateful import Stateful
 from neurodeploy.layers.surrogates import SURROGATES, Atan, FastSigmoid, PeriodicExponential, SingleExponential
 from neurodeploy.layers.table import torch_table
@@ -28,6 +28,7 @@ __all__ = [
     "Alpha",
     "Atan",
     "Delay",
+    "EventLinear",
     "ExpIF",
     "ExpLeak",
     "FastSigmoid",

@@ -16,7 +16,14 @@ from neurodeploy.step.tree import read
 
 #: Options that every neuron has.
 COMMON: Mapping[str, Any] = MappingProxyType(
-    {"train": (), "rec_connect": None, "surrogate": None, "record_states": False, "check_input": False}
+    {
+        "train": (),
+        "rec_connect": None,
+        "surrogate": None,
+        "record_states": False,
+        "check_input": False,
+        "executor": "auto",
+    }
 )
 
 

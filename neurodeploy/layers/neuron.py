@@ -8,6 +8,7 @@ import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers.declared import resolve, signature
+from neurodeploy.layers.executors import run_kernels, takes_kernels
 from neurodeploy.layers.parameters import Parameter, Resolved
 from neurodeploy.layers.registry import describe, dtype_name, plain
 from neurodeploy.layers.stateful import TIME_BATCH, Stateful
@@ -54,10 +55,17 @@ class Neuron(Stateful):
         end of the step, so after the reset. They are copies, and differentiable.
     check_input : bool
         Refuse NaN and infinite input (ND1604); costs one more pass over the input.
+    executor : "auto", "torch" or "numba"
+        What runs the text; it decides no spikes and is not described. "torch": one operator after the other, the
+        definition. "numba": one generated kernel for all steps, and one for the gradient; float32 and float64 on the
+        CPU, without rec_connect. "auto": "numba" for calls of ``AUTO`` updates or more that it can take, where numba
+        is installed. It may be set at any time.
     """
 
     arguments: ClassVar[Mapping[str, Parameter]] = {}
     states: ClassVar[Mapping[str, float | str]] = {}
+    AUTO: ClassVar[int] = 1 << 14  # time steps x batch x neurons; below, compiling would take longer than running
+
     once: ClassVar[str] = ""
     step: ClassVar[str] = ""
     functions: ClassVar[Mapping[str, str]] = {}
@@ -92,6 +100,7 @@ class Neuron(Stateful):
         rec_connect: torch.nn.Module | None = None,
         record_states: bool = False,
         check_input: bool = False,
+        executor: str = "auto",
     ) -> None:
         """Make the layer.
 
@@ -104,7 +113,7 @@ class Neuron(Stateful):
         options : what ``describe()`` tells: every constructor option, tensors as they were given
         """
         super().__init__()
-        self.shape = shape
+        self.shape, self.executor = shape, executor
         self.surrogate = SingleExponential() if surrogate is None else surrogate
         self.rec_connect = rec_connect
         self.record_states, self.check_input = record_states, check_input
@@ -203,10 +212,15 @@ class Neuron(Stateful):
         Raises Refusal (ND1602) for another shape or float type, and for a batch other than that of the kept state.
         """
         x = self._checked(x)
-        table = torch_table(self.surrogate, self.dtype)
         environment = self._parameters_by_name()
-        run(self._once.statements, environment, table)
-        environment |= self._state or self._started(x, environment)
+        run(self._once.statements, environment, torch_table(self.surrogate, self.dtype))
+        start = self._state or self._started(x, environment)
+        if takes_kernels(self, x, auto=self.AUTO):
+            found = run_kernels(self, self._step, x, start, environment)
+            self._state, self.recordings = found.states, found.recordings
+            return found.spikes
+        environment |= start
+        table = torch_table(self.surrogate, self.dtype)
         spikes: list[torch.Tensor] = []
         recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}
         for row in x.unbind(0):  # never x[t]: its backward fills a tensor of the whole length in every step

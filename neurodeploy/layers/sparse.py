@@ -1,10 +1,11 @@
-"""A linear layer whose sources have a limited number of targets, as chips with a pool of synapse entries want it."""
+"""Linear layers of which little is needed: few targets of each source, or few inputs that are not 0."""
 
 from typing import Any, ClassVar
 
 import torch
 
 from neurodeploy.errors import Fault, raise_if
+from neurodeploy.kernels import SUPPORTED, event_linear, has_numba
 from neurodeploy.layers.registry import dtype_name, register
 from neurodeploy.layers.values import Checker
 
@@ -80,5 +81,32 @@ class SparseLinear(torch.nn.Module):
             "out_features": self.out_features,
             "fan_out": self.fan_out,
             "seed": self.seed,
+        }
+        return {"class": type(self).__name__, "dtype": dtype_name(self.weight.dtype), "options": options}
+
+
+@register
+class EventLinear(torch.nn.Linear):
+    """torch.nn.Linear for inputs that are mostly 0, as spikes are: their zeros cost nothing.
+
+    Outputs and the gradient of the weights are summed over what is not 0 alone (float32 and float64 on the CPU, with
+    numba; elsewhere it is torch's layer). The order of summation is not that of a matrix product, so results differ
+    from torch.nn.Linear by rounding, which may move a spike. Input (..., in_features), output (..., out_features).
+    """
+
+    weighted: ClassVar[bool] = True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        if type(x) is torch.Tensor and (x.device.type, x.dtype) in SUPPORTED and x.numel() and has_numba():
+            return event_linear(x, self.weight, self.bias)
+        return super().forward(x)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able description: class, float type and options."""
+        options = {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.bias is not None,
         }
         return {"class": type(self).__name__, "dtype": dtype_name(self.weight.dtype), "options": options}

@@ -23,14 +23,16 @@ count_above(v, t) >= 1 exactly where v > t.
 import operator
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurodeploy.layers.surrogates import Surrogate
 from neurodeploy.step import Table, assigned, run
 from neurodeploy.step.language import Statement
 from neurodeploy.step.tables import Environment
+
+if TYPE_CHECKING:
+    from neurodeploy.layers.surrogates import Surrogate
 
 
 def _above(v: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
@@ -53,7 +55,7 @@ class _Fire(torch.autograd.Function):
     """A firing function whose derivative is the surrogate's."""
 
     @staticmethod
-    def forward(ctx: Any, v: torch.Tensor, threshold: torch.Tensor, fire: Any, surrogate: Surrogate) -> torch.Tensor:
+    def forward(ctx: Any, v: torch.Tensor, threshold: torch.Tensor, fire: Any, surrogate: "Surrogate") -> torch.Tensor:
         ctx.save_for_backward(v, threshold)
         ctx.surrogate = surrogate
         spikes: torch.Tensor = fire(v, threshold)
@@ -66,7 +68,7 @@ class _Fire(torch.autograd.Function):
         return gradients[0] * ctx.surrogate.gradient(v, threshold), None, None, None
 
 
-def _firing(fire: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], surrogate: Surrogate) -> Callable[..., Any]:
+def _firing(fire: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], surrogate: "Surrogate") -> Callable[..., Any]:
     def function(v: Any, threshold: Any) -> Any:
         if not isinstance(v, torch.Tensor):
             if not isinstance(threshold, torch.Tensor):
@@ -126,11 +128,10 @@ def _selecting(dtype: torch.dtype) -> Callable[..., Any]:
     return select
 
 
-@lru_cache(maxsize=256)
-def torch_table(surrogate: Surrogate, dtype: torch.dtype = torch.float32) -> Table:
-    """Return the table of one surrogate.
+@lru_cache(maxsize=16)
+def functions(dtype: torch.dtype = torch.float32) -> Table:
+    """Return the table without the firing functions, which need a surrogate.
 
-    surrogate : derivative of the four firing functions
     dtype : float type of a number that a text chooses between literals alone (``0.1 if v > 0 else 0.2``)
     """
     return {
@@ -160,9 +161,17 @@ def torch_table(surrogate: Surrogate, dtype: torch.dtype = torch.float32) -> Tab
         "round": _unary(torch.round),
         "floor": _unary(torch.floor),
         "detach": lambda x: x.detach() if isinstance(x, torch.Tensor) else x,
+        "guard": _guard,
+    }
+
+
+@lru_cache(maxsize=256)
+def torch_table(surrogate: "Surrogate", dtype: torch.dtype = torch.float32) -> Table:
+    """Return the table of one surrogate, the derivative of the four firing functions; dtype as for ``functions``."""
+    return {
+        **functions(dtype),
         "above": _firing(_above, surrogate),
         "at_or_above": _firing(_at_or_above, surrogate),
         "count": _firing(_count, surrogate),
         "count_above": _firing(_count_above, surrogate),
-        "guard": _guard,
     }

@@ -95,6 +95,7 @@ def rebuilt(layer: LIF | IAF, **changed: object) -> LIF | IAF:
         surrogate=layer.surrogate,
         record_states=layer.record_states,
         check_input=layer.check_input,
+        executor=layer.executor,
     )
     for name, parameter in layer.named_parameters(recurse=False):
         getattr(result, name).requires_grad_(parameter.requires_grad)

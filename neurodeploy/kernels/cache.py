@@ -1,0 +1,168 @@
+"""Generated code on disk: one folder for each source, with what numba compiled from it beside it.
+
+The folder is named by a hash of the source and of the versions of Python and numba. The source is generated anew in
+every process, so that a file is never read as code: it must only lie there, equal, for numba to find its machine code.
+That is used only where its hash stands in the folder's list, which is written when it is made; what is missing, damaged
+or unknown is removed and compiled again.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import sys
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from neurodeploy.kernels.numba_source import ARRAY, BYTES, NUMBER, PLACES, Argument, Source
+
+FOLDER = "NEURODEPLOY_CACHE"
+LIST = "compiled.json"
+_LOG = logging.getLogger("neurodeploy")
+_LOCK = threading.RLock()
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba is installed; says once what to do where it is not."""
+    found = importlib.util.find_spec("numba") is not None
+    if not found:
+        _LOG.info('layers run step by step, as numba is not installed: pip install "neurodeploy[fast]"')
+    return found
+
+
+def cache_folder() -> Path:
+    """Folder of the user's generated code: NEURODEPLOY_CACHE, or the platform's place for such files."""
+    named = os.environ.get(FOLDER)
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "neurodeploy" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "neurodeploy"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neurodeploy"
+
+
+class Compiled:
+    """Functions of one source, each compiled when it is first called for."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._folder = entry_folder(source.code)
+        self._module: ModuleType | None = None
+        self._functions: dict[str, Any] = {}
+
+    def function(self, name: str) -> Any:
+        """Return a function, compiled."""
+        found = self._functions.get(name)
+        if found is None:
+            with _LOCK:
+                found = self._functions.setdefault(name, self._compile(name))
+        return found
+
+    def _compile(self, name: str) -> Any:
+        import numba
+
+        settings: Any = numba.config
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = ""  # machine code belongs beside its source, where its hashes stand
+        try:
+            if self._module is None:
+                prepare(self._folder, self._source.code)
+                self._module = _module_of(self._source.code, self._folder)
+            signature = _signature(self._source.functions[name], self._source.dtype)
+            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(getattr(self._module, name))
+        finally:
+            settings.CACHE_DIR = before
+        write_list(self._folder)
+        return compiled
+
+
+def _signature(arguments: tuple[Argument, ...], dtype: str) -> str:
+    kinds = {NUMBER: dtype, ARRAY: f"{dtype}[::1]", BYTES: "uint8[::1]", PLACES: "int64[::1]"}
+    return f"void({', '.join(['int64'] * 4 + [kinds[sort] for _, sort in arguments])})"
+
+
+def _module_of(code: str, folder: Path) -> ModuleType:
+    file = folder / "kernel.py"
+    module = ModuleType(f"neurodeploy_kernel_{folder.name}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # numba looks for the globals of what it loads here
+    exec(compile(code, str(file), "exec"), module.__dict__)  # noqa: S102 - our own, written a moment ago by numba_source
+    return module
+
+
+def entry_folder(code: str) -> Path:
+    """Folder of a source, in the user's cache or, where that cannot be written, in a folder of this process."""
+    import numba
+
+    versions = f"{sys.version}\n{numba.__version__}\n"
+    name = hashlib.sha256((versions + code).encode()).hexdigest()[:32]
+    for root in (cache_folder() / "kernels", _own_folder()):
+        with contextlib.suppress(OSError):
+            folder = root / name
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if _trusted(root) and _trusted(folder) and os.access(folder, os.W_OK):
+                return folder
+        _LOG.warning("generated code cannot be kept in %s; it is compiled again in every process", root)
+    raise OSError(f"no folder for generated code: {cache_folder()}")
+
+
+@cache
+def _own_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="neurodeploy-"))
+
+
+def _trusted(folder: Path) -> bool:
+    """Whether nobody else can write there: compiled code is only as good as who wrote it."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def prepare(folder: Path, code: str) -> None:
+    """Leave in a folder this source and machine code of this source, and nothing else that would be used."""
+    file = folder / "kernel.py"
+    known = _listed(folder)
+    same = file.is_file() and not file.is_symlink() and file.read_bytes() == code.encode()
+    compiled = folder / "__pycache__"
+    if compiled.is_dir():
+        for path in compiled.iterdir():
+            if not same or path.is_symlink() or known.get(path.name) != _hash(path):
+                path.unlink(missing_ok=True)
+    if not same:
+        _write(file, code.encode())
+
+
+def write_list(folder: Path) -> None:
+    """Write down the hashes of the machine code that lies in a folder now."""
+    compiled = folder / "__pycache__"
+    found = {path.name: _hash(path) for path in sorted(compiled.glob("*.nb?"))} if compiled.is_dir() else {}
+    if found != _listed(folder):
+        _write(folder / LIST, json.dumps(found, indent=1).encode())
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads((folder / LIST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    os.replace(name, path)  # noqa: PTH105 - atomic also where the file is there

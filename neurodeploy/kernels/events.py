@@ -1,0 +1,190 @@
+"""A linear map of spikes: what is 0 costs nothing, forwards and in the gradient of the weights.
+
+The input is turned into lists of what is not 0, row by row; each entry adds one row of the weights to the output, or
+one row of the arriving gradient to that of the weights. The order of these sums differs from that of a matrix product
+and is the same for any number of threads. Above ``DENSE`` the matrix product is faster and is taken.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.kernels import memory
+from neurodeploy.kernels.blocks import over_blocks
+from neurodeploy.kernels.cache import Compiled
+from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
+
+DENSE = 0.15  # share of entries that are not 0
+
+_CODE = '''"""Products of spikes with a matrix; made by neurodeploy, changes are not read."""
+
+import numpy as np
+
+F = np.{dtype}
+
+
+def count(rows, inputs, low, high, x, ends):
+    for r in range(low, high):
+        row = x[r * inputs : (r + 1) * inputs]
+        found = 0
+        for j in range(row.shape[0]):
+            found += np.int64(1) if row[j] != F(0.0) else np.int64(0)
+        ends[r] = found
+
+
+def fill(rows, inputs, low, high, x, ends, places, values):
+    whole = inputs // 16 * 16
+    for r in range(low, high):
+        row = x[r * inputs : (r + 1) * inputs]
+        bits = row.view(np.{integer})
+        at = ends[r - 1] if r > 0 else 0
+        for begin in range(0, whole, 16):
+            part = bits[begin : begin + 16]
+            any_bit = part[0]
+            for k in range(1, 16):
+                any_bit |= part[k]
+            if any_bit != 0:
+                for j in range(begin, begin + 16):
+                    if row[j] != F(0.0):
+                        places[at] = j
+                        values[at] = row[j]
+                        at += 1
+        for j in range(whole, inputs):
+            if row[j] != F(0.0):
+                places[at] = j
+                values[at] = row[j]
+                at += 1
+
+
+def product(rows, outputs, low, high, ends, places, values, weights, y):
+    for r in range(low, high):
+        out = y[r * outputs : (r + 1) * outputs]
+        at = ends[r - 1] if r > 0 else 0
+        end = ends[r]
+        first = True
+        while at < end:
+            a = places[at] * outputs
+            v_a = values[at]
+            w_a = weights[a : a + outputs]
+            if at + 1 < end:
+                b = places[at + 1] * outputs
+                v_b = values[at + 1]
+                w_b = weights[b : b + outputs]
+                if first:
+                    for j in range(out.shape[0]):
+                        out[j] = v_a * w_a[j] + v_b * w_b[j]
+                else:
+                    for j in range(out.shape[0]):
+                        out[j] += v_a * w_a[j] + v_b * w_b[j]
+            elif first:
+                for j in range(out.shape[0]):
+                    out[j] = v_a * w_a[j]
+            else:
+                for j in range(out.shape[0]):
+                    out[j] += v_a * w_a[j]
+            first = False
+            at += 2
+        if first:
+            out[:] = F(0.0)
+
+
+def outer(rows, outputs, low, high, ends, places, values, g, weights):
+    at = 0
+    for r in range(rows):
+        given = g[r * outputs + low : r * outputs + high]
+        end = ends[r]
+        while at < end:
+            v = values[at]
+            a = places[at] * outputs
+            out = weights[a + low : a + high]
+            for j in range(out.shape[0]):
+                out[j] += v * given[j]
+            at += 1
+'''
+_FUNCTIONS = {
+    "count": (("x", ARRAY), ("ends", PLACES)),
+    "fill": (("x", ARRAY), ("ends", PLACES), ("places", PLACES), ("values", ARRAY)),
+    "product": (("ends", PLACES), ("places", PLACES), ("values", ARRAY), ("weights", ARRAY), ("y", ARRAY)),
+    "outer": (("ends", PLACES), ("places", PLACES), ("values", ARRAY), ("g", ARRAY), ("weights", ARRAY)),
+}
+_INTEGERS = {torch.float32: ("float32", "int32"), torch.float64: ("float64", "int64")}
+
+
+@lru_cache(maxsize=4)
+def _compiled(dtype: torch.dtype) -> Compiled:
+    name, integer = _INTEGERS[dtype]
+    return Compiled(Source(_CODE.format(dtype=name, integer=integer), name, _FUNCTIONS))
+
+
+def _run(name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor) -> None:
+    """Call a function for blocks of what threads share: rows, or columns of the weights."""
+    dtype = next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+    function = _compiled(dtype).function(name)
+    given = [tensor.detach().view(-1).numpy() for tensor in tensors]
+    over_blocks(
+        lambda low, high: function(rows, inner, low, high, *given),
+        steps=rows * inner // shared,
+        width=shared,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _lists(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """Ends of the rows, places and values of what is not 0; None where the input is too dense."""
+    rows, inputs = x.shape
+    ends = torch.empty(rows, dtype=torch.int64)
+    _run("count", rows, inputs, rows, x, ends)
+    np.cumsum(ends.numpy(), out=ends.numpy())
+    total = int(ends[-1])
+    if total > DENSE * x.numel():
+        return None
+    places, values = torch.empty(total, dtype=torch.int64), torch.empty(total, dtype=x.dtype)
+    _run("fill", rows, inputs, rows, x, ends, places, values)
+    return ends, places, values
+
+
+class _Product(torch.autograd.Function):
+    """``linear`` of rows of spikes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        rows, outputs = x.shape[0], weight.shape[0]
+        lists = _lists(x)
+        y = memory.empty((rows, outputs), x.dtype)
+        if lists is None:
+            torch.mm(x, weight.t(), out=y)
+            ctx.save_for_backward(weight, x)
+        else:
+            _run("product", rows, outputs, rows, *lists, weight.detach().t().contiguous(), y)
+            ctx.save_for_backward(weight, *lists)
+        return y if bias is None else y.add_(bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        weight, *rest = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        rows, outputs = gradient.shape
+        to_x = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_x = torch.mm(gradient, weight, out=memory.empty((rows, weight.shape[1]), weight.dtype))
+        if ctx.needs_input_grad[1] and len(rest) == 1:
+            to_weight = gradient.t() @ rest[0]
+        elif ctx.needs_input_grad[1]:
+            turned = torch.zeros(weight.shape[1], outputs, dtype=weight.dtype)
+            _run("outer", rows, outputs, outputs, *rest, gradient, turned)
+            to_weight = turned.t()
+        return to_x, to_weight, gradient.sum(0) if ctx.needs_input_grad[2] else None
+
+
+def event_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """``torch.nn.functional.linear`` for an input that is mostly 0.
+
+    x : (..., inputs), float32 or float64 on the CPU
+    weight : (outputs, inputs)
+    """
+    rows = x.reshape(-1, x.shape[-1]).contiguous()
+    found: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    return found.view(*x.shape[:-1], weight.shape[0])
