@@ -138,7 +138,7 @@ main.add_command(targets)
 @click.option("--require-peers", is_flag=True, help="Fail where a peer library is not installed.")
 @json_option
 def bench(*, steps: int, threads: int, rounds: int, require_peers: bool, as_json: bool) -> None:
-    """Time a training step of three LIF layers; only the ratios inside one run count."""
+    """Time a training step of three LIF layers, variants in turn."""
     from neurodeploy.bench import bench_training
 
     result = bench_training(steps=steps, threads=threads, rounds=rounds, require_peers=require_peers)
