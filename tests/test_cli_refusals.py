@@ -11,7 +11,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from command_line import CHANNELS, CHIP, SAMPLES, counts, data, make, model, refused, run
+from command_line import CHANNELS, CHIP, DT_S, SAMPLES, counts, data, make, model, refused, run
 
 import neurodeploy as nd
 from neurodeploy import npz
@@ -632,3 +632,29 @@ def test_damaged_bytes_anywhere_are_refused_or_harmless(files):
                 continue
             harmless += 1
         assert harmless < 60
+
+
+# steps of another length
+
+
+@pytest.mark.parametrize("which", ["--data", "--calibration"])
+def test_data_in_steps_of_another_length_are_refused(files, tmp_path, which):
+    other, right = tmp_path / "other.npz", tmp_path / "right.npz"
+    nd.save_data(other, data(dt_s=2 * DT_S))
+    nd.save_data(right, data())
+    given = {"--data": right, "--calibration": right} | {which: other}
+    options = [str(part) for pair in given.items() for part in pair]
+    answer = run(
+        "convert", str(files / "model.safetensors"), "--target", CHIP, *options, "--out", str(tmp_path / "x.nd")
+    )
+    assert answer.status == 2
+    assert f"other.npz: steps of {2 * DT_S:g} s; the network runs in steps of {DT_S:g} s" in answer.err
+    assert "[ND1502]" in answer.err
+    assert not (tmp_path / "x.nd").exists()
+
+
+def test_a_simulation_wants_the_steps_of_its_network(files, tmp_path):
+    nd.save_data(tmp_path / "other.npz", data(dt_s=2 * DT_S))
+    answer = run("simulate", str(files / "bundle.nd"), str(tmp_path / "other.npz"))
+    assert answer.status == 2
+    assert "bin the events again, or correct dt_s. [ND1502]" in answer.err

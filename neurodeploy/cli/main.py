@@ -9,6 +9,7 @@ import click
 from neurodeploy.cli.group import Commands
 from neurodeploy.cli.output import console, emit_json, errors, json_option, table
 from neurodeploy.cli.targets import targets
+from neurodeploy.errors import raise_if
 
 _FILE = click.Path(path_type=Path)
 
@@ -78,8 +79,9 @@ def convert(*, model: Path, target: str, data_file: Path, calibration: Path | No
 
     refuse_place(out)  # before any work is spent
     loaded, info = load_model(model)
-    counts = None if calibration is None else load_data(calibration).input
-    golden = load_data(data_file)
+    read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
+    raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
+    golden, counts = read[data_file], None if calibration is None else read[calibration].input
     converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s)
     write_bundle(converted, golden.input, out)
     if as_json:

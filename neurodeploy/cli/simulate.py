@@ -26,6 +26,7 @@ def show_simulation(
         npz.refuse_place(out)  # before any work is spent
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
     data = load_data(data_path)
+    raise_if(data.step_faults(network.dt_s, str(data_path)))
     screen = messages()
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("simulating", total=data.steps)

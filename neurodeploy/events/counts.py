@@ -1,5 +1,6 @@
 """Count data: how many events arrived on each channel in each time step, with labels, ids and the length of a step."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,18 @@ class Data:
                 must = f"Data holds arrays of type {' or '.join(kinds)}"
                 faults.append(Fault("ND1502", name, f"type {dtype or type(value).__name__}", must, todo))
         return faults
+
+    def step_faults(self, dt_s: float | None, where: str) -> list[Fault]:
+        """Fault if the time steps are not those of a model or network; nothing where that states none.
+
+        dt_s : seconds per step of the model or network
+        where : name of the data, for instance its path
+        """
+        if dt_s is None or math.isclose(self.dt_s, dt_s, rel_tol=1e-6):
+            return []
+        was, must = f"steps of {self.dt_s:g} s", f"the network runs in steps of {dt_s:g} s"
+        values = {"dt_s": self.dt_s, "network": dt_s}
+        return [Fault("ND1502", where, was, must, "bin the events again, or correct dt_s", values)]
 
     @property
     def steps(self) -> int:
