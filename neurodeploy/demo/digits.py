@@ -17,7 +17,8 @@ MAX_COUNT = 8
 HOLD = 2
 #: Silent steps at the end, in which the network settles its answer.
 SILENCE = 8
-DT_S = 1e-3
+#: Long enough for the default clock of every target in the worst case.
+DT_S = 4e-3
 TEST_SHARE = 0.25
 
 
