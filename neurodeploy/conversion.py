@@ -12,7 +12,7 @@ from neurodeploy.bundles import bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import emitter, formats
 from neurodeploy.errors import Fault, raise_if
-from neurodeploy.golden import check_golden, read_golden
+from neurodeploy.golden import FILE_NAME, check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, reports
 from neurodeploy.network import Network
 from neurodeploy.oracles import oracles_of
@@ -89,7 +89,7 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
     Raises Differs if any comparison found a difference, Refusal where a comparison could not be made.
     """
     rows: list[dict[str, object]] = []
-    if chip.path is not None and (chip.path / "golden.json").is_file():
+    if chip.path is not None and (chip.path / FILE_NAME).is_file():
         golden = read_golden(chip.path, chip)
         compared = check_golden(chip)
         name, _, version = golden.made_by.partition(" ")

@@ -16,6 +16,7 @@ from neurodeploy.archive import canonical_json
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
 from neurodeploy.errors import Refusal
+from neurodeploy.oracles import ORACLES
 
 State = Literal["ok", "missing", "failed", "stub", "unknown", "not probed"]
 
@@ -58,21 +59,11 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
     {"numpy": "", "torch": "", "safetensors": "", "scikit-learn": "demo", "xylosim": "oracles"}
 )
 ANSWER = "neurodeploy: the oracle answers"
-_XYLOSIM = f"""
-from xylosim.v2 import XyloLayer, XyloSynapse
-into, out = [[XyloSynapse(0, 0, 80)]], [[XyloSynapse(0, 0, 80)]]
-layer = XyloLayer(
-    synapses_in=into, synapses_rec=[[]], synapses_out=out, aliases=[[]], threshold=[50], threshold_out=[50],
-    has_bias=True, bias=[0], bias_out=[0], weight_shift_inp=0, weight_shift_rec=0, weight_shift_out=0,
-    dash_mem=[3], dash_mem_out=[3], dash_syns=[[3, 3]], dash_syns_out=[[3]], name="probe")
-# 80 arrives, 70 is left after the decay: one spike; the output fires one step later
-spikes = layer.evolve([[1], [0]])
-if [list(s) for s in spikes] == [[0], [1]] and [list(v) for v in layer.rec_i_syn] == [[70, 62]]:
-    print({ANSWER!r})
-else:
-    print("unexpected spikes or currents")
-"""
-PROBES = (Probe("xylosim", "xylosim", _XYLOSIM),)
+#: One for each oracle of the table.
+PROBES = tuple(
+    Probe(o.name, o.package, f"{o.probe}\nprint({ANSWER!r} if answers else 'unexpected spikes or states')")
+    for o in ORACLES.values()
+)
 _DEVICES = """
 import json, samna
 print(json.dumps([str(d.device_type_name) for d in samna.device.get_all_devices()]))

@@ -29,6 +29,7 @@ class Oracle:
     grade : how much its answer is worth, as in chip files
     faults : why it cannot run a network; empty where it can
     observe : network and counts -> Trace, called only where there are no faults
+    probe : Python program, a small real use that sets ``answers``; run in a process of its own
     """
 
     name: str
@@ -37,6 +38,7 @@ class Oracle:
     grade: Grade
     faults: Callable[[Network], list[Fault]]
     observe: Callable[[Network, Counts], Trace]
+    probe: str = "answers = False"
 
     def available(self) -> str | None:
         """Version of the installed package, None where there is none; imports nothing."""
@@ -57,10 +59,12 @@ class Oracle:
         return self.observe(network, counts)
 
 
-#: The table. A new oracle is a file beside this one, a line here, and a table in the chips that it can run.
-ORACLES: Mapping[str, Oracle] = MappingProxyType(
-    {o.name: o for o in (Oracle("xylosim", "xylosim", "oracles", "vendor-simulator", xylosim.faults, xylosim.observe),)}
+_XYLOSIM = Oracle(
+    xylosim.NAME, "xylosim", "oracles", "vendor-simulator", xylosim.faults, xylosim.observe, xylosim.PROBE
 )
+
+#: The table. A new oracle is a file beside this one, a line here, and a table in the chips that it can run.
+ORACLES: Mapping[str, Oracle] = MappingProxyType({o.name: o for o in (_XYLOSIM,)})
 
 
 def oracle(name: str) -> Oracle:

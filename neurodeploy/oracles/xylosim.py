@@ -17,6 +17,17 @@ from neurodeploy.simulator.machine import Ints, Lane, Machine
 
 NAME = "xylosim"
 GRADE = "vendor-simulator"
+#: 80 arrives, 70 is left after the decay: one spike; the output fires one step later.
+PROBE = """
+from xylosim.v2 import XyloLayer, XyloSynapse
+into, out = [[XyloSynapse(0, 0, 80)]], [[XyloSynapse(0, 0, 80)]]
+layer = XyloLayer(
+    synapses_in=into, synapses_rec=[[]], synapses_out=out, aliases=[[]], threshold=[50], threshold_out=[50],
+    has_bias=True, bias=[0], bias_out=[0], weight_shift_inp=0, weight_shift_rec=0, weight_shift_out=0,
+    dash_mem=[3], dash_mem_out=[3], dash_syns=[[3, 3]], dash_syns_out=[[3]], name="probe")
+spikes = layer.evolve([[1], [0]])
+answers = [list(s) for s in spikes] == [[0], [1]] and [list(v) for v in layer.rec_i_syn] == [[70, 62]]
+"""
 
 
 class _Table(BaseModel):
