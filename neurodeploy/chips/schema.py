@@ -116,7 +116,11 @@ class DeployEntry(Part):
 
 
 class NeuronEntry(Part):
-    """A neuron kind."""
+    """A neuron kind.
+
+    view : state -> what a probe of the chip shows instead of it, a formula over states and parameters after the step
+    evidence_of : evidence of an entry that is no table, by its place in this one ("on.step", "view.v")
+    """
 
     role: Literal["input", "hidden", "output", "hidden output"]
     title: str = ""
@@ -126,6 +130,7 @@ class NeuronEntry(Part):
     param: Mapping[Identifier, ParameterEntry] = {}
     on: Mapping[Identifier, str] = {}
     view: Mapping[Identifier, str] = {}
+    evidence_of: Mapping[str, str] = {}
     deploy: DeployEntry | None = None
 
 
@@ -139,6 +144,7 @@ class ConnectionEntry(Part):
         delay by delay, each time followed by ``on_sum``
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
+    evidence_of : evidence of an entry that is no table, by its place in this one ("stored", "may.delay")
     """
 
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
@@ -157,6 +163,7 @@ class ConnectionEntry(Part):
     sources_last: Annotated[int, Field(ge=0)] | None = None
     allow_self: bool = True
     forward_only: Literal["", "warn", "refuse"] = ""
+    evidence_of: Mapping[str, str] = {}
 
 
 class LimitEntry(Part):
