@@ -87,7 +87,7 @@ def rebuilt(layer: LIF | IAF, **changed: object) -> LIF | IAF:
     """The same layer with other options and no state; weights and time constants are those of the layer."""
     options = layer.options | changed
     for name in ("tau_mem", "tau_syn", "threshold", "bias"):
-        if options.get(name) is not None:
+        if options.get(name) is not None and name not in changed:
             options[name] = current(layer, name)
     result = type(layer)(
         **options,
