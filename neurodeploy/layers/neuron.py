@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.layers.declared import resolve, signature
+from neurodeploy.layers.declared import parsed, resolve, signature
 from neurodeploy.layers.executors import run_kernels, takes_kernels
 from neurodeploy.layers.parameters import Parameter, Resolved
 from neurodeploy.layers.registry import describe, dtype_name, plain
@@ -15,7 +15,7 @@ from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
 from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
-from neurodeploy.step import FLOAT, Assign, Name, Text, assigned, check_names, parse, run
+from neurodeploy.step import Assign, Name, Text, assigned, check_names, run
 from neurodeploy.step.tree import read
 
 
@@ -139,8 +139,7 @@ class Neuron(Stateful):
         raise_if(self._text_faults())
 
     def _parsed(self, which: str, flags: Mapping[str, bool]) -> Text:
-        where = f"{type(self).__name__}.{which}"
-        return parse(getattr(self, which), self.functions, operators=FLOAT, flags=flags, where=where)
+        return parsed(type(self), which, flags)
 
     def _text_faults(self) -> list[Fault]:
         given = {*self._tensors, *self._numbers}
