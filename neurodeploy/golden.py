@@ -7,7 +7,7 @@ is the course of one neuron, step by step.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -21,6 +21,7 @@ from neurodeploy.chips import chip as read_chip
 from neurodeploy.chips.schema import Grade
 from neurodeploy.errors import Differs, Fault, Refusal, raise_if
 from neurodeploy.network import Group, Network, Projection
+from neurodeploy.network.geometry import geometry_from_json
 from neurodeploy.simulator import Trace, simulate
 
 FILE_NAME = "golden.json"
@@ -107,7 +108,14 @@ def read_golden(folder: str | Path, chip: Chip | None = None) -> Golden:
 
 def _vector(chip: Chip, raw: Mapping[str, Any]) -> Vector:
     groups = tuple(
-        Group(g["name"], g["kind"], g["size"], {n: _ints(v) for n, v in g["parameters"].items()}, _ints(g["ids"]))
+        Group(
+            g["name"],
+            g["kind"],
+            g["size"],
+            {n: _ints(v) for n, v in g["parameters"].items()},
+            _ints(g["ids"]),
+            tuple(g.get("shape", ())),
+        )
         for g in raw["groups"]
     )
     projections = tuple(
@@ -119,6 +127,7 @@ def _vector(chip: Chip, raw: Mapping[str, Any]) -> Vector:
             _ints(p["targets"]),
             {n: _ints(v) for n, v in p["fields"].items()},
             p["parameters"],
+            geometry_from_json(p.get("geometry")),
         )
         for p in raw["projections"]
     )
@@ -175,6 +184,7 @@ def _raw(vector: Vector) -> dict[str, object]:
                 "ids": [] if g.ids is None else g.ids.tolist(),
                 "parameters": {n: v.tolist() for n, v in g.parameters.items()},
             }
+            | ({"shape": list(g.shape)} if g.shape else {})
             for g in network.groups
         ],
         "projections": [
@@ -187,6 +197,7 @@ def _raw(vector: Vector) -> dict[str, object]:
                 "fields": {n: v.tolist() for n, v in p.fields.items()},
                 "parameters": dict(p.parameters),
             }
+            | ({"geometry": asdict(p.geometry)} if p.geometry else {})
             for p in network.projections
         ],
         "inputs": {g: v[:, 0].T.tolist() for g, v in vector.inputs.items()},

@@ -159,7 +159,7 @@ def _reference_check(loaded: Bundle) -> Check:
     vectors, samples = loaded.stated, loaded.samples
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
-    work = sum(g.size for g in network.groups) + sum(len(p.sources) for p in network.projections)
+    work = sum(g.size for g in network.groups) + sum(len(p.pairwise.sources) for p in network.projections)
     steps = max(1, REFERENCE_BUDGET // max(1, work))
     inputs = {g.name for g in network.inputs()}
     events = sum(v[:steps].sum(axis=(0, 2)) for n, v in vectors.counts.items() if n not in inputs)

@@ -132,6 +132,7 @@ class ConnectionEntry(Part):
     """A connection kind.
 
     source : neuron kinds that it comes from; several deliver one after the other, in this order
+    pattern : what the chip stores: single pairs, a whole block of them, or a kernel that many pairs share
     targets_first, sources_last : window of hardware ids that the connection reaches
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
@@ -139,7 +140,7 @@ class ConnectionEntry(Part):
 
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
     to: Identifier
-    pattern: Literal["pairs", "dense"] = "pairs"
+    pattern: Literal["pairs", "dense", "conv"] = "pairs"
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()

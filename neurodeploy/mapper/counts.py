@@ -99,7 +99,7 @@ class Tally:
         self.links = {name: self._link(kind) for name, kind in network.chip.connections.items()}
 
     def _link(self, kind: ConnectionKind) -> Link:
-        parts = [p for p in self.network.projections if p.kind == kind.name]
+        parts = [p.pairwise for p in self.network.projections if p.kind == kind.name]
         none = np.zeros(0, np.int64)
         sources = np.concatenate([none, *(p.sources + self.first[p.source] for p in parts)])
         targets = np.concatenate([none, *(p.targets + self.first[p.target] for p in parts)])

@@ -25,7 +25,7 @@ def value_faults(network: Network) -> Iterator[Fault]:
             registers = {n: np.int64(v) for n, v in p.parameters.items()}
             stored = np.asarray(evaluate(formula, {**p.fields, **registers}, NUMPY))
             yield from _beyond(where, text, np.atleast_1d(stored), interval)
-        own = p.sources[p.sources == p.targets] if p.source == p.target else p.sources[:0]
+        own = p.pairwise.sources[p.pairwise.sources == p.pairwise.targets] if p.source == p.target else p.sources[:0]
         if own.size and not kind.entry.allow_self:
             was = f"neuron {int(own[0])} joined to itself by {p.kind!r}" + _more(own.size)
             yield Fault("ND1801", where, was, "two different neurons", "remove that pair", {"count": int(own.size)})

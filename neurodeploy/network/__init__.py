@@ -1,12 +1,24 @@
 """Integer networks: weights, parameters and connections with the chip's register values; save and load."""
 
 from neurodeploy.network.file import load_network, save_network
-from neurodeploy.network.network import Group, Network, Projection, group, pairs, place_identity, projection
+from neurodeploy.network.geometry import Convolution
+from neurodeploy.network.network import (
+    Group,
+    Network,
+    Projection,
+    convolution,
+    group,
+    pairs,
+    place_identity,
+    projection,
+)
 
 __all__ = [
+    "Convolution",
     "Group",
     "Network",
     "Projection",
+    "convolution",
     "group",
     "load_network",
     "pairs",

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays
 from neurodeploy.chips import from_raw
 from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network.geometry import geometry_from_json, whole_numbers
 from neurodeploy.network.network import Group, Network, Projection
 
 FORMAT = "neurodeploy network"
@@ -32,6 +34,7 @@ def save_network(network: Network, path: str | Path) -> None:
                 "parameters": sorted(g.parameters),
                 "placed": g.ids is not None,
             }
+            | ({"shape": list(g.shape)} if g.shape else {})
         )
         arrays |= {f"group{i}.{n}": v for n, v in g.parameters.items()}
         if g.ids is not None:
@@ -45,6 +48,7 @@ def save_network(network: Network, path: str | Path) -> None:
                 "fields": sorted(p.fields),
                 "parameters": dict(p.parameters),
             }
+            | ({"geometry": asdict(p.geometry)} if p.geometry else {})
         )
         arrays |= {f"projection{i}.{n}": v for n, v in p.fields.items()}
         arrays |= {f"projection{i}.@sources": p.sources, f"projection{i}.@targets": p.targets}
@@ -103,6 +107,7 @@ def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
             exactly(int, g["size"]),
             {n: integers(arrays[f"group{i}.{n}"]) for n in g["parameters"]},
             integers(arrays[f"group{i}.@ids"]) if exactly(bool, g["placed"]) else None,
+            whole_numbers(g.get("shape", ())),
         )
         for i, g in enumerate(header["groups"])
     )
@@ -115,6 +120,7 @@ def _network(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
             integers(arrays[f"projection{i}.@targets"]),
             {n: integers(arrays[f"projection{i}.{n}"]) for n in p["fields"]},
             {n: exactly(int, v) for n, v in p["parameters"].items()},
+            geometry_from_json(p.get("geometry")),
         )
         for i, p in enumerate(header["projections"])
     )

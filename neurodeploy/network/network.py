@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import index
 from types import MappingProxyType
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from neurodeploy.chips import Chip, ConnectionKind
 from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.network.faults import faults
+from neurodeploy.network.geometry import Convolution
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,6 +27,7 @@ class Group:
     size : number of neurons
     parameters : name -> (size,) register values
     ids : (size,) hardware ids, None as long as the group is not placed
+    shape : how the neurons lie, (channel, row, column) for maps; () stands for a row of ``size``
     """
 
     name: str
@@ -31,6 +35,7 @@ class Group:
     size: int
     parameters: Mapping[str, Ints]
     ids: Ints | None = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,10 @@ class Projection:
 
     kind : connection kind of the chip
     source, target : names of groups
-    sources, targets : (synapse,) index inside the group
-    fields : name -> (synapse,) synapse fields as written to the chip
+    sources, targets : (synapse,) index inside the group; empty where ``geometry`` says who meets whom
+    fields : name -> (synapse,) synapse fields as written to the chip; with a geometry (kernel entry,)
     parameters : name -> value; one register for the connection kind
+    geometry : a convolution whose kernel the fields hold; None where each synapse has fields of its own
     """
 
     kind: str
@@ -51,6 +57,16 @@ class Projection:
     targets: Ints
     fields: Mapping[str, Ints]
     parameters: Mapping[str, int] = field(default_factory=dict)
+    geometry: Convolution | None = None
+
+    @cached_property
+    def pairwise(self) -> "Projection":
+        """The same synapses spelled out, each with fields of its own; a large convolution becomes very large."""
+        if self.geometry is None:
+            return self
+        sources, targets, entries = self.geometry.links
+        fields = {n: v[entries] for n, v in self.fields.items()}
+        return replace(self, sources=sources, targets=targets, fields=fields, geometry=None)
 
 
 @dataclass(frozen=True)
@@ -100,13 +116,15 @@ class Network:
         )
 
 
-def group(chip: Chip, name: str, kind: str, size: int, **parameters: npt.ArrayLike) -> Group:
-    """Build a group; parameters are scalars or (size,), those left out take the chip's default."""
+def group(chip: Chip, name: str, kind: str, size: int | tuple[int, ...], **parameters: npt.ArrayLike) -> Group:
+    """Build a group of a size or a shape; parameters are scalars or (size,), those left out take the chip's default."""
     known = chip.neurons[kind].parameters if kind in chip.neurons else {}
     given = {n: p.default for n, p in known.items() if p.default is not None} | parameters
     where = f"{chip.name}, group {name!r}"
-    size = index(size)
-    return Group(name, kind, size, {n: _integers(v, (size,), f"{where}, {n}") for n, v in given.items()})
+    shape = tuple(map(index, size)) if isinstance(size, tuple) else ()
+    count = math.prod(shape) if isinstance(size, tuple) else index(size)
+    registers = {n: _integers(v, (count,), f"{where}, {n}") for n, v in given.items()}
+    return Group(name, kind, count, registers, shape=shape)
 
 
 def projection(
@@ -134,6 +152,26 @@ def projection(
     given = _defaults(connection) | {n: int(_integers(v, (), f"{where}, {n}")) for n, v in parameters.items()}
     columns = {n: m[sources, targets] for n, m in matrices.items()}
     return Projection(kind, source.name, target.name, sources, targets, columns, given)
+
+
+def convolution(
+    chip: Chip,
+    kind: str,
+    source: Group,
+    target: Group,
+    geometry: Convolution,
+    parameters: Mapping[str, int] = MappingProxyType({}),
+    **fields: npt.ArrayLike,
+) -> Projection:
+    """Build a projection from kernels (features, channels, rows, columns), one for each synapse field."""
+    where = f"{chip.name}, projection {source.name} -> {target.name}"
+    connection = _connection(chip, kind, where)
+    kernels = {n: _integers(v, geometry.kernel, f"{where}, {n}").reshape(-1) for n, v in fields.items()}
+    for name in connection.fields:
+        kernels.setdefault(name, np.zeros(geometry.entries, np.int64))
+    given = _defaults(connection) | {n: int(_integers(v, (), f"{where}, {n}")) for n, v in parameters.items()}
+    none = np.zeros(0, np.int64)
+    return Projection(kind, source.name, target.name, none, none, kernels, given, geometry)
 
 
 def pairs(chip: Chip, kind: str, source: Group, target: Group, links: Iterable[tuple[int, int]]) -> Projection:
@@ -182,116 +220,3 @@ def _integers(value: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Ints:
         was, must = f"values of type {array.dtype}", "integers of at most 64 bits with sign"
         raise Refusal(Fault("ND1202", where, was, must, "quantize first, or convert: array.astype(int)"))
     return np.broadcast_to(array.astype(np.int64), shape).copy()
-
-
-def faults(network: Network) -> list[Fault]:
-    """Everything that is wrong with a network for its own chip's registers; limits are the mapper's business."""
-    chip, found = network.chip, list[Fault]()
-    names = [g.name for g in network.groups]
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        found.append(Fault("ND1203", f"{chip.name}, group {name!r}", "the name stands twice", "names are unique"))
-    if network.dt_s is not None and not (network.dt_s > 0 and math.isfinite(network.dt_s)):
-        found.append(Fault("ND1202", "network", f"dt_s = {network.dt_s}", "a duration in seconds, above 0, or None"))
-    for g in network.groups:
-        found += _group_faults(chip, g)
-    taken: dict[tuple[str, int], str] = {}
-    for g in network.groups:
-        for number in () if g.ids is None else g.ids.tolist():
-            other = taken.setdefault((g.kind, number), g.name)
-            if other != g.name:
-                was = f"hardware id {number} of kind {g.kind!r}"
-                found.append(Fault("ND1201", f"{chip.name}, group {g.name!r}", was, f"a free id; {other!r} has it"))
-                break
-    by_name = {g.name: g for g in network.groups}
-    shared: dict[tuple[str, str], int] = {}
-    for p in network.projections:
-        found += _projection_faults(chip, p, by_name)
-        for name, value in p.parameters.items():
-            first = shared.setdefault((p.kind, name), value)
-            if first != value:
-                where = f"{chip.name}, projection {p.source} -> {p.target}"
-                must = f"one value for all of kind {p.kind!r}; another projection has {first}"
-                found.append(Fault("ND1202", where, f"{name} = {value}", must))
-    return found
-
-
-def _group_faults(chip: Chip, g: Group) -> list[Fault]:
-    where = f"{chip.name}, group {g.name!r}"
-    kind = chip.neurons.get(g.kind)
-    if kind is None:
-        return [Fault("ND1203", where, f"neuron kind {g.kind!r}", f"one of {', '.join(chip.neurons)}")]
-    found = []
-    if g.size < 1:
-        found.append(Fault("ND1201", where, f"{g.size} neurons", "at least one"))
-    for name in sorted(set(kind.parameters) ^ set(g.parameters)):
-        state = "is missing" if name in kind.parameters else "is unknown"
-        found.append(Fault("ND1203", where, f"parameter {name!r} {state}", f"exactly {', '.join(kind.parameters)}"))
-    for name, values in g.parameters.items():
-        form = _form(where, name, values, (g.size,))
-        found += form
-        if name in kind.parameters and not form:
-            found += _outside(where, name, values, *kind.parameters[name].interval)
-    if g.ids is not None:
-        form = _form(where, "ids", g.ids, (g.size,))
-        found += form
-        if not form and (len(set(g.ids.tolist())) != g.size or g.ids.min(initial=0) < 0):
-            found.append(Fault("ND1201", where, "hardware ids negative or doubled", f"{g.size} different ids from 0"))
-    return found
-
-
-def _form(where: str, name: str, values: Ints, shape: tuple[int, ...]) -> list[Fault]:
-    if not isinstance(values, np.ndarray) or values.dtype != np.int64:
-        was = f"{name} of type {getattr(values, 'dtype', type(values).__name__)}"
-        return [Fault("ND1202", where, was, "an array of int64", "build it with group(), projection() or pairs()")]
-    if values.shape != shape:
-        return [Fault("ND1201", where, f"{name} of shape {values.shape}", f"shape {shape}")]
-    return []
-
-
-def _projection_faults(chip: Chip, p: Projection, groups: Mapping[str, Group]) -> list[Fault]:
-    where = f"{chip.name}, projection {p.source} -> {p.target}"
-    kind = chip.connections.get(p.kind)
-    if kind is None:
-        return [Fault("ND1203", where, f"connection kind {p.kind!r}", f"one of {', '.join(chip.connections)}")]
-    missing = [n for n in (p.source, p.target) if n not in groups]
-    if missing:
-        return [Fault("ND1203", where, f"group {n!r}", f"one of {', '.join(groups)}") for n in missing]
-    found = []
-    source, target = groups[p.source], groups[p.target]
-    if source.kind not in kind.sources or target.kind != kind.target:
-        was = f"{p.kind!r} from {source.kind!r} to {target.kind!r}"
-        must = f"it joins {' or '.join(kind.sources)} to {kind.target}"
-        found.append(Fault("ND1203", where, was, must))
-    synapses = (np.size(p.sources),)
-    for name, at, size in (("sources", p.sources, source.size), ("targets", p.targets, target.size)):
-        form = _form(where, name, at, synapses)
-        found += form
-        if not form and at.size and (at.min() < 0 or at.max() >= size):
-            found.append(Fault("ND1201", where, f"{name} from {at.min()} to {at.max()}", f"0..{size - 1}"))
-    for name in sorted(set(kind.fields) ^ set(p.fields)):
-        state = "is missing" if name in kind.fields else "is unknown"
-        found.append(Fault("ND1203", where, f"synapse field {name!r} {state}", f"exactly {', '.join(kind.fields)}"))
-    for name, values in p.fields.items():
-        form = _form(where, name, values, synapses)
-        found += form
-        if name in kind.fields and not form:
-            found += _outside(where, name, values, *kind.fields[name].interval)
-    for name in sorted(set(kind.parameters) ^ set(p.parameters)):
-        state = "is missing" if name in kind.parameters else "is unknown"
-        found.append(Fault("ND1203", where, f"parameter {name!r} {state}", f"exactly {', '.join(kind.parameters)}"))
-    for name, value in p.parameters.items():
-        if type(value) is not int:
-            found.append(Fault("ND1202", where, f"{name} = {value!r}", "an int"))
-        elif name in kind.parameters:
-            found += _outside(where, name, np.asarray([value]), *kind.parameters[name].interval)
-    return found
-
-
-def _outside(where: str, name: str, values: Ints, low: int, high: int) -> list[Fault]:
-    bad = np.flatnonzero((values < low) | (values > high))
-    if not bad.size:
-        return []
-    first = int(bad[0])
-    was = f"{name} = {int(values[first])} at index {first}" + (f" and {bad.size - 1} more" if bad.size > 1 else "")
-    values_ = {"parameter": name, "value": int(values[first]), "count": int(bad.size)}
-    return [Fault("ND1202", where, was, f"the register holds {low}..{high}", "", values_)]

@@ -175,7 +175,7 @@ def latency_of(network: Network) -> int:
     distance = {g.name: 0 for g in network.inputs()}
     hops = []
     for p in network.projections:
-        if p.sources.size:
+        if p.geometry is not None or p.sources.size:
             kept = stored_fields(network.chip.connections[p.kind], p.fields, p.parameters)
             added = int(kept[DELAY].min()) if DELAY in kept else 0
             hops.append((p.source, p.target, network.chip.delay(p.kind, network.group(p.source).kind) + added))

@@ -144,9 +144,9 @@ def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> 
         for p in network.projections:
             if p.kind != kind.name or network.group(p.source).kind != source_kind:
                 continue
-            fields = stored_fields(kind, p.fields, p.parameters)
-            sources = lanes[source_kind].slices[p.source][p.sources]
-            targets = lanes[kind.target].slices[p.target][p.targets]
+            fields, at = stored_fields(kind, p.pairwise.fields, p.parameters), p.pairwise
+            sources = lanes[source_kind].slices[p.source][at.sources]
+            targets = lanes[kind.target].slices[p.target][at.targets]
             delay = fields.get(DELAY, np.zeros(len(sources), np.int64))
             columns.append((np.full(len(sources), order), sources, delay, targets, *(fields[n] for n in names)))
     if not columns:
