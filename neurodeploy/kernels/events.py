@@ -13,7 +13,7 @@ import torch
 
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.cache import Compiled
+from neurodeploy.kernels.cache import Compiled, has_numba
 from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
 
 DENSE = 0.15  # share of entries that are not 0
@@ -160,14 +160,14 @@ def _turned(weight: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(weight.detach().numpy().T))
 
 
-def _weights_gradient(lists: list[torch.Tensor], gradient: torch.Tensor, inputs: int) -> torch.Tensor:
-    """(inputs, outputs). Threads share parts of the rows, which the shapes alone decide, and slices of the outputs."""
+def _outer(gradient: torch.Tensor, inputs: int, *lists: torch.Tensor) -> torch.Tensor:
+    """(outputs, inputs). Threads share parts of the rows, which the shapes alone decide, and slices of the outputs."""
     rows, outputs = gradient.shape
     count = max(1, min(PARTS, rows // max(LEAST, inputs)))
     bounds = torch.tensor([rows * part // count for part in range(count + 1)])
     parts = memory.empty((count, inputs, outputs), gradient.dtype)
     _run("outer", rows, outputs, count * -(-outputs // SLICE), *lists, gradient, bounds, parts, unit=1)
-    return torch.from_numpy(parts.numpy().sum(0)) if count > 1 else parts[0]
+    return (torch.from_numpy(parts.numpy().sum(0)) if count > 1 else parts[0]).t()
 
 
 class _Product(torch.autograd.Function):
@@ -191,14 +191,13 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weight, *rest = ctx.saved_tensors
         gradient = gradient.contiguous()
-        rows = gradient.shape[0]
         to_x = to_weight = None
         if ctx.needs_input_grad[0]:
-            to_x = torch.mm(gradient, weight, out=memory.empty((rows, weight.shape[1]), weight.dtype))
+            to_x = torch.mm(gradient, weight, out=memory.empty((len(gradient), weight.shape[1]), weight.dtype))
         if ctx.needs_input_grad[1] and len(rest) == 1:
             to_weight = gradient.t() @ rest[0]
         elif ctx.needs_input_grad[1]:
-            to_weight = _weights_gradient(rest, gradient, weight.shape[1]).t()
+            to_weight = _outer(gradient, weight.shape[1], *rest)
         return to_x, to_weight, gradient.sum(0) if ctx.needs_input_grad[2] else None
 
 
@@ -211,3 +210,13 @@ def event_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     found: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call] # torch leaves it untyped
     return found.view(*x.shape[:-1], weight.shape[0])
+
+
+def weight_gradient(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Gradient of the weight of ``event_linear``, (outputs, inputs), from that of its output and its input.
+
+    gradient : (..., outputs); x : (..., inputs)
+    """
+    given, rows = (tensor.reshape(-1, tensor.shape[-1]).contiguous() for tensor in (gradient, x))
+    lists = _lists(rows) if rows.numel() and has_numba() else None
+    return given.t() @ rows if lists is None else _outer(given, rows.shape[1], *lists)

@@ -60,8 +60,9 @@ class Neuron(Stateful):
     executor : "auto", "torch" or "numba"
         What runs the text; it decides no spikes and is not described. "torch": one operator after the other, the
         definition. "numba": one generated kernel for all steps, and one for the gradient; float32 and float64 on the
-        CPU, without rec_connect. "auto": "numba" for calls of ``AUTO`` updates or more that it can take, where numba
-        is installed. It may be set at any time.
+        CPU; rec_connect a Linear, SparseLinear, EventLinear, Conv2d or Identity, computed as "torch" does. "auto":
+        "numba" for calls of ``AUTO`` updates or more that it can take, where numba is installed. It may be set at any
+        time.
     """
 
     arguments: ClassVar[Mapping[str, Parameter]] = {}

@@ -12,14 +12,14 @@ from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.chips.schema import DeployEntry
 from neurodeploy.errors import Fault, raise_if
-from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear, Stateful
+from neurodeploy.layers import IAF, LIF, Delay, EventLinear, Neuron, SparseLinear, Stateful
 from neurodeploy.layers.registry import children
 from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults
 
 # exact classes throughout: a subclass may compute anything
-_LINEAR = (torch.nn.Linear, SparseLinear)
+_LINEAR = (torch.nn.Linear, EventLinear, SparseLinear)
 _PASS = (torch.nn.Identity, torch.nn.Dropout)
-_KNOWN = "Linear, SparseLinear, LIF, IAF, Delay, Flatten(2), Dropout, Identity"
+_KNOWN = "Linear, EventLinear, SparseLinear, LIF, IAF, Delay, Flatten(2), Dropout, Identity"
 
 
 @dataclass(frozen=True)
