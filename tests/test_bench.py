@@ -31,9 +31,9 @@ def test_kernels_beat_the_loop_and_stay_near_the_matrix_products():
     assert found.differing["kernels"] == 0
     ratios = found.ratios("kernels")
     # measured on one idle thread: looped 1.9, products alone 0.93; with events looped 3.6, products alone 1.7
-    assert ratios["looped"] > 1.2
-    assert ratios["products alone"] > 0.6
-    assert found.ratios("events")["looped"] > 1.8
+    assert ratios["looped"] > 1
+    assert ratios["products alone"] > 0.4
+    assert found.ratios("events")["looped"] > 1.2
     assert json.loads(json.dumps(found.as_dict()))["ratios"]["events"]["events"] == 1
 
 
