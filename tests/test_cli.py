@@ -12,9 +12,10 @@ from command_line import CHIP, CLASSES, PROGRAM, PYTHON, SAMPLES, STEPS, counts,
 import neurodeploy as nd
 from neurodeploy import conversion
 from neurodeploy.bundles import verification
+from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
 from neurodeploy.doctor import Finding
-from neurodeploy.errors import Differs
+from neurodeploy.errors import Differs, missing_extra
 from neurodeploy.network import save_network
 from neurodeploy.simulator import Trace
 
@@ -85,7 +86,7 @@ def test_targets_lists_every_chip():
     assert answer.status == 0
     assert [name for name in CHIPS if name in answer.out] == CHIPS
     rows = run("targets", "--json").json
-    assert [row["name"] for row in rows] == CHIPS
+    assert [row["name"] for row in rows] == sorted(target_folders())
     assert all(row["limits"] == len(nd.chip(row["name"]).limits) > 0 for row in rows)
 
 
@@ -289,6 +290,9 @@ class Liar:
     def available(self):
         return "1.0"
 
+    def missing(self, purpose):
+        return missing_extra("liar", "oracles", purpose)
+
     def run(self, network, given):
         run = nd.simulate(network, given, drain=0)
         output = network.outputs()[0].name
@@ -370,9 +374,9 @@ def test_bench_tells_ratios_of_one_run():
 
 
 def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
-    from neurodeploy import bench
+    from neurodeploy.bench import training
 
-    monkeypatch.setattr(bench, "PEERS", {"no_such_peer": None})
+    monkeypatch.setattr(training, "PEERS", {"no_such_peer": None})
     answer = run("bench", "--steps", "2", "--rounds", "1", "--require-peers")
     assert answer.status == 3
     assert "not installed: no_such_peer" in answer.err
