@@ -17,6 +17,7 @@ from neurodeploy.chips import chip, target_folders
 from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
 from neurodeploy.errors import Refusal
 from neurodeploy.oracles import ORACLES
+from neurodeploy.oracles.process import Process
 
 State = Literal["ok", "missing", "failed", "stub", "unknown", "not probed"]
 
@@ -59,10 +60,11 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
     {"numpy": "", "torch": "", "safetensors": "", "scikit-learn": "demo", "xylosim": "oracles"}
 )
 ANSWER = "neurodeploy: the oracle answers"
-#: One for each oracle of the table.
+#: One for each oracle of the table that runs in this Python.
 PROBES = tuple(
     Probe(o.name, o.package, f"{o.probe}\nprint({ANSWER!r} if answers else 'unexpected spikes or states')")
     for o in ORACLES.values()
+    if o.process is None
 )
 _DEVICES = """
 import json, samna
@@ -86,6 +88,7 @@ def diagnose(*, probes: Iterable[Probe] = PROBES, timeout_s: float = 20.0) -> li
         *(_package(name, extra) for name, extra in PACKAGES.items()),
         _samna(samna),
         *(_oracle(probe, timeout_s) for probe in probes),
+        *(_elsewhere(o.process) for o in ORACLES.values() if o.process is not None),
         _devices(samna, timeout_s),
     ]
 
@@ -159,6 +162,14 @@ def _oracle(probe: Probe, timeout_s: float) -> Finding:
         return Finding(name, "ok", version, "a small network gave the known spikes and currents")
     detail = trouble or f"a wrong answer: {output.strip()[-200:] or 'nothing'}"
     return Finding(name, "failed", version, detail, _install(PACKAGES.get(probe.package, "oracles")))
+
+
+def _elsewhere(process: Process) -> Finding:
+    """Look for an oracle that runs in a Python of its own."""
+    name, version = f"oracle {process.package}", process.available()
+    if version is None:
+        return Finding(name, "missing", None, f"{process.variable} names no Python that has it", process.install)
+    return Finding(name, "ok", version, f"in {process.interpreter}; not run")
 
 
 def _devices(found: SamnaState, timeout_s: float) -> Finding:

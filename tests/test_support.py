@@ -23,7 +23,8 @@ from neurodeploy.support import BEGIN, END, ROLES, Variant, markdown, neuron_cla
 from neurodeploy.support.matrix import _arithmetic, as_the_chip, sample_counts, sample_model
 
 torch.set_num_threads(1)
-CHIPS = sorted(target_folders())
+#: not yet those with dialects: the quantizer has no rules for them
+CHIPS = [name for name in sorted(target_folders()) if not nd.chip(name).dialects]
 OURS = [
     name for name, kind in LAYERS.items() if issubclass(kind, Neuron) and kind.__module__.startswith("neurodeploy.")
 ]
