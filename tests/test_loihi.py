@@ -16,6 +16,7 @@ from neurodeploy.network import Network, group, place_identity, projection
 from neurodeploy.simulator import simulate
 from neurodeploy.simulator.executors import EXECUTORS
 from neurodeploy.step import NUMPY, evaluate
+from neurodeploy.verifier import compare
 
 SMALL = {"inputs": (1, 4), "hidden": (1, 6), "steps": (12, 18), "batch": 1, "groups": 2}
 FAMILIES = {
@@ -164,6 +165,38 @@ def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
     assert equal > 3
     assert apart > 1
     count(f"networks of {name} inside the ranges of agreement, all dialects equal", equal)
+
+
+# --- the first difference ---------------------------------------------------------------------------------------------
+
+
+def two_projections(second):
+    target = chip("loihi2")
+    x, y = group(target, "x", "input", 2), group(target, "y", "lif", 2, du=100, dv=10, threshold=5000)
+    links = [
+        projection(target, "dense", x, y, {"exponent": 1}, w=[[20, 2], [6, 8]], delay=[[0, 1], [1, 0]]),
+        projection(target, "dense", x, y, {"exponent": -1}, w=second, delay=[[2, 1], [1, 0]]),
+    ]
+    return place_identity(Network(target, (x, y), tuple(links)))
+
+
+def test_a_difference_names_the_source_through_the_sum_of_its_projection_and_delay():
+    counts = np.ones((6, 1, 2), int)
+    runs = [simulate(two_projections(w), counts, record=["v"], drain=0) for w in ([[4, 6], [8, 2]], [[4, 6], [12, 2]])]
+    difference = compare(*runs).difference
+    # sent by x[1] at step 0 with a delay of 1, delivered at step 2
+    assert (difference.group, difference.neuron, difference.step, difference.phase) == ("y", 0, 2, "dense")
+    assert (difference.state, difference.after) == ("a", (52 + 4, 52 + 6))
+    assert difference.source == ("x", 1)
+    assert difference.line == "a = a + scale2(sum, exponent)"
+
+
+def test_equal_sums_of_other_projections_do_not_hide_a_difference():
+    """The last delivery of the phase is the same in both runs; the one before it is not."""
+    counts = np.ones((6, 1, 2), int)
+    runs = [simulate(two_projections(w), counts, record=["v"], drain=0) for w in ([[4, 6], [8, 2]], [[4, 10], [8, 2]])]
+    difference = compare(*runs).difference
+    assert (difference.neuron, difference.step, difference.source) == (1, 2, ("x", 0))
 
 
 # --- what is printed --------------------------------------------------------------------------------------------------
