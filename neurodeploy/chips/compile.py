@@ -21,6 +21,8 @@ from neurodeploy.step.language import Assign, Const, Expression, Name, Statement
 GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
+EVENTS = "events"  # the phase that follows all input of a step to its end
+_SCANS = {"conv": ("f", "ky", "kx"), "dense": ("target",), "pairs": ("target",)}
 _EMPTY = Text((), "", "")
 _FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
 
@@ -33,6 +35,7 @@ def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path
 class _Compiler:
     def __init__(self, file: ChipFile) -> None:
         self.file, self.faults = file, list[Fault]()
+        self.event_driven = file.schedule.kind == "event"
         self.unsound: set[str] = set()  # neuron kinds whose registers are at fault: nothing follows from their ranges
 
     def fault(self, where: str, was: str, must: str, todo: str = "", code: str = "ND1103") -> None:
@@ -87,7 +90,11 @@ class _Compiler:
             self.ranges(f"{where}.{'' if number is entry.external else 'param.'}{parameter}", number)
             if parameter in entry.state or (number is entry.external and parameter in entry.param):
                 self.fault(f"{where}.param.{parameter}", "the name stands twice", "a name of its own")
-        self.one_of(where, "emits", entry.emits, entry.state)
+        if not self.event_driven:
+            self.one_of(where, "emits", entry.emits, entry.state)
+        elif entry.emits in {*entry.state, *entry.param}:
+            was = f"emits = {entry.emits!r}, which is a state or a parameter"
+            self.fault(where, was, "a name that texts set to 1 where they make an event")
         if (entry.external is not None) != (entry.role == "input"):
             self.fault(where, f"role = {entry.role!r}", "an input has an external range, and nothing else has")
         if len(self.faults) > before:
@@ -98,9 +105,13 @@ class _Compiler:
             self.formula(formula, {*entry.state, *entry.param}, f"{where}.view.{view}", INTEGER)
         ranges = _ranges(entry.state, numbers)
         handlers = {
-            handler: self.handler(text, ranges, entry.state, f"{where}.on.{handler}", sound=name not in self.unsound)
+            handler: self.handler(
+                text, ranges, entry.state, f"{where}.on.{handler}", sound=name not in self.unsound, emits=entry.emits
+            )
             for handler, text in entry.on.items()
         }
+        if self.event_driven and entry.external and handlers:
+            self.fault(where, f"handlers {', '.join(handlers)} of an input", "none: it sends on what comes in")
         return NeuronKind(name, entry, handlers)
 
     def width(self, where: str, register: StateEntry) -> None:
@@ -129,19 +140,35 @@ class _Compiler:
             self.fault(where, f"default = {number.default}", f"must lie in holds = {[low, high]}")
 
     def handler(
-        self, source: str, ranges: Mapping[str, Interval], states: Mapping[str, StateEntry], where: str, *, sound: bool
+        self,
+        source: str,
+        ranges: Mapping[str, Interval],
+        states: Mapping[str, StateEntry],
+        where: str,
+        *,
+        sound: bool,
+        emits: str = "",
     ) -> Handler:
-        """Parse and check; find the states whose width is not proved. Without sound ranges only names are checked."""
+        """Parse and check; find the states whose width is not proved. Without sound ranges only names are checked.
+
+        emits : the name that makes an event where its value is 1; it counts only where events drive the chip
+        """
         try:
             text = parse(source, self.file.function, operators=INTEGER, where=f"{self.file.name}, {where}")
-            raise_if(check_names(text, states=states, readable=set(ranges) - set(states)))
+            emits = emits if self.event_driven and emits in {a.name for a in assigned(text.statements)} else ""
+            kept = [emits] if emits else []
+            raise_if(check_names(text, states=states, readable=set(ranges) - set(states), kept=kept))
             after = final_intervals(text, ranges) if sound else {}
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Handler(_EMPTY)
         writes = frozenset(a.name for a in assigned(text.statements)) & frozenset(states)
         unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
-        return Handler(text, frozenset(_read(text.statements)), writes, unproved)
+        if emits and emits not in {s.name for s in text.statements if isinstance(s, Assign)}:
+            self.fault(where, f"{emits!r} is assigned only under a guard", "a value for every event", "assign 0 first")
+        elif emits and sound and not after[emits].within(Interval(0, 1)):
+            self.fault(where, f"{emits} can be {after[emits]}", "0 or 1: an arriving event makes at most one event")
+        return Handler(text, frozenset(_read(text.statements)), writes, unproved, emits)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
         where, file, before = f"connection.{name}", self.file, len(self.faults)
@@ -170,7 +197,8 @@ class _Compiler:
         if target is None or any(s not in file.neuron for s in entry.source):
             return ConnectionKind(name, entry, entry.source, "", stored, ranges, Handler(_EMPTY), None, may)
         sound = sound and not self.unsound & {*entry.source, entry.to}
-        emitted = [file.neuron[s].state[file.neuron[s].emits].interval for s in entry.source] if sound else []
+        self.scan(where, entry)
+        emitted = [self.emitted(file.neuron[s]) for s in entry.source] if sound else []
         arriving = Interval(min((e.low for e in emitted), default=0), max((e.high for e in emitted), default=0))
         own = _ranges(target.state, target.param)
         accumulators = _ranges(entry.register_)
@@ -182,7 +210,8 @@ class _Compiler:
         shared = own | accumulators | parameters
         written = entry.register_ or target.state
         given = shared | synaptic | {GIVEN_ARRIVING: arriving}
-        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input", sound=sound)
+        emits = target.emits if not entry.register_ else ""
+        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input", sound=sound, emits=emits)
         on_sum = None
         if entry.register_ or entry.on_sum:
             on_sum = self.handler(entry.on_sum, shared, target.state, f"{where}.on_sum", sound=sound)
@@ -191,6 +220,23 @@ class _Compiler:
                     was, must = "on_sum reads it and it has no default", "sums run where no synapse has set it, too"
                     self.fault(f"{where}.param.{parameter}", was, must, "state default = ...")
         return ConnectionKind(name, entry, entry.source, entry.to, stored, ranges, on_input, on_sum, may)
+
+    def emitted(self, source: NeuronEntry) -> Interval:
+        """What a source can deliver: its counts, or single events."""
+        return Interval(1, 1) if self.event_driven else source.state[source.emits].interval
+
+    def scan(self, where: str, entry: ConnectionEntry) -> None:
+        """Where events drive the chip a scan order is stated, sums and delays do not exist; else it is the reverse."""
+        if not self.event_driven:
+            if entry.scan:
+                self.fault(where, f"scan = {list(entry.scan)}", 'it belongs to schedule.kind = "event"')
+            return
+        axes = _SCANS[entry.pattern]
+        if sorted(a.removeprefix("-") for a in entry.scan) != sorted(axes):
+            must = f"each of {', '.join(axes)} once, the outermost loop first; a minus runs backwards"
+            self.fault(where, f"scan = {list(entry.scan)}", must)
+        for name in [*entry.register_, *(["on_sum"] if entry.on_sum else []), *({DELAY} & {*entry.synapse})]:
+            self.fault(where, f"{name!r} where events drive the chip", "each event acts on its own, at once")
 
     def stored(
         self,
@@ -212,6 +258,9 @@ class _Compiler:
     def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
         phases, seen, file = [], list[str](), self.file
         handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
+        self.queue()
+        if self.event_driven:
+            return self.event_schedule(handlers)
         for first, *inner in file.schedule.step:
             neuron, _, handler = first.partition(".")
             seen += [first, *inner]
@@ -230,16 +279,48 @@ class _Compiler:
                     self.fault(
                         "schedule.step", f"{name!r} inside a scan", "a connection with sums is a phase of its own"
                     )
-        for name in (*handlers, *file.connection):
+        self.once((*handlers, *file.connection), seen)
+        self.periods({p.name for p in phases})
+        return tuple(phases)
+
+    def queue(self) -> None:
+        """Entries of the schedule that only one of the two kinds has."""
+        entry = self.file.schedule
+        stated = sorted({"queue", "waits", "depth", "when_full"} & entry.model_fields_set)
+        if not self.event_driven and stated:
+            was = f"{', '.join(stated)} on a clocked chip"
+            self.fault("schedule", was, 'nothing waits there: kind = "event", or none of these')
+        if entry.when_full == "drop" and entry.depth is None:
+            self.fault("schedule", 'when_full = "drop" without a depth', "say how many events can wait")
+
+    def event_schedule(self, handlers: list[str]) -> tuple[Phase, ...]:
+        phases, known, file = [], [EVENTS, *handlers], self.file
+        for first, *inner in file.schedule.step:
+            self.one_of("schedule.step", "phase", first, known)
+            if inner:
+                self.fault("schedule.step", f"phase {[first, *inner]}", "one phase: events deliver at once")
+            neuron, _, handler = first.partition(".")
+            every = file.schedule.every.get(first)
+            if first == EVENTS:
+                phases.append(Phase(EVENTS, connections=tuple(file.connection), every=every))
+            else:
+                phases.append(Phase(first, neuron, handler, every=every))
+        self.once(known, [p.name for p in phases])
+        self.periods([p.name for p in phases if p.name != EVENTS])
+        return tuple(phases)
+
+    def once(self, known: Iterable[str], seen: list[str]) -> None:
+        for name in known:
             if seen.count(name) != 1:
                 times = "is missing" if name not in seen else f"stands {seen.count(name)} times"
                 self.fault("schedule.step", f"phase {name!r} {times}", "each handler and connection stands once")
-        for name, every in file.schedule.every.items():
-            if name not in {p.name for p in phases}:
+
+    def periods(self, phases: Iterable[str]) -> None:
+        for name, every in self.file.schedule.every.items():
+            if name not in phases:
                 self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step, not one inside a scan")
             if every.offset >= every.period:
                 self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
-        return tuple(phases)
 
     def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
         """Figures in an order in which each can be computed: those that it is made of come first."""
@@ -258,6 +339,8 @@ class _Compiler:
 
     def between_emissions(self, chip: Chip) -> None:
         """What a source emits must be complete when it is delivered."""
+        if self.event_driven:
+            return
         for at, phase in enumerate(chip.schedule):
             for connection in phase.connections:
                 for source in chip.connections[connection].sources:
@@ -311,6 +394,10 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
         result.append((f"report.{report}", figure.evidence or file.evidence))
     for emitter, table in file.emit.items():
         result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
+    for name, block in file.block.items():
+        own = block.evidence or file.evidence
+        result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
+    result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
     if file.core is not None:
         result.append(("core", file.core.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
