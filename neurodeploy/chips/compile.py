@@ -5,6 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
+from neurodeploy.chips.event_driven import (
+    EVENTS,
+    Complaint,
+    emission_faults,
+    emitter_faults,
+    event_phases,
+    queue_faults,
+    scan_faults,
+)
 from neurodeploy.chips.schema import (
     ChipFile,
     ConnectionEntry,
@@ -21,8 +30,6 @@ from neurodeploy.step.language import Assign, Const, Expression, Name, Statement
 GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
-EVENTS = "events"  # the phase that follows all input of a step to its end
-_SCANS = {"conv": ("f", "ky", "kx"), "dense": ("target",), "pairs": ("target",)}
 _EMPTY = Text((), "", "")
 _FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
 
@@ -40,6 +47,10 @@ class _Compiler:
 
     def fault(self, where: str, was: str, must: str, todo: str = "", code: str = "ND1103") -> None:
         self.faults.append(Fault(code, f"{self.file.name}, {where}", was, must, todo))
+
+    def add(self, found: Iterable[Complaint]) -> None:
+        for complaint in found:
+            self.fault(*complaint)
 
     def chip(self, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
         file = self.file
@@ -90,11 +101,10 @@ class _Compiler:
             self.ranges(f"{where}.{'' if number is entry.external else 'param.'}{parameter}", number)
             if parameter in entry.state or (number is entry.external and parameter in entry.param):
                 self.fault(f"{where}.param.{parameter}", "the name stands twice", "a name of its own")
-        if not self.event_driven:
+        if self.event_driven:
+            self.add(emitter_faults(where, entry))
+        else:
             self.one_of(where, "emits", entry.emits, entry.state)
-        elif entry.emits in {*entry.state, *entry.param}:
-            was = f"emits = {entry.emits!r}, which is a state or a parameter"
-            self.fault(where, was, "a name that texts set to 1 where they make an event")
         if (entry.external is not None) != (entry.role == "input"):
             self.fault(where, f"role = {entry.role!r}", "an input has an external range, and nothing else has")
         if len(self.faults) > before:
@@ -110,8 +120,6 @@ class _Compiler:
             )
             for handler, text in entry.on.items()
         }
-        if self.event_driven and entry.external and handlers:
-            self.fault(where, f"handlers {', '.join(handlers)} of an input", "none: it sends on what comes in")
         return NeuronKind(name, entry, handlers)
 
     def width(self, where: str, register: StateEntry) -> None:
@@ -164,10 +172,8 @@ class _Compiler:
             return Handler(_EMPTY)
         writes = frozenset(a.name for a in assigned(text.statements)) & frozenset(states)
         unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
-        if emits and emits not in {s.name for s in text.statements if isinstance(s, Assign)}:
-            self.fault(where, f"{emits!r} is assigned only under a guard", "a value for every event", "assign 0 first")
-        elif emits and sound and not after[emits].within(Interval(0, 1)):
-            self.fault(where, f"{emits} can be {after[emits]}", "0 or 1: an arriving event makes at most one event")
+        if emits:
+            self.add(emission_faults(where, text, emits, after.get(emits)))
         return Handler(text, frozenset(_read(text.statements)), writes, unproved, emits)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
@@ -197,7 +203,7 @@ class _Compiler:
         if target is None or any(s not in file.neuron for s in entry.source):
             return ConnectionKind(name, entry, entry.source, "", stored, ranges, Handler(_EMPTY), None, may)
         sound = sound and not self.unsound & {*entry.source, entry.to}
-        self.scan(where, entry)
+        self.add(scan_faults(file, where, entry, DELAY))
         emitted = [self.emitted(file.neuron[s]) for s in entry.source] if sound else []
         arriving = Interval(min((e.low for e in emitted), default=0), max((e.high for e in emitted), default=0))
         own = _ranges(target.state, target.param)
@@ -225,19 +231,6 @@ class _Compiler:
         """What a source can deliver: its counts, or single events."""
         return Interval(1, 1) if self.event_driven else source.state[source.emits].interval
 
-    def scan(self, where: str, entry: ConnectionEntry) -> None:
-        """Where events drive the chip a scan order is stated, sums and delays do not exist; else it is the reverse."""
-        if not self.event_driven:
-            if entry.scan:
-                self.fault(where, f"scan = {list(entry.scan)}", 'it belongs to schedule.kind = "event"')
-            return
-        axes = _SCANS[entry.pattern]
-        if sorted(a.removeprefix("-") for a in entry.scan) != sorted(axes):
-            must = f"each of {', '.join(axes)} once, the outermost loop first; a minus runs backwards"
-            self.fault(where, f"scan = {list(entry.scan)}", must)
-        for name in [*entry.register_, *(["on_sum"] if entry.on_sum else []), *({DELAY} & {*entry.synapse})]:
-            self.fault(where, f"{name!r} where events drive the chip", "each event acts on its own, at once")
-
     def stored(
         self,
         entry: ConnectionEntry,
@@ -256,11 +249,16 @@ class _Compiler:
         return text, ranges
 
     def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
-        phases, seen, file = [], list[str](), self.file
+        file = self.file
         handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
-        self.queue()
+        self.add(queue_faults(file.schedule))
         if self.event_driven:
-            return self.event_schedule(handlers)
+            found, faults = event_phases(file, handlers)
+            self.add(faults)
+            self.once((EVENTS, *handlers), [p.name for p in found])
+            self.periods([p.name for p in found if p.name != EVENTS])
+            return found
+        phases, seen = list[Phase](), list[str]()
         for first, *inner in file.schedule.step:
             neuron, _, handler = first.partition(".")
             seen += [first, *inner]
@@ -281,32 +279,6 @@ class _Compiler:
                     )
         self.once((*handlers, *file.connection), seen)
         self.periods({p.name for p in phases})
-        return tuple(phases)
-
-    def queue(self) -> None:
-        """Entries of the schedule that only one of the two kinds has."""
-        entry = self.file.schedule
-        stated = sorted({"queue", "waits", "depth", "when_full"} & entry.model_fields_set)
-        if not self.event_driven and stated:
-            was = f"{', '.join(stated)} on a clocked chip"
-            self.fault("schedule", was, 'nothing waits there: kind = "event", or none of these')
-        if entry.when_full == "drop" and entry.depth is None:
-            self.fault("schedule", 'when_full = "drop" without a depth', "say how many events can wait")
-
-    def event_schedule(self, handlers: list[str]) -> tuple[Phase, ...]:
-        phases, known, file = [], [EVENTS, *handlers], self.file
-        for first, *inner in file.schedule.step:
-            self.one_of("schedule.step", "phase", first, known)
-            if inner:
-                self.fault("schedule.step", f"phase {[first, *inner]}", "one phase: events deliver at once")
-            neuron, _, handler = first.partition(".")
-            every = file.schedule.every.get(first)
-            if first == EVENTS:
-                phases.append(Phase(EVENTS, connections=tuple(file.connection), every=every))
-            else:
-                phases.append(Phase(first, neuron, handler, every=every))
-        self.once(known, [p.name for p in phases])
-        self.periods([p.name for p in phases if p.name != EVENTS])
         return tuple(phases)
 
     def once(self, known: Iterable[str], seen: list[str]) -> None:
