@@ -13,7 +13,8 @@ from neurodeploy.errors import Fault, Refusal
 from neurodeploy.layers import Neuron
 from neurodeploy.models import reset_states
 from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import Lowered, Stage, flat
+from neurodeploy.quantizer.lower import flat
+from neurodeploy.quantizer.stages import Lowered, Stage
 
 #: Points of the grid of peaks for each factor of 2.
 PEAK_GRID = 64

@@ -36,8 +36,8 @@ import numpy as np
 
 from neurodeploy.network import Projection
 from neurodeploy.quantizer.decays import Floats, decay_keep
-from neurodeploy.quantizer.lower import Edge, Stage
 from neurodeploy.quantizer.scale import Quantized, magnitude
+from neurodeploy.quantizer.stages import Edge, Stage
 from neurodeploy.simulator import Run
 
 #: Resets for which the argument above holds.
@@ -88,9 +88,9 @@ def _arriving(edge: Edge, run: Run) -> Floats:
 def _weights(edge: Edge, projection: Projection, scale: Floats) -> tuple[Floats, Floats]:
     """(source, target) smaller and larger one of the float and the integer weight, in register steps."""
     field, step = edge.kind.entry.weights[0], 2.0 ** projection.parameters.get(edge.kind.entry.shift or "", 0)
-    exact, end = edge.weight * scale, magnitude(edge.kind, field) * step
-    kept = np.zeros(edge.weight.shape)
-    kept[projection.sources, projection.targets] = projection.fields[field] * step
+    exact, end = edge.matrix * scale, magnitude(edge.kind, field) * step
+    kept, spelled = np.zeros(exact.shape), projection.pairwise
+    kept[spelled.sources, spelled.targets] = spelled.fields[field] * step
     wanted = np.clip(exact, -end, end)
     kept = np.clip(kept, wanted - step / 2, wanted + step / 2)
     return np.minimum(exact, kept), np.maximum(exact, kept)

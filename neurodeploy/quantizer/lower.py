@@ -1,67 +1,25 @@
 """A float model seen as stages, each a neuron layer with its weights, matched with the kinds that a chip has."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
+from neurodeploy.chips import Chip, NeuronKind
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear, Stateful
 from neurodeploy.layers.registry import children
 from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults
+from neurodeploy.quantizer.stages import Edge, Lowered, Stage
 
 # exact classes throughout: a subclass may compute anything
 _LINEAR = (torch.nn.Linear, SparseLinear)
 _PASS = (torch.nn.Identity, torch.nn.Dropout)
 _KNOWN = "Linear, SparseLinear, LIF, IAF, Delay, Flatten(2), Dropout, Identity"
-
-
-@dataclass(frozen=True)
-class Edge:
-    """Float weights (source, target) of one connection kind; ``delay`` is what the model asks for, in steps."""
-
-    kind: ConnectionKind
-    source: str
-    weight: Floats
-    delay: int | None
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A neuron layer of the model and the kind of neuron that it becomes.
-
-    name : of the layer in the model
-    threshold, bias : (neuron,) in units of the synaptic current: divided by the input gain of the layer
-    keep : decay name -> (neuron,) what remains after one step
-    gain : (neuron,) factor from the synaptic current to the membrane in the model
-    edges : what arrives: the feed-forward weights, then the recurrent ones
-    """
-
-    name: str
-    kind: NeuronKind
-    module: Neuron
-    size: int
-    threshold: Floats
-    bias: Floats
-    keep: Mapping[str, Floats]
-    gain: Floats
-    edges: tuple[Edge, ...]
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A float model as stages on a chip; ``input_kind`` takes the events from outside."""
-
-    chip: Chip
-    model: torch.nn.Module
-    input_kind: NeuronKind
-    inputs: int
-    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from neurodeploy.errors import raise_if
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
-from neurodeploy.quantizer.lower import Lowered, Stage, lower
+from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.rails import Watch, share_of_register
 from neurodeploy.quantizer.report import LayerReport
 from neurodeploy.quantizer.scale import Quantized, build_network, room_of
 from neurodeploy.quantizer.search import count_error, settle, trial_of, wanted_counts
+from neurodeploy.quantizer.stages import Lowered, Stage
 from neurodeploy.simulator import Run, simulate
 
 

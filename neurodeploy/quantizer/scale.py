@@ -11,8 +11,8 @@ from neurodeploy.errors import Fault
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.decays import Floats, decay_keep, decay_registers
-from neurodeploy.quantizer.lower import Lowered, Stage
 from neurodeploy.quantizer.report import DecayReport, LayerReport
+from neurodeploy.quantizer.stages import Edge, Lowered, Stage
 from neurodeploy.step import NUMPY, evaluate
 
 #: Without calibration data a state is assumed to stay within this many thresholds.
@@ -109,30 +109,41 @@ def scale_of(stage: Stage, choice: Choice, room: Room) -> Floats:
     """(neuron,) scale: the weights of a neuron fill their registers, unless its states then leave theirs."""
     scale = np.minimum(room.registers, room.states * choice.reach.get(stage.name, 1.0))
     for edge in stage.edges:
-        largest = np.abs(edge.weight).max(axis=0, initial=0.0)
         reach = magnitude(edge.kind, edge.kind.entry.weights[0]) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
-        scale = np.minimum(scale, _over(reach / choice.full.get(stage.name, 1.0), largest))
+        scale = np.minimum(scale, _over(reach / choice.full.get(stage.name, 1.0), edge.largest))
     deploy = stage.kind.deploy
     if deploy is not None and stage.kind.parameters[deploy.threshold].per == "layer":
         # one register for all: each neuron's scale follows from its own threshold
         scale = (scale * stage.threshold).min() / stage.threshold
-    return scale
+    return per_kernel(stage, scale)
+
+
+def per_kernel(stage: Stage, values: Floats) -> Floats:
+    """(neuron,) values, within each feature the smallest one: all neurons of a feature share their kernel."""
+    features = [edge.geometry.features for edge in stage.edges if edge.geometry is not None]
+    if not features:
+        return values
+    shared = values.reshape(features[0], -1)
+    return np.broadcast_to(shared.min(axis=1, keepdims=True), shared.shape).reshape(-1)
 
 
 def quantize_stage(
-    chip: Chip, stage: Stage, source: Group, choice: Choice, room: Room
+    chip: Chip, stage: Stage, sources: Mapping[str, Group], choice: Choice, room: Room
 ) -> tuple[Quantized, list[Fault]]:
-    """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even."""
+    """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even.
+
+    sources : the groups that are made already, by name
+    """
     deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
     scale = scale_of(stage, choice, room)
     parameters, decays = _parameters(stage, scale)
     faults = _register_faults(where, stage, parameters)
-    group = Group(stage.name, stage.kind.name, stage.size, parameters)
+    group = Group(stage.name, stage.kind.name, stage.size, parameters, shape=stage.shape)
     projections, clipped, zeroed, used, error, power = [], 0, 0, 0, 0.0, 0.0
     for edge in stage.edges:
         shift = choice.shifts.get(edge.kind.name, 0)
         limit = magnitude(edge.kind, edge.kind.entry.weights[0])
-        exact = edge.weight * scale / 2.0**shift
+        exact = edge.weight * edge.spread(scale) / 2.0**shift
         rounded = np.rint(exact)
         weights = np.clip(rounded, -limit, limit).astype(np.int64)
         clipped += int((np.abs(rounded) > limit).sum())
@@ -144,12 +155,12 @@ def quantize_stage(
             todo = "the weights are too small for the thresholds of this layer: train with smaller thresholds"
             faults.append(Fault("ND1703", where, was, "a layer keeps its weights", todo))
         # in units of the threshold, so that neurons of different scales count alike
-        unit = stage.threshold
-        error += float((((exact - weights) * 2.0**shift / scale / unit) ** 2).sum())
+        unit = edge.spread(stage.threshold)
+        error += float((((exact - weights) * 2.0**shift / edge.spread(scale) / unit) ** 2).sum())
         power += float(((edge.weight / unit) ** 2).sum())
-        origin = source if edge.source == source.name else group
+        origin = sources.get(edge.source, group)
         delay = 0 if edge.delay is None else edge.delay - chip.delay(edge.kind.name, origin.kind)
-        projections.append(_projection(edge.kind, origin, group, weights, shift, delay))
+        projections.append(_projection(edge, origin, group, weights, shift, delay))
     threshold = parameters[deploy.threshold] if deploy else np.zeros(1, np.int64)
     report = LayerReport(
         layer=stage.name,
@@ -203,19 +214,22 @@ def _register_faults(where: str, stage: Stage, parameters: Mapping[str, Ints]) -
     return faults
 
 
-def _projection(
-    kind: ConnectionKind, source: Group, target: Group, weights: Ints, shift: int, delay: int
-) -> Projection:
+def _projection(edge: Edge, source: Group, target: Group, weights: Ints, shift: int, delay: int) -> Projection:
+    kind = edge.kind
     first = kind.entry.weights[0]
-    matrices = {name: np.zeros_like(weights) for name in kind.fields} | {first: weights}
+    values = {name: np.zeros_like(weights) for name in kind.fields} | {first: weights}
     if DELAY in kind.fields:
-        matrices[DELAY] = np.full_like(weights, delay)
-    kept = weights != 0 if kind.entry.pattern == "pairs" else np.ones(weights.shape, bool)
-    sources, targets = np.nonzero(kept)
+        values[DELAY] = np.full_like(weights, delay)
     parameters = {n: p.default or 0 for n, p in kind.parameters.items()}
     if kind.entry.shift is not None:
         parameters[kind.entry.shift] = shift
-    fields = {n: m[sources, targets] for n, m in matrices.items()}
+    if edge.geometry is not None:
+        none = np.zeros(0, np.int64)
+        fields = {n: v.reshape(-1) for n, v in values.items()}
+        return Projection(kind.name, source.name, target.name, none, none, fields, parameters, edge.geometry)
+    kept = weights != 0 if kind.entry.pattern == "pairs" else np.ones(weights.shape, bool)
+    sources, targets = np.nonzero(kept)
+    fields = {n: m[sources, targets] for n, m in values.items()}
     return Projection(kind.name, source.name, target.name, sources, targets, fields, parameters)
 
 
@@ -232,13 +246,13 @@ def build_network(
     """Network of the first ``until`` stages under a choice; None where registers have faults."""
     chip = lowered.chip
     defaults = {n: np.full(lowered.inputs, p.default or 0) for n, p in lowered.input_kind.parameters.items()}
-    inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults)
-    source, done, faults = inputs, list[Quantized](), list[Fault]()
+    inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults, shape=lowered.shape)
+    sources, done, faults = {inputs.name: inputs}, list[Quantized](), list[Fault]()
     for stage in lowered.stages[:until]:
-        quantized, more = quantize_stage(chip, stage, source, choice, rooms[stage.name])
+        quantized, more = quantize_stage(chip, stage, sources, choice, rooms[stage.name])
         done.append(quantized)
         faults += more
-        source = quantized.group
+        sources[stage.name] = quantized.group
     projections = tuple(p for q in done for p in q.projections)
     network = None if faults else Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
     return network, tuple(done), faults
@@ -260,9 +274,10 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     for edge in stage.edges:
         step = 2.0 ** choice.shifts.get(edge.kind.name, 0)
         limit = magnitude(edge.kind, edge.kind.entry.weights[0])
-        weights = np.clip(np.rint(edge.weight * scale / step), -limit, limit) * step / scale
-        errors += float((((weights - edge.weight) / stage.threshold) ** 2).sum())
-        powers += float(((edge.weight / stage.threshold) ** 2).sum())
+        each, unit = edge.spread(scale), edge.spread(stage.threshold)
+        weights = np.clip(np.rint(edge.weight * each / step), -limit, limit) * step / each
+        errors += float((((weights - edge.weight) / unit) ** 2).sum())
+        powers += float(((edge.weight / unit) ** 2).sum())
     states = 0.0
     for keep in stage.keep.values():
         # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps

@@ -8,7 +8,6 @@ import numpy as np
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.activity import Activity
 from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import Lowered, Stage
 from neurodeploy.quantizer.scale import (
     Choice,
     Room,
@@ -17,6 +16,7 @@ from neurodeploy.quantizer.scale import (
     scale_of,
     shift_choices,
 )
+from neurodeploy.quantizer.stages import Lowered, Stage
 from neurodeploy.simulator import Run, simulate
 from neurodeploy.simulator.machine import Ints
 
@@ -61,15 +61,21 @@ def wanted_counts(lowered: Lowered, stage: Stage, activity: Activity) -> Floats:
     Where the model states no delay the chip's layer runs later than the model's: the last steps of the float model
     are then still to come on the chip.
     """
-    events, late = activity.counts[stage.name], 0
-    source = lowered.input_kind.name
-    for earlier in lowered.stages:
-        edge = earlier.edges[0]
-        late += lowered.chip.delay(edge.kind.name, source) if edge.delay is None else 0
-        source = earlier.kind.name
-        if earlier is stage:
-            break
+    events, late = activity.counts[stage.name], _lateness(lowered, stage)
     return np.asarray(events[: max(len(events) - late, 0)].sum(axis=0))
+
+
+def _lateness(lowered: Lowered, stage: Stage) -> int:
+    """Steps by which the chip's layer runs behind the model's, by its latest way from the input."""
+    late = {lowered.input_kind.name: 0}
+    for earlier in lowered.stages:
+        ways = [
+            late[e.source] + (lowered.chip.delay(e.kind.name, lowered.kind_of(e.source).name) if e.delay is None else 0)
+            for e in earlier.edges
+            if e.source != earlier.name
+        ]
+        late[earlier.name] = max(ways)
+    return late[stage.name]
 
 
 def count_error(run: Run, stage: Stage, wanted: Floats) -> float:
