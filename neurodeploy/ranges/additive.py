@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from neurodeploy.network.network import Ints
-from neurodeploy.step import Assign, Call, Const, Interval, Name, Text, parse
+from neurodeploy.step import Assign, Call, Const, Interval, Name, Text
 from neurodeploy.step.paths import path_intervals
 from neurodeploy.step.tree import Expression, names
 

@@ -70,27 +70,28 @@ class Program:
         """
         now, seen = dict(before), dict(before)
         for op in self.ops:
-            after = self.run(op, row, now)
+            after = self._run(op, row, now)
             now = {n: hull(now[n], after[n]) for n in now} if self.free or op.times != "once" else after
             seen = {n: hull(seen[n], now[n]) for n in now}
         return now, seen
 
-    def run(self, op: Op, row: Mapping[str, Interval], now: States) -> States:
+    def _run(self, op: Op, row: Mapping[str, Interval], now: States) -> States:
         if op.times == "often" and not self.free:
             registers = {n: s.interval for n, s in self.kind.states.items()}
-            return enclose(now, lambda s: (self.once(op, row, dict(s)),) * 2, registers, tight=False)
-        return self.once(op, row, now)
+            return enclose(now, lambda s: (self._once(op, row, dict(s)),) * 2, registers, tight=False)
+        return self._once(op, row, now)
 
-    def once(self, op: Op, row: Mapping[str, Interval], now: States) -> States:
+    def _once(self, op: Op, row: Mapping[str, Interval], now: States) -> States:
         parameters = {n: row[n] for n in self.kind.parameters}
-        names = now | parameters | op.zero | op.given | {n: row[c] for n, c in op.columns.items()}
+        names = {**now, **parameters, **op.zero, **op.given, **{n: row[c] for n, c in op.columns.items()}}
         try:
             after = path_intervals(op.text, names)
         except Refusal as refusal:
             raise NotProvedError("", str(refusal.faults[0])) from None
         for name, register in op.checked.items():
             if not after[name].within(register):
-                raise NotProvedError(name, f"{op.where} can bring {name} to {after[name]}, the register holds {register}")
+                was = f"{op.where} can bring {name} to {after[name]}, the register holds {register}"
+                raise NotProvedError(name, was)
         return {n: after[n] for n in now}
 
 
@@ -172,7 +173,8 @@ class _Builder:
             here = slots == slot
             columns = {}
             if text is not None:
-                columns = {TOTAL: self.column(f"{where} at delay {slot}", spelled.targets[here], least[here], most[here])}
+                name = f"{where} at delay {slot}"
+                columns = {TOTAL: self.column(name, spelled.targets[here], least[here], most[here])}
             both = Text((*(text.statements if text else ()), *(kind.on_sum.text.statements if kind.on_sum else ())))
             own = {n: self.registers[n] for n in kind.on_sum.writes} if kind.on_sum else {}
             if both.statements:

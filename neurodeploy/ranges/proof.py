@@ -1,9 +1,10 @@
 """Range proofs of a network: for each neuron and state an interval that it never leaves, or why none is proved."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.network import Group, Network
 from neurodeploy.network.network import Ints
@@ -23,7 +24,7 @@ class StateRange:
     """One state of a group.
 
     low, high : (neuron,) ends that the state never leaves at any moment of any step; 0 where nothing is proved
-    unproved : (neuron,) bool
+    unproved : (neuron,) which have no proof
     reason : why the first of those is not proved; empty where all are
     register : what the state can contain
     """
@@ -32,7 +33,7 @@ class StateRange:
     state: str
     low: Ints
     high: Ints
-    unproved: Ints
+    unproved: npt.NDArray[np.bool_]
     reason: str
     register: Interval
 
@@ -103,7 +104,7 @@ class _Prover:
     def proof(self) -> Proof:
         size = self.program.group.size
         names = list(self.program.low)
-        table = np.stack([side[n] for n in names for side in (self.program.low, self.program.high)] or [np.zeros(size)])
+        table = np.stack([side[n] for n in names for side in (self.program.low, self.program.high)] or [np.zeros(size, np.int64)])
         # neurons that are alike stand together, so that halves of the order are more alike than the whole
         kinds, which = np.unique(table, axis=1, return_inverse=True)
         members = [np.flatnonzero(which.reshape(-1) == k) for k in range(kinds.shape[1])]
@@ -128,8 +129,7 @@ class _Prover:
                 self.bad[neurons] = True
             elif len(self.failures) >= FAILURES:
                 self.bad[neurons] = True
-                last = self.failures[-1]
-                self.failures[-1] = Failure(last.group, last.neuron, last.others + len(neurons), last.state, last.reason)
+                self.failures[-1] = replace(self.failures[-1], others=self.failures[-1].others + len(neurons))
             else:
                 half = len(members) // 2
                 self.settle(members[half:])

@@ -48,6 +48,7 @@ class OutOfRangeError(Exception):
 
 
 def hull(*parts: Interval) -> Interval:
+    """Smallest interval that holds all of these."""
     return Interval(min(p.low for p in parts), max(p.high for p in parts))
 
 

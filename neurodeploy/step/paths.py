@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.step.intervals import INT64, RANGES, Interval, OutOfRangeError, hull
 from neurodeploy.step.operators import CONDITIONS, SIGNS
-from neurodeploy.step.tree import Assign, Call, Const, Expression, Name, Statement, Text
+from neurodeploy.step.tree import Assign, Call, Const, Expression, Name, Statement, Text, names
 
 #: More paths than that are joined to one, which is less exact and as safe.
 MOST_PATHS = 256
+
+#: A sum whose parts read the same name is computed on so many pieces of that name's range: x - (x >> 2) is less than x.
+PIECES = 16
 
 #: Ranges of names, and by ``id`` of expressions that a condition of this path has bounded.
 _Path = dict[str | int, Interval]
@@ -66,9 +69,15 @@ class _Follower:
             for truth, chosen in ((True, first), (False, second)):
                 for end in self.assume(condition, path, truth=truth):
                     yield from self.value(chosen, end)
+        elif expression.op in {"add", "sub"} and (name := _shared(expression, path)):
+            pieces = [path | {name: piece} for piece in _pieces(path[name])]
+            yield hull(*(value for piece in pieces for value, _ in self.whole(expression, piece))), path
         else:
-            for arguments, end in self.values(expression.args, path):
-                yield self.result(expression, arguments), end
+            yield from self.whole(expression, path)
+
+    def whole(self, expression: Call, path: _Path) -> Iterator[tuple[Interval, _Path]]:
+        for arguments, end in self.values(expression.args, path):
+            yield self.result(expression, arguments), end
 
     def values(self, expressions: tuple[Expression, ...], path: _Path) -> Iterator[tuple[list[Interval], _Path]]:
         if not expressions:
@@ -107,6 +116,19 @@ class _Follower:
                 low, high = _bounded(op, left, right), _bounded(_MIRRORED[op], right, left)
                 if low is not None and high is not None:
                     yield end | _known(condition.args[0], low) | _known(condition.args[1], high)
+
+
+def _shared(expression: Call, path: _Path) -> str | None:
+    """A name of more than one value that both parts of a sum read."""
+    both = set(names(expression.args[0])) & set(names(expression.args[1]))
+    return next((n for n in sorted(both) if path[n].low < path[n].high), None)
+
+
+def _pieces(interval: Interval) -> list[Interval]:
+    low, high = interval
+    ends = {low + (high - low) * i // PIECES for i in range(1, PIECES)} | {0, -1}
+    starts = [low, *sorted(end + 1 for end in ends if low <= end < high)]
+    return [Interval(a, b - 1) for a, b in zip(starts, [*starts[1:], high + 1], strict=True)]
 
 
 def _bounded(op: str, value: Interval, other: Interval) -> Interval | None:
