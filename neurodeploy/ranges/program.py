@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from neurodeploy.network.network import Ints
 from neurodeploy.ranges.additive import total
 from neurodeploy.ranges.fixpoint import NotProvedError, States, enclose
 from neurodeploy.simulator.machine import stored_fields
-from neurodeploy.step import Interval, Text
+from neurodeploy.step import Interval, Text, assigned
 from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_intervals
+from neurodeploy.step.tree import read
 
 TOTAL = "total"  # the name of what arrives, in a text whose sum was taken out
 
@@ -41,6 +43,12 @@ class Op:
     times: str = "once"
 
 
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """Names whose ranges decide what the text does: all that it names."""
+        return tuple(sorted(set(read(self.text.statements)) | {a.name for a in assigned(self.text.statements)}))
+
+
 @dataclass(frozen=True)
 class Program:
     """A group of neurons.
@@ -48,6 +56,7 @@ class Program:
     low, high : column -> (neuron,) ends of parameters and of arriving sums
     ops : in the order of a step; where events drive the chip the order means nothing
     free : whether each op may run at any time
+    known : what texts did to ranges that were met before
     """
 
     group: Group
@@ -56,6 +65,7 @@ class Program:
     high: Mapping[str, Ints]
     ops: tuple[Op, ...]
     free: bool
+    known: dict[tuple[object, ...], States] = field(default_factory=dict, compare=False)
 
     def start(self, row: Mapping[str, Interval]) -> States:
         """Values after a reset."""
@@ -84,10 +94,10 @@ class Program:
     def _once(self, op: Op, row: Mapping[str, Interval], now: States) -> States:
         parameters = {n: row[n] for n in self.kind.parameters}
         names = {**now, **parameters, **op.zero, **op.given, **{n: row[c] for n, c in op.columns.items()}}
-        try:
-            after = path_intervals(op.text, names)
-        except Refusal as refusal:
-            raise NotProvedError("", str(refusal.faults[0])) from None
+        key = (id(op.text), *(names.get(n) for n in op.reads))
+        if key not in self.known:
+            self.known[key] = _after(op.text, {n: names[n] for n in op.reads if n in names})
+        after = {**names, **self.known[key]}
         for name, register in op.checked.items():
             if not after[name].within(register):
                 was = f"{op.where} can bring {name} to {after[name]}, the register holds {register}"
@@ -188,6 +198,13 @@ class _Builder:
         np.add.at(self.low[name], targets, np.minimum(least, 0))
         np.add.at(self.high[name], targets, np.maximum(most, 0))
         return name
+
+
+def _after(text: Text, ranges: Mapping[str, Interval]) -> States:
+    try:
+        return path_intervals(text, ranges)
+    except Refusal as refusal:
+        raise NotProvedError("", str(refusal.faults[0])) from None
 
 
 def _emitted(chip: Chip, source: NeuronKind) -> Interval:

@@ -104,7 +104,9 @@ class _Prover:
     def proof(self) -> Proof:
         size = self.program.group.size
         names = list(self.program.low)
-        table = np.stack([side[n] for n in names for side in (self.program.low, self.program.high)] or [np.zeros(size, np.int64)])
+        table = np.stack(
+            [side[n] for n in names for side in (self.program.low, self.program.high)] or [np.zeros(size, np.int64)]
+        )
         # neurons that are alike stand together, so that halves of the order are more alike than the whole
         kinds, which = np.unique(table, axis=1, return_inverse=True)
         members = [np.flatnonzero(which.reshape(-1) == k) for k in range(kinds.shape[1])]
