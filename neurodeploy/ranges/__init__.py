@@ -11,6 +11,7 @@ Candidates are found by doubling and shrunk afterwards by halving; only what one
 are proved together; where that fails they are told apart.
 """
 
+from neurodeploy.ranges.agreement import agreement_faults
 from neurodeploy.ranges.proof import Failure, Proof, StateRange, prove_group, prove_ranges
 
-__all__ = ["Failure", "Proof", "StateRange", "prove_group", "prove_ranges"]
+__all__ = ["Failure", "Proof", "StateRange", "agreement_faults", "prove_group", "prove_ranges"]

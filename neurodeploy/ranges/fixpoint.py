@@ -16,6 +16,10 @@ PATIENCE = 3
 DESCENTS = 8
 
 
+#: An end is left as it is where it is within this share (one in ...) of one that is no proof.
+SLACK = 256
+
+
 class NotProvedError(Exception):
     """No interval was found; ``state`` is the register that can be too narrow, the message says by which text."""
 
@@ -77,16 +81,17 @@ def _descended(start: States, found: States, step: Step) -> States:
 
 
 def _halved(start: States, found: States, step: Step, name: str, side: int) -> States:
-    """The proof with the end of one state as near to its start as bisection brings it."""
+    """The proof with the end of one state as near to its start as bisection brings it, to a share of SLACK."""
     near, far = start[name][side], found[name][side]
-    while abs(far - near) > 1:
-        middle = (near + far) // 2
+    middle = far - int((far - near) / SLACK)
+    while abs(far - near) * SLACK > abs(far) and middle not in {near, far}:
         end = Interval(middle, found[name].high) if side == 0 else Interval(found[name].low, middle)
         tried = found | {name: end}
         if _holds(tried, step):
             found, far = tried, middle
         else:
             near = middle
+        middle = (near + far) // 2
     return found
 
 

@@ -192,7 +192,7 @@ class _Builder:
 
     def column(self, name: str, targets: Ints, least: Ints, most: Ints) -> str:
         """The sum of what can arrive at each neuron, by sign."""
-        name = next(n for n in (name, *(f"{name} ({i})" for i in range(2, 1 << 20))) if n not in self.low)
+        name = f"{name}, {len(self.low)}"  # two projections may have the same name
         size = self.group.size
         self.low[name], self.high[name] = np.zeros(size, np.int64), np.zeros(size, np.int64)
         np.add.at(self.low[name], targets, np.minimum(least, 0))
