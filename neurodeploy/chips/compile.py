@@ -162,11 +162,17 @@ class _Compiler:
             self.fault(where, "both or neither of signed and unsigned", "exactly one")
 
     def deploy(self, where: str, entry: NeuronEntry, deploy: DeployEntry) -> None:
-        bias = [deploy.bias] if deploy.bias else []
-        for parameter in (deploy.threshold, *bias, *(d.param for d in deploy.decay.values())):
+        optional = [name for name in (deploy.bias, deploy.lower_bound) if name]
+        for parameter in (deploy.threshold, *optional, *deploy.chosen, *(d.param for d in deploy.decay.values())):
             self.one_of(where, "parameter", parameter, entry.param)
         for state in deploy.states.values():
             self.one_of(f"{where}.states", "state", state, entry.state)
+        for parameter, words in deploy.chosen.items():
+            held = entry.param[parameter].interval if parameter in entry.param else None
+            for word, register in words.items():
+                self.one_of(f"{where}.chosen.{parameter}", "word", word, (*deploy.reset, *deploy.comparison))
+                if held is not None and register not in held:
+                    self.fault(f"{where}.chosen.{parameter}", f"{word} = {register}", f"what it holds, {held}")
         for name, decay in deploy.decay.items():
             self.formula(decay.to_register, {"keep"}, f"{where}.decay.{name}.to_register")
             self.formula(decay.from_register, {"value"}, f"{where}.decay.{name}.from_register")

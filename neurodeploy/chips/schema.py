@@ -101,16 +101,30 @@ class DecayEntry(Part):
 
 
 class DeployEntry(Part):
-    """Which float neuron this kind computes, up to rounding, and where its parameters go."""
+    """Which float neuron this kind computes, up to rounding, and where its parameters go.
 
-    model: Literal["LIF", "IAF"]
+    model : float neurons that it computes; with LIF and IAF a membrane may leak or not
+    reset, comparison : words that the options of the float neuron may have
+    max_spikes : most events of a neuron in one step, None for no bound; where events drive the chip, most events that
+        one arriving event can make, and a step holds any number
+    lower_bound : parameter of the lowest membrane; without a default a model has to state one
+    input : whether what arrives in a step decays in this step (as in the float neuron), or from the next step on
+    threshold, bias : parameters; a bias is added in every step
+    chosen : parameter -> word of the reset or the comparison -> its register
+    decay : decay fraction of the float neuron -> register
+    states : state of the float neuron -> register
+    """
+
+    model: Annotated[tuple[Literal["LIF", "IAF"], ...], BeforeValidator(_one_or_more), Field(min_length=1)]
     reset: tuple[str, ...]
     comparison: tuple[str, ...]
     max_spikes: int | None
-    lower_bound: bool = False
+    lower_bound: Identifier | None = None
     synaptic_current: Literal["required", "absent", "optional"]
+    input: Literal["before decay", "after decay"] = "before decay"
     threshold: Identifier
     bias: Identifier | None = None
+    chosen: Mapping[Identifier, Mapping[str, int]] = {}
     decay: Mapping[str, DecayEntry] = {}
     states: Mapping[str, Identifier]
 
@@ -142,6 +156,7 @@ class ConnectionEntry(Part):
     scan : where events drive the chip, the order in which one event meets the neurons that it reaches, the outermost
         loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
         anything else; "-kx" runs backwards. A run may state another order
+    pooling : with a kernel, by what the rows and columns of a source may be divided before they meet it
     targets_first, sources_last : window of hardware ids that the connection reaches
     register : accumulators, 0 before each delivery; a kind that has some is delivered projection by projection and
         delay by delay, each time followed by ``on_sum``
@@ -153,6 +168,7 @@ class ConnectionEntry(Part):
     to: Identifier
     pattern: Literal["pairs", "dense", "conv"] = "pairs"
     scan: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    pooling: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()

@@ -140,12 +140,13 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
         faults.append(Fault(NEURON, where, was, must, todo, values))
 
     if not isinstance(module, LIF | IAF) or type(module) not in (LIF, IAF):
-        fault(f"a {type(module).__name__} neuron", f"{kind.name} neurons compute {deploy.model}", f"use {deploy.model}")
+        known = " or ".join(deploy.model)
+        fault(f"a {type(module).__name__} neuron", f"{kind.name} neurons compute {known}", f"use {known}")
         return faults
-    if isinstance(module, IAF) and deploy.model != "IAF":
+    if isinstance(module, IAF) and "IAF" not in deploy.model:
         todo = "use LIF with a long tau_mem"
         fault("an IAF neuron, which never leaks", f"the membrane of {kind.name} neurons always decays", todo)
-    if isinstance(module, LIF) and deploy.model == "IAF":
+    if isinstance(module, LIF) and "LIF" not in deploy.model:
         fault("an LIF neuron, which leaks", f"the membrane of {kind.name} neurons never decays", "use IAF")
     options = module.options
     for name, allowed in (("reset", deploy.reset), ("comparison", deploy.comparison)):
@@ -158,7 +159,7 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
     if options["max_spikes"] != deploy.max_spikes:
         must = f"{kind.name} neurons fire at most {deploy.max_spikes} times in a step"
         fault(f"max_spikes = {options['max_spikes']}", must, constrain, max_spikes=deploy.max_spikes)
-    if options["v_min"] is not None and not deploy.lower_bound:
+    if options["v_min"] is not None and deploy.lower_bound is None:
         fault(f"v_min = {options['v_min']}", f"{kind.name} neurons have no lower bound", "set v_min=None and train so")
     synapse = module.alpha_syn is not None
     if deploy.synaptic_current == "required" and not synapse:
