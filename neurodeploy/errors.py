@@ -49,6 +49,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND2002": "verification: difference",
         "ND2003": "verification: runs cannot be compared",
         "ND2101": "bundle: unreadable or incomplete",
+        "ND2201": "proof: dialects of a chip could differ",
+        "ND2202": "guard: outside what is known of the chip",
         "ND9001": "optional package or oracle missing",
         "ND9002": "usage",
     }

@@ -12,7 +12,7 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "errors", "npz", "archive", "step", "chips", "network", "simulator", "kernels", "layers", "models", "ann", "events",
+    "errors", "npz", "archive", "step", "chips", "network", "simulator", "ranges", "kernels", "layers", "models", "ann", "events",
     "evaluation", "quantizer", "mapper", "checker", "read", "emit", "oracles", "golden", "verifier", "bundles",
     "training", "conversion", "support", "plot", "bench", "demo", "doctor", "cli",
 ]  # fmt: skip
