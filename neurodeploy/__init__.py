@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
     from neurodeploy.events import data, load_data, save_data
+    from neurodeploy.layers import Graph
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: public name -> (module, name there)
 _HOME = {
+    "Graph": ("layers", "Graph"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
     "chip": ("chips", "chip"),
@@ -49,6 +51,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Graph",
     "bundle",
     "check",
     "chip",

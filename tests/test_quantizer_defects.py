@@ -332,7 +332,10 @@ REFUSED = {
         "a bias in '3', which would pass through the synaptic current; the chip adds a bias to the membrane only",
     ),
     "module": (lambda: model_with(between=torch.nn.ReLU()), r"layer '2' \(ReLU\): a module that no synapse or neuron"),
-    "batch norm": (lambda: model_with(between=torch.nn.BatchNorm1d(2)), r"layer '2' \(BatchNorm1d\): a module that"),
+    "batch norm": (
+        lambda: model_with(between=torch.nn.BatchNorm1d(2)),
+        r"layer '2' \(BatchNorm1d\): it knows \(batch,",
+    ),
     "recurrent output": (
         lambda: model_with(output=lif(1, max_spikes=1, rec_connect=linear([[1.0]]))),
         "layer '4': recurrent weights; output neurons have no connection among themselves; drop rec_connect",

@@ -81,7 +81,7 @@ def _measured(
     run = simulate(placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step)
     reports = []
     for stage, quantized in zip(lowered.stages, done, strict=True):
-        wanted = wanted_counts(lowered, stage, activity)
+        wanted = wanted_counts(stage, activity)
         share = explained(stage, quantized, run)
         report = replace(
             quantized.report,

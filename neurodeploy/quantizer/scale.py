@@ -188,6 +188,11 @@ def _parameters(stage: Stage, scale: Floats) -> tuple[dict[str, Ints], list[Deca
     parameters[deploy.threshold] = np.rint(stage.threshold * scale).astype(np.int64)
     if deploy.bias is not None:
         parameters[deploy.bias] = np.rint(stage.bias * scale).astype(np.int64)
+    if deploy.lower_bound is not None and stage.low is not None:
+        parameters[deploy.lower_bound] = np.rint(stage.low * scale).astype(np.int64)
+    for name, words in deploy.chosen.items():
+        chosen = [words[word] for word in stage.module.options.values() if isinstance(word, str) and word in words]
+        parameters[name] = np.full(stage.size, chosen[0])
     for name, keep in stage.keep.items():
         registers = np.array([r or 0 for r in decay_registers(stage.kind, name, keep)])
         parameters[deploy.decay[name].param] = registers

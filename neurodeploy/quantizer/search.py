@@ -51,31 +51,18 @@ class Trial:
 def trial_of(lowered: Lowered, counts: Ints, activity: Activity) -> Trial:
     """Calibration samples for the search, evenly spread, with what the float model did on them."""
     samples = np.unique(np.linspace(0, counts.shape[1] - 1, min(SAMPLES, counts.shape[1])).round().astype(np.int64))
-    totals = {s.name: wanted_counts(lowered, s, activity)[samples] for s in lowered.stages}
+    totals = {s.name: wanted_counts(s, activity)[samples] for s in lowered.stages}
     return Trial(counts[:, samples], totals)
 
 
-def wanted_counts(lowered: Lowered, stage: Stage, activity: Activity) -> Floats:
+def wanted_counts(stage: Stage, activity: Activity) -> Floats:
     """(batch, neuron) event totals of the float model, as far as the chip has had the time for them.
 
     Where the model states no delay the chip's layer runs later than the model's: the last steps of the float model
     are then still to come on the chip.
     """
-    events, late = activity.counts[stage.name], _lateness(lowered, stage)
+    events, late = activity.counts[stage.name], stage.late
     return np.asarray(events[: max(len(events) - late, 0)].sum(axis=0))
-
-
-def _lateness(lowered: Lowered, stage: Stage) -> int:
-    """Steps by which the chip's layer runs behind the model's, by its latest way from the input."""
-    late = {lowered.input_kind.name: 0}
-    for earlier in lowered.stages:
-        ways = [
-            late[e.source] + (lowered.chip.delay(e.kind.name, lowered.kind_of(e.source).name) if e.delay is None else 0)
-            for e in earlier.edges
-            if e.source != earlier.name
-        ]
-        late[earlier.name] = max(ways)
-    return late[stage.name]
 
 
 def count_error(run: Run, stage: Stage, wanted: Floats) -> float:

@@ -70,6 +70,7 @@ class Stage:
         that the model does without keeps nothing, a membrane that never leaks keeps all
     gain : (neuron,) factor from what the chip's synapses add to the membrane in the model
     edges : what arrives: the feed-forward weights in the order of the model, then the recurrent ones
+    late : steps by which the chip's layer runs behind the model's, where that states no delay
     """
 
     name: str
@@ -83,6 +84,7 @@ class Stage:
     edges: tuple[Edge, ...]
     shape: tuple[int, ...] = ()
     low: Floats | None = None
+    late: int = 0
 
 
 @dataclass(frozen=True)
