@@ -13,6 +13,7 @@ from neurodeploy.chips.schema import (
     Every,
     Evidence,
     Figure,
+    GuardEntry,
     LimitEntry,
     NeuronEntry,
     ParameterEntry,
@@ -133,6 +134,15 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a network must keep, with its parsed formula."""
+
+    name: str
+    entry: GuardEntry
+    formula: Expression
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
@@ -140,6 +150,7 @@ class Chip:
     digest : hash of ``raw``; two chips with the same digest compute the same
     dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
     spoken : name of the dialect that this is, empty for the chip itself
+    guards : what networks must keep
     agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
@@ -156,6 +167,7 @@ class Chip:
     path: Path | None = field(default=None, compare=False)
     dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
     spoken: str = ""
+    guards: tuple[Guard, ...] = ()
     agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
 
     def dialect(self, name: str) -> "Chip":

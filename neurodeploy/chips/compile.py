@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
+from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind, Phase
 from neurodeploy.chips.event_driven import (
     EVENTS,
     Complaint,
@@ -14,12 +14,14 @@ from neurodeploy.chips.event_driven import (
     queue_faults,
     scan_faults,
 )
+from neurodeploy.chips.guards import grid_faults, guard_names
 from neurodeploy.chips.schema import (
     AgreementEntry,
     ChipFile,
     ConnectionEntry,
     DeployEntry,
     Figure,
+    GuardEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -73,6 +75,9 @@ class _Compiler:
             self.one_of("core.kinds", "kind", kind, file.neuron)
         reports = self.reports(counters)
         agreement = self.agreement(file.agreement) if file.agreement else {}
+        guards = tuple(self.guard(name, entry) for name, entry in file.guard.items())
+        for name, connection in file.connection.items():
+            self.add(grid_faults(f"connection.{name}.grid", connection))
         self.evidence()
         raise_if(self.faults)
         result = Chip(
@@ -87,11 +92,18 @@ class _Compiler:
             raw,
             digest,
             path,
+            guards=guards,
             agreement=agreement,
         )
         self.between_emissions(result)
         raise_if(self.faults)
         return result
+
+    def guard(self, name: str, entry: GuardEntry) -> Guard:
+        """Parse a guard, whose formula speaks of smallest and largest registers and weights."""
+        file, where = self.file, f"guard.{name}"
+        self.one_of(where, "of", entry.of, (*file.neuron, *file.connection))
+        return Guard(name, entry, self.formula(entry.value, guard_names(file, entry.of), f"{where}.value", INTEGER))
 
     def one_of(self, where: str, what: str, name: str | None, known: Iterable[str]) -> None:
         names = list(known)
@@ -402,13 +414,13 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
                 result.append((f"connection.{name}.on_input", own))
     for limit, bound in file.limit.items():
         result.append((f"limit.{limit}", bound.evidence or file.evidence))
-    for report, figure in file.report.items():
-        result.append((f"report.{report}", figure.evidence or file.evidence))
     for emitter, table in file.emit.items():
         result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
     for name, block in file.block.items():
         own = block.evidence or file.evidence
         result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
+    for group in ("report", "guard", "parity"):
+        result += [(f"{group}.{name}", part.evidence or file.evidence) for name, part in getattr(file, group).items()]
     result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
     if file.core is not None:
         result.append(("core", file.core.evidence or file.evidence))

@@ -11,16 +11,21 @@ import torch
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import raise_if
-from neurodeploy.network import Network, place_identity
+from neurodeploy.network import Network, guard_faults, place_identity
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.rails import Watch, share_of_register
+from neurodeploy.quantizer.registers import Quantized, build_network
 from neurodeploy.quantizer.report import LayerReport
-from neurodeploy.quantizer.scale import Quantized, build_network, room_of
+from neurodeploy.quantizer.scale import Choice, Room, room_of
 from neurodeploy.quantizer.search import count_error, settle, trial_of, wanted_counts
 from neurodeploy.quantizer.stages import Lowered, Stage
+from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import Run, simulate
+
+#: How often a layer's scale is lowered, each time by this factor, to bring it where all dialects of the chip agree.
+LOWERINGS, LOWERED = 8, 0.75
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ def quantize(
     *,
     calibration: npt.ArrayLike | None = None,
     dt_s: float | None = None,
+    parity: str = "",
 ) -> Quantization:
     """Turn a float model into an integer network for a chip.
 
@@ -48,25 +54,48 @@ def quantize(
     calibration : (time, batch, channel) counts; scales are then chosen by the event counts that they preserve. Without
         it they follow from the weights, with room for states of 8 thresholds
     dt_s : duration of a step in seconds, carried along
+    parity : name of another quantizer in the chip's file, whose integers are wanted exactly; "" for our own
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
-    Raises Refusal with all faults: ND16xx and ND17xx, and ND1302 for calibration counts above the cap of the input.
+    Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
+    shows that they cannot.
+    Raises Refusal with all faults: ND16xx and ND17xx, ND2201 where no scale makes the dialects agree, ND2202 where the
+    network breaks a guard of the chip, and ND1302 for calibration counts above the cap of the input.
     """
     lowered = lower(model, chip)
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
     rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
     trial = None if counts is None or activity is None else trial_of(lowered, counts, activity)
-    choice = settle(lowered, rooms, trial)
-    network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
-    raise_if(faults)
-    if network is None:
-        raise RuntimeError("a network is missing only where its registers have faults")
+    choice = Choice(parity=parity) if parity else settle(lowered, rooms, trial)
+    network, done = _agreeing(lowered, choice, rooms, dt_s)
     layers = tuple(q.report for q in done)
     if counts is not None and activity is not None:
         layers = _measured(lowered, network, done, counts, activity)
     return Quantization(network, layers)
+
+
+def _agreeing(
+    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], dt_s: float | None
+) -> tuple[Network, tuple[Quantized, ...]]:
+    """The network of a choice, with scales lowered where the chip's dialects could differ on it, and inside its guards.
+
+    Raises Refusal with all faults.
+    """
+    for lowering in range(LOWERINGS + 1):
+        network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
+        raise_if(faults)
+        if network is None:
+            raise RuntimeError("a network is missing only where its registers have faults")
+        differing = agreement_faults(network)
+        groups = {str(f.values.get("group", "")) for f in differing} & {s.name for s in lowered.stages}
+        if not groups or lowering == LOWERINGS or choice.parity:
+            raise_if([*differing, *guard_faults(network)])
+            return network, done
+        lower_by = {name: choice.shrink.get(name, 1.0) * LOWERED for name in groups}
+        choice = replace(choice, shrink={**choice.shrink, **lower_by})
+    raise RuntimeError("the last lowering returns or refuses")
 
 
 def _measured(

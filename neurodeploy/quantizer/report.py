@@ -32,6 +32,8 @@ class LayerReport:
     weight_error : root mean square of the weights' rounding error, relative to that of the weights, both in units of
         their neuron's threshold
     threshold_low, threshold_high : smallest and largest threshold register
+    limited_by : what keeps the scale from being larger: weight, threshold, bias, lower bound, state, or the ranges in
+        which all dialects of the chip agree
     rate_float, rate_integer : mean events per neuron and step on the calibration data; None without calibration
     count_error : sum of absolute differences of event counts per neuron and sample, relative to the float total
     explained : share of (neuron, sample) pairs whose running event count stays within what rounding explains; 1 is
@@ -53,6 +55,7 @@ class LayerReport:
     threshold_low: int
     threshold_high: int
     decays: tuple[DecayReport, ...]
+    limited_by: str = ""
     rate_float: float | None = None
     rate_integer: float | None = None
     count_error: float | None = None
