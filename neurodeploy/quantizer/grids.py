@@ -50,9 +50,8 @@ def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0) -> Rounde
         rounded = np.rint(exact / 2.0**shift)
         stored = np.clip(rounded, -limit, limit).astype(np.int64)
         clipped = int((np.abs(rounded) > limit).sum())
-        return Rounded(
-            stored, stored * 2.0**shift, {} if kind.entry.shift is None else {kind.entry.shift: shift}, clipped
-        )
+        parameters = {} if kind.entry.shift is None else {kind.entry.shift: shift}
+        return Rounded(stored, (stored * 2.0**shift).astype(np.float64), parameters, clipped)
     (low, high), fine, step = grid_of(kind, exact)
     rounded = step * np.rint(exact / step)
     worth = np.clip(rounded, np.ceil(low * 2.0**fine / step) * step, np.floor(high * 2.0**fine / step) * step)

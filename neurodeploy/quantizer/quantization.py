@@ -107,7 +107,7 @@ def _measured(
         if stage.kind.deploy is not None and "v" in stage.kind.deploy.states:
             membranes[stage.name] = stage.kind.deploy.states["v"]
     placed, record = place_identity(network), [f"{name}.{state}" for name, state in membranes.items()]
-    run = simulate(placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step)
+    run = _watched(placed, counts, record, watch)
     reports = []
     for stage, quantized in zip(lowered.stages, done, strict=True):
         wanted = wanted_counts(stage, activity)
@@ -120,22 +120,35 @@ def _measured(
             explained=None if share is None else share[0],
             explained_width=None if share is None else share[1],
             headroom_bits=_headroom(stage, quantized, run, watch, membranes.get(stage.name)),
-            rails_hit=watch.hits_of(placed, stage.name),
+            # where events drive the chip a value that no register holds is refused, never cut
+            rails_hit=None if network.chip.event_driven else watch.hits_of(placed, stage.name),
         )
         reports.append(report)
     return tuple(reports)
+
+
+def _watched(placed: Network, counts: npt.NDArray[Any], record: list[str], watch: Watch) -> Run:
+    if placed.chip.event_driven:
+        return simulate(placed, counts, record=record, drain=0)
+    return simulate(
+        placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step
+    )
 
 
 def _headroom(stage: Stage, quantized: Quantized, run: Run, watch: Watch, membrane: str | None) -> Mapping[str, float]:
     """Bits between the largest value of each state and the end of its register."""
     deploy, result = stage.kind.deploy, {}
     for state in deploy.states.values() if deploy else ():
-        share = watch.reach_of(run.network, stage.name, state)
-        if deploy is not None and state == membrane and stage.module.options.get("reset") == "subtract":
+        interval = stage.kind.states[state].interval
+        if run.network.chip.event_driven:  # the ends of the steps are what is known
+            share = float(share_of_register(run.states[stage.name][state], interval).max(initial=0.0))
+        else:
+            share = watch.reach_of(run.network, stage.name, state)
+        subtracts = state == membrane and stage.module.options.get("reset") == "subtract"
+        if deploy is not None and subtracts and not run.network.chip.event_driven:
             # after the phase the membrane is reset already: it stood higher by a threshold for each event
             fired = run.counts[stage.name] * quantized.group.parameters[deploy.threshold]
             before = run.states[stage.name][state] + fired
-            share = max(share, float(share_of_register(before, stage.kind.states[state].interval).max(initial=0.0)))
-        smallest = 1 / stage.kind.states[state].interval.high
-        result[state] = math.log2(1 / max(share, smallest))
+            share = max(share, float(share_of_register(before, interval).max(initial=0.0)))
+        result[state] = math.log2(1 / max(share, 1 / interval.high))
     return result

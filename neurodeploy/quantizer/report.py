@@ -37,7 +37,8 @@ class LayerReport:
     rate_float, rate_integer : mean events per neuron and step on the calibration data; None without calibration
     count_error : sum of absolute differences of event counts per neuron and sample, relative to the float total
     explained : share of (neuron, sample) pairs whose running event count stays within what rounding explains; 1 is
-        expected where no rail was hit. None for a reset to a value
+        expected where no rail was hit. None for a reset to a value, and where events drive the chip: there float and
+        integer are compared by their counts alone, since the order of events inside a step decides when a neuron fires
     explained_width : mean width of what rounding explains, in events per neuron and sample at the last step
     headroom_bits : state -> bits between the largest value passed through and the rail
     rails_hit : in how many (neuron, sample, step) cells a register was too narrow and a value was cut or wrapped
