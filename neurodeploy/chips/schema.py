@@ -170,7 +170,7 @@ class GridEntry(Part):
     the smallest that keeps them all.
 
     sign, exponent, bits : parameters of the projection, "" where the chip has none
-    zero_bits : further bits that a matrix without positive weights gets where it holds a 0
+    zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
     """
 
     sign: str = ""

@@ -71,7 +71,8 @@ def grid_of(kind: ConnectionKind, exact: Floats) -> tuple[tuple[int, int], int, 
     ends = float(np.rint(exact.min(initial=0.0))), float(np.rint(exact.max(initial=0.0)))
     fits = (e for e in _exponents(kind) if ends[0] >= low * 2.0**e and ends[1] <= high * 2.0**e)
     fine = next(fits, largest_exponent(kind))
-    return sign.values, fine, max(sign.step * 2.0**fine, 1.0)
+    zeros = sign is grid.negative and bool((np.rint(exact) == 0).any())
+    return sign.values, fine, max((sign.step << grid.zero_bits * zeros) * 2.0**fine, 1.0)
 
 
 def grid_registers(kind: ConnectionKind, weights: Ints) -> dict[str, int]:
