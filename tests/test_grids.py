@@ -142,7 +142,7 @@ def dense(weights):
 @pytest.mark.parametrize("low", [-1, -2, -64, -128])
 def test_a_negative_power_of_two_without_positive_weights_is_refused(low):
     (fault,) = guard_faults(dense([[low, low / 2]]))
-    assert "guard 'negative_power': w_min = -128, sign_mode_min = 3" in str(fault)
+    assert "guard 'negative_power': sign_mode_min = 3, w_min = -128" in str(fault)
     assert "NetX makes -256 of it, which becomes -255" in str(fault)
     assert "change the smallest weight by one step" in str(fault)
 
@@ -155,7 +155,7 @@ def test_its_neighbours_are_accepted(weights):
 
 def test_a_matrix_of_zeros_is_refused():
     (fault,) = guard_faults(dense([[0, 0]]))
-    assert "guard 'no_weight': w_min = 0, w_max = 0" in str(fault)
+    assert "guard 'no_weight': w_max = 0, w_min = 0" in str(fault)
     assert "remove the connection" in str(fault)
 
 

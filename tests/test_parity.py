@@ -143,7 +143,7 @@ def test_a_result_outside_a_guard_is_refused_by_its_name():
     weight = np.zeros((3, 2, 2, 2))
     weight[0, 0, 0, 0] = 1.5
     text = refused(layer(weight=weight, threshold=1.0))
-    assert "guard 'largest_weight': threshold_high_min = 85, return_to_zero_min = 0, weight_max = 127" in text
+    assert "guard 'largest_weight': return_to_zero_min = 0, threshold_high_min = 85, weight_max = 127" in text
     assert "no weight exceeds threshold_high" in text
     weight[0, 0, 0, 0] = 1.0
     network = quantize(constrain(layer(weight=weight), SPECK), SPECK, parity="sinabs").network

@@ -8,6 +8,7 @@ from neurodeploy.chips import Guard
 from neurodeploy.errors import Fault
 from neurodeploy.network.network import Group, Ints, Network, Projection
 from neurodeploy.step import PYTHON, evaluate
+from neurodeploy.step.tree import names
 
 #: Code of a network outside a guard.
 OUTSIDE = "ND2202"
@@ -34,13 +35,13 @@ def _of_group(network: Network, group: Group, arriving: list[Projection]) -> dic
 
 
 def _faults(network: Network, guard: Guard, where: str, values: Mapping[str, Ints]) -> list[Fault]:
-    names = dict[str, int]()
+    ends = dict[str, int]()
     for name, array in values.items():
-        names[f"{name}_min"], names[f"{name}_max"] = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    value, (low, high) = int(evaluate(guard.formula, names, PYTHON)), guard.entry.range
+        ends[f"{name}_min"], ends[f"{name}_max"] = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    value, (low, high) = int(evaluate(guard.formula, ends, PYTHON)), guard.entry.range
     if low <= value <= high:
         return []
-    read = {n: v for n, v in names.items() if n in guard.entry.value}
+    read = {n: ends[n] for n in sorted(set(names(guard.formula)))}
     shown = ", ".join(f"{n} = {v}" for n, v in read.items())
     place = f"{network.chip.name}, {where}"
     return [Fault(OUTSIDE, place, f"guard {guard.name!r}: {shown}", guard.entry.rule, guard.entry.todo, read)]

@@ -25,7 +25,7 @@ from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import Run, simulate
 
 #: How often a layer's scale is lowered, each time by this factor, to bring it where all dialects of the chip agree.
-LOWERINGS, LOWERED = 8, 0.75
+LOWERINGS, LOWERED = 8, 0.6
 
 
 @dataclass(frozen=True)
