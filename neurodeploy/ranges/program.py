@@ -42,7 +42,6 @@ class Op:
     checked: Mapping[str, Interval] = field(default_factory=dict)
     times: str = "once"
 
-
     @cached_property
     def reads(self) -> tuple[str, ...]:
         """Names whose ranges decide what the text does: all that it names."""
