@@ -14,7 +14,7 @@ def after(source, functions=None, **ranges):
     return path_intervals(text, {name: Interval(*r) for name, r in ranges.items()})
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_value_lies_in_its_path_interval(data):
     case = data.draw(texts())
@@ -26,7 +26,7 @@ def test_every_value_lies_in_its_path_interval(data):
         assert all(names[name] in interval for name, interval in found.items() if name in names)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_paths_are_never_wider_than_plain_intervals(data):
     case = data.draw(texts())
