@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.quantizer import constrain, quantize
+    from neurodeploy.read import read_nir
     from neurodeploy.simulator import simulate
     from neurodeploy.training import run_model, train
     from neurodeploy.verifier import compare
@@ -41,6 +42,7 @@ _HOME = {
     "map": ("mapper", "map_network"),
     "place_identity": ("network", "place_identity"),
     "quantize": ("quantizer", "quantize"),
+    "read_nir": ("read", "read_nir"),
     "run_model": ("training", "run_model"),
     "save_data": ("events", "save_data"),
     "save_model": ("models", "save_model"),
@@ -67,6 +69,7 @@ __all__ = [
     "map",
     "place_identity",
     "quantize",
+    "read_nir",
     "run_model",
     "save_data",
     "save_model",

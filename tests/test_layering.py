@@ -25,6 +25,7 @@ TORCH_AT_THE_TOP = {
     "ann",
     "quantizer",
     "checker",
+    "read",
     "training",
     "conversion",
     "support",
