@@ -13,7 +13,9 @@ from neurodeploy.chips.schema import (
     Every,
     Evidence,
     Figure,
+    LayerCoreEntry,
     LimitEntry,
+    MeshEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -129,6 +131,7 @@ class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
+    layer_formulas : parsed formulas of [layer_core], by "memory.NAME" and "limit.NAME"
     digest : hash of ``raw``; two chips with the same digest compute the same
     """
 
@@ -143,6 +146,7 @@ class Chip:
     raw: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     path: Path | None = field(default=None, compare=False)
+    layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
 
     @property
     def core(self) -> CoreEntry | None:
@@ -150,9 +154,23 @@ class Chip:
         return self.file.core
 
     @property
+    def layer_core(self) -> LayerCoreEntry | None:
+        """Cores that hold one layer each, if the chip has such."""
+        return self.file.layer_core
+
+    @property
+    def mesh(self) -> MeshEntry | None:
+        """The grid of the cores, if it is known."""
+        return self.file.mesh
+
+    @property
     def evidence(self) -> Mapping[str, Evidence]:
         """Sources by name."""
         return self.file.evidence_table
+
+    def grade(self, evidence: str | None) -> str:
+        """Evidence grade of an entry of the file; the file's own where the entry states none."""
+        return self.evidence[evidence or self.file.evidence or ""].grade
 
     @property
     def unknown(self) -> tuple[str, ...]:
