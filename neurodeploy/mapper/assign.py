@@ -37,10 +37,7 @@ class Assignment:
     @cached_property
     def rooms(self) -> dict[str, tuple[int, ...]]:
         """Layer -> most features that each core takes."""
-        return {
-            layer.name: tuple(self.plan.room(core, layer) for core in range(self.plan.cores.count))
-            for layer in self.plan.layers
-        }
+        return {layer.name: self.plan.rooms(layer) for layer in self.plan.layers}
 
     def able(self, name: str) -> tuple[int, ...]:
         """Cores that take a layer, or a block of it."""
@@ -49,9 +46,23 @@ class Assignment:
     def possible(self, layers: Iterable[str] | None = None) -> bool:
         """Whether cores can be found for some layers, the others left out; for all where none are named."""
         names = [layer.name for layer in self.plan.layers] if layers is None else list(layers)
-        if any(sum(self.rooms[n]) < self.plan.layer(n).shape[0] for n in names) or len(names) > self.plan.cores.count:
+        at_least = {n: self.at_least(n) for n in names}
+        if any(count is None for count in at_least.values()):
             return False
-        return _Model(self, names).solve() is not None
+        queue = [set(self.able(n)) for n, count in at_least.items() for _ in range(count or 0)]
+        if not _matched(queue):
+            return False
+        # without blocks that is the whole answer: the rest of the program is the same for every core
+        return not self.plan.split & set(names) or _Model(self, names).solve() is not None
+
+    def at_least(self, name: str) -> int | None:
+        """How many cores a layer needs if it gets the best; None where all together are too small."""
+        left, count = self.plan.layer(name).shape[0], 0
+        for room in sorted(self.rooms[name], reverse=True):
+            if left <= 0:
+                break
+            left, count = left - room, count + 1
+        return count if left <= 0 else None
 
     def conflicts(self) -> tuple[tuple[str, ...], ...]:
         """Minimal sets of layers that cannot stand on the chip together, no layer in two; () where all can.
@@ -88,6 +99,21 @@ class Assignment:
         for core in sorted(sizes):
             yield Block(layer.name, core, first, sizes[core])
             first += sizes[core]
+
+
+def _matched(able: Sequence[set[int]]) -> bool:
+    """Whether each of some blocks can have a core of its own (augmenting paths)."""
+    has: dict[int, int] = {}
+
+    def find(block: int, seen: set[int]) -> bool:
+        for core in sorted(able[block] - seen):
+            seen.add(core)
+            if core not in has or find(has[core], seen):
+                has[core] = block
+                return True
+        return False
+
+    return all(find(block, set()) for block in range(len(able)))
 
 
 class _Model:

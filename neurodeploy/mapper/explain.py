@@ -36,16 +36,13 @@ def _split(of: Assignment, members: Sequence[str]) -> tuple[str, str]:
     """Where layers may be split, blocks need room together and destinations of what feeds them."""
     plan, parts, must = of.plan, [], []
     for name in members:
-        layer, rooms = plan.layer(name), sorted(of.rooms[name], reverse=True)
-        total, count = 0, 0
-        while total < layer.shape[0] and count < len(rooms) and rooms[count]:
-            total, count = total + rooms[count], count + 1
-        if total < layer.shape[0]:
+        layer, count, rooms = plan.layer(name), of.at_least(name), of.rooms[name]
+        if count is None:
             parts.append(f"layer {name!r} has {layer.shape[0]} features")
-            must.append(f"all cores together take {total} of them")
+            must.append(f"all cores together take {sum(rooms)} of them")
         else:
-            at_least = "" if count == 1 else f", so it needs {count} cores or more"
-            parts.append(f"layer {name!r} has {layer.shape[0]} features, at most {rooms[0]} on one core{at_least}")
+            more = "" if count == 1 else f", so it needs {count} cores or more"
+            parts.append(f"layer {name!r} has {layer.shape[0]} features, at most {max(rooms)} on one core{more}")
     sources = dict.fromkeys(members, plan.cores.destinations) | dict(plan.inputs)
     for source, most in sources.items():
         fed = [t for t in dict.fromkeys(plan.feeds(source)) if t in members]

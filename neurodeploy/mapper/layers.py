@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -64,6 +65,7 @@ class Plan:
     inputs : input -> blocks of layers that it can feed
     layers : in the order of the network
     split : layers that may stand on several cores
+    known : rooms found before, also of plans that this one was changed from
     """
 
     chip: Chip
@@ -71,6 +73,7 @@ class Plan:
     inputs: Mapping[str, int]
     layers: tuple[Layer, ...]
     split: frozenset[str] = frozenset()
+    known: dict[object, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def feeds(self, source: str) -> tuple[str, ...]:
         """Layers that a layer or an input leads to, one as often as projections lead there."""
@@ -85,21 +88,27 @@ class Plan:
         facts = layer.facts(layer.edges[0], features)
         return {name: self._formula(f"memory.{name}", facts) for name in self.cores.memory}
 
-    def takes(self, core: int, layer: Layer, features: int | None = None) -> bool:
-        """Whether the memories of a core are large enough."""
-        needs = self.needs(layer, features)
-        return all(needs[name] <= memory.each[core] for name, memory in self.cores.memory.items())
+    def rooms(self, layer: Layer) -> tuple[int, ...]:
+        """Most features of a layer that each core takes: all or none, unless the layer may be split."""
+        key = (layer.edges[0].geometry, layer.shape, tuple(layer.registers.items()), layer.name in self.split)
+        if key not in self.known:
+            self.known[key] = tuple(self._rooms(layer))
+        return self.known[key]
 
-    def room(self, core: int, layer: Layer) -> int:
-        """Most features of a layer that a core takes: by bisection, since more features never need less."""
-        whole = layer.shape[0]
-        if self.takes(core, layer):
-            return whole
-        fitting, too_many = 0, whole
-        while layer.name in self.split and too_many - fitting > 1:
-            middle = (fitting + too_many) // 2
-            fitting, too_many = (middle, too_many) if self.takes(core, layer, middle) else (fitting, middle)
-        return fitting
+    def _rooms(self, layer: Layer) -> Iterator[int]:
+        needs = cache(lambda features: self.needs(layer, features))
+
+        def takes(core: int, features: int) -> bool:
+            return all(needs(features)[name] <= memory.each[core] for name, memory in self.cores.memory.items())
+
+        for core in range(self.cores.count):
+            fitting, too_many = 0, layer.shape[0] + 1
+            if takes(core, layer.shape[0]):
+                fitting = layer.shape[0]
+            while layer.name in self.split and too_many - fitting > 1:  # more features never need less
+                middle = (fitting + too_many) // 2
+                fitting, too_many = (middle, too_many) if takes(core, middle) else (fitting, middle)
+            yield fitting
 
     def _formula(self, name: str, facts: Mapping[str, int]) -> int:
         value = float(evaluate(self.chip.layer_formulas[name], facts, FORMULA))

@@ -53,7 +53,7 @@ def ways_out(plan: Plan, conflicts: Sequence[Sequence[str]]) -> tuple[Way, ...]:
 
     The cheapest come first: fewest neurons lost, then fewest cores. Empty where nothing that was tried helps.
     """
-    if circles(plan):
+    if circles(plan) or len(plan.layers) > plan.cores.count:
         return ()
     singles = [(verb, name) for name in _near(plan, conflicts) for verb in WORDS]
     found = list(_working(plan, ((c,) for c in singles)))
@@ -101,11 +101,12 @@ def _many(plan: Plan, members: Sequence[str]) -> Iterator[Way]:
 
 def _maps(before: Plan, plan: Plan) -> bool:
     """Whether all layers find cores and no limit is broken that was kept before."""
+    if not Assignment(plan).possible():
+        return False
     beyond = {u.limit for u in before.limits() if not u.fits}
     if any(not u.fits and u.rule == "refuse" and u.limit not in beyond for u in plan.limits()):
         return False
-    more = len(wiring_faults(plan, loops=True)) > len(wiring_faults(before, loops=True))
-    return not more and Assignment(plan).possible()
+    return len(wiring_faults(plan, loops=True)) <= len(wiring_faults(before, loops=True))
 
 
 def _way(before: Plan, plan: Plan, changes: Sequence[tuple[Verb, str]]) -> Way:
