@@ -31,12 +31,14 @@ class Handler:
     text : the parsed text
     reads, writes : names that occur on the right, registers that are assigned
     unproved : states that intervals cannot show to stay inside their width; they are checked at run time
+    emits : where events drive the chip, the name whose value 1 makes an event; empty if the text makes none
     """
 
     text: Text
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     unproved: frozenset[str] = frozenset()
+    emits: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class NeuronKind:
 
     @property
     def emits(self) -> str:
-        """State that connections deliver."""
+        """State that connections deliver; where events drive the chip, the name that makes an event."""
         return self.entry.emits
 
     @property
@@ -149,6 +151,11 @@ class Chip:
     layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
 
     @property
+    def event_driven(self) -> bool:
+        """Whether each event acts on its own, at once; else the chip takes steps."""
+        return self.file.schedule.kind == "event"
+
+    @property
     def core(self) -> CoreEntry | None:
         """Cores, if the chip has several."""
         return self.file.core
@@ -201,7 +208,12 @@ class Chip:
         )
 
     def lag(self, connection: str, source: str) -> int:
-        """Steps by which a delivery lags behind the event: 1 where it stands before the handlers that emit."""
+        """Steps by which a delivery lags behind the event: 1 where it stands before the handlers that emit.
+
+        None where events drive the chip: an event is followed to its end before the step ends.
+        """
+        if self.event_driven:
+            return 0
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
         return 0 if all(i <= at for i in self.emitting(source)) else 1
 
@@ -210,6 +222,8 @@ class Chip:
 
         The lag of the delivery, and one step more where the target has already taken its step by then.
         """
+        if self.event_driven:
+            return 0
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
         kind = self.connections[connection]
         emits = self.neurons[kind.target].emits

@@ -68,14 +68,14 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
-    per : whether each neuron or each layer has its own
+    per : whether each neuron, each feature (channel of the layer's map) or each layer has its own
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
-    per: Literal["neuron", "layer"] = "neuron"
+    per: Literal["neuron", "feature", "layer"] = "neuron"
 
     @property
     def interval(self) -> Interval:
@@ -115,7 +115,12 @@ class DeployEntry(Part):
 
 
 class NeuronEntry(Part):
-    """A neuron kind."""
+    """A neuron kind.
+
+    emits : state that connections deliver; where events drive the chip, a name of its own that handlers and arriving
+        events may assign at their top level: 1 makes an event at once. An input emits what is sent to it
+    external : events per time step and neuron that an input takes
+    """
 
     role: Literal["input", "hidden", "output", "hidden output"]
     title: str = ""
@@ -133,6 +138,9 @@ class ConnectionEntry(Part):
 
     source : neuron kinds that it comes from; several deliver one after the other, in this order
     pattern : what the chip stores: single pairs, a whole block of them, or a kernel that many pairs share
+    scan : where events drive the chip, the order in which one event meets the neurons that it reaches, the outermost
+        loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
+        anything else; "-kx" runs backwards. A run may state another order
     targets_first, sources_last : window of hardware ids that the connection reaches
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
@@ -141,6 +149,7 @@ class ConnectionEntry(Part):
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
     to: Identifier
     pattern: Literal["pairs", "dense", "conv"] = "pairs"
+    scan: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()
@@ -260,8 +269,26 @@ class Every(Part):
 
 
 class ScheduleEntry(Part):
-    """The phases of one step, in order. A connection delivers what its source last emitted."""
+    """When what happens.
 
+    kind : "clocked", or "event" where each event acts on its own, at once
+    step : the phases of one step, in order. On a clocked chip a connection is a phase and delivers what its source
+        last emitted. Where events drive the chip, "events" stands for all input of the step, each event of which is
+        followed to its end (connections are no phases), and the other phases are handlers that a tick runs
+    every : phase -> period, in steps
+    queue : order of the events that wait: "breadth" takes the oldest, "depth" the newest batch first; events of one
+        batch, all that one arriving event made, stay in the order in which they were made. A run may state another
+    waits : what waits: a spike once for each "destination" (projection that leaves its layer), or once as a "spike"
+        that then meets the targets of all of them in one scan
+    depth : events that can wait, with the one that is at work; None is no bound
+    when_full : "refuse" stops the simulation; "drop" loses the event for other neurons, it is still seen outside
+    """
+
+    kind: Literal["clocked", "event"] = "clocked"
+    queue: Literal["breadth", "depth"] = "breadth"
+    waits: Literal["destination", "spike"] = "destination"
+    depth: Annotated[int, Field(ge=1)] | None = None
+    when_full: Literal["refuse", "drop"] = "refuse"
     step: tuple[Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)], ...]
     every: Mapping[str, Every] = {}
 
@@ -277,6 +304,38 @@ class Figure(Part):
     unit: str
     at_most: Literal["", "dt_s"] = ""
     todo: str = ""
+
+
+class NumberEntry(Part):
+    """A number of a block: one value or one for each of several, a range, a choice, or a formula in words of its unit.
+
+    default : what an unset register means
+    """
+
+    value: int | tuple[int, ...] | None = None
+    holds: Range | None = None
+    one_of: tuple[int, ...] | None = None
+    formula: str | None = None
+    default: int | bool | None = None
+    unit: str
+
+
+class BlockEntry(Part):
+    """A part of the chip beside neurons and connections: sensor interface, readout, clock."""
+
+    title: str
+    number: Mapping[Identifier, NumberEntry]
+
+
+class ErratumEntry(Part):
+    """What the chip does other than its documentation or than one would expect.
+
+    rule : what it does
+    todo : what this program, or the user, does about it
+    """
+
+    rule: str
+    todo: str
 
 
 class ChipFile(Part):
@@ -295,6 +354,8 @@ class ChipFile(Part):
     mesh: MeshEntry | None = None
     schedule: ScheduleEntry
     report: Mapping[Identifier, Figure] = {}
+    block: Mapping[Identifier, BlockEntry] = {}
+    erratum: Mapping[Identifier, ErratumEntry] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
     oracle: Mapping[str, Mapping[str, object]] = {}  # oracle -> which of our parts it computes; the oracle checks it

@@ -3,5 +3,17 @@
 from neurodeploy.simulator.engine import Engine, external_counts, latency_of, simulate
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.run import Run, Snapshot, Trace
+from neurodeploy.simulator.stimulus import Stimulus, expand
 
-__all__ = ["Engine", "Run", "Snapshot", "Trace", "assemble", "external_counts", "latency_of", "simulate"]
+__all__ = [
+    "Engine",
+    "Run",
+    "Snapshot",
+    "Stimulus",
+    "Trace",
+    "assemble",
+    "expand",
+    "external_counts",
+    "latency_of",
+    "simulate",
+]

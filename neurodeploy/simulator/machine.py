@@ -81,22 +81,48 @@ class Machine:
 
 def assemble(network: Network) -> Machine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
+    chip, lanes = network.chip, lanes_of(network)
+    rows = {name: tuple(_rows(network, kind, lanes)) for name, kind in chip.connections.items()}
+    registers = registers_of(network)
+    scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, rows)) for p in chip.schedule if p.neuron}
+    longest = max((row.delay for many in rows.values() for row in many), default=0)
+    return Machine(chip, lanes, rows, registers, scans, longest)
+
+
+def lanes_of(network: Network) -> dict[str, Lane]:
+    """Neurons of every kind in ascending hardware id; raises Refusal ND1204 if there are no ids."""
     if not network.placed:
         missing = ", ".join(g.name for g in network.groups if g.ids is None)
         todo = "call neurodeploy.map(network), or place_identity(network) for a small network"
         raise Refusal(Fault("ND1204", "network", f"groups without hardware ids: {missing}", "a placed network", todo))
-    chip = network.chip
-    lanes = {name: _lane(network, kind) for name, kind in chip.neurons.items()}
-    rows = {name: tuple(_rows(network, kind, lanes)) for name, kind in chip.connections.items()}
+    return {name: _lane(network, kind) for name, kind in network.chip.neurons.items()}
+
+
+def registers_of(network: Network) -> dict[str, dict[str, int]]:
+    """Parameters of every connection kind; the default where no projection sets it."""
     registers = {
         name: {n: p.default for n, p in kind.parameters.items() if p.default is not None}
-        for name, kind in chip.connections.items()
+        for name, kind in network.chip.connections.items()
     }
     for p in network.projections:
         registers[p.kind] = dict(p.parameters)
-    scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, rows)) for p in chip.schedule if p.neuron}
-    longest = max((row.delay for many in rows.values() for row in many), default=0)
-    return Machine(chip, lanes, rows, registers, scans, longest)
+    return registers
+
+
+def initial_states(lanes: Mapping[str, Lane], batch: int) -> dict[str, dict[str, Ints]]:
+    """Neuron kind -> state -> (batch, neuron) after a reset."""
+    starts = {name: {s: e.start for s, e in lane.kind.states.items()} for name, lane in lanes.items()}
+    return {
+        name: {
+            s: np.array(
+                np.broadcast_to(lane.parameters[v] if isinstance(v, str) else v, (batch, lane.size)),
+                np.int64,
+                order="C",
+            )
+            for s, v in starts[name].items()
+        }
+        for name, lane in lanes.items()
+    }
 
 
 def _scans(phase: Phase, size: int, chip: Chip, rows: Mapping[str, tuple[Row, ...]]) -> Iterator[Scan]:
