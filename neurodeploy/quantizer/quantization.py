@@ -73,6 +73,8 @@ def _measured(
     lowered: Lowered, network: Network, done: tuple[Quantized, ...], counts: npt.NDArray[Any], activity: Activity
 ) -> tuple[LayerReport, ...]:
     """Reports with what the integer network did on the calibration data."""
+    if lowered.chip.event_driven:
+        return _counted(lowered, network, done, counts, activity)
     watch, membranes = Watch(), dict[str, str]()
     for stage in lowered.stages:
         if stage.kind.deploy is not None and "v" in stage.kind.deploy.states:
@@ -94,6 +96,18 @@ def _measured(
             rails_hit=watch.hits_of(placed, stage.name),
         )
         reports.append(report)
+    return tuple(reports)
+
+
+def _counted(
+    lowered: Lowered, network: Network, done: tuple[Quantized, ...], counts: npt.NDArray[Any], activity: Activity
+) -> tuple[LayerReport, ...]:
+    """The same where each event acts on its own: no phase ends at which states could be looked at, so counts alone."""
+    run, reports = simulate(place_identity(network), counts, drain=0), []
+    for stage, quantized in zip(lowered.stages, done, strict=True):
+        wanted, fired = wanted_counts(stage, activity), run.counts[stage.name]
+        rates = {"rate_float": float(wanted.sum() / fired.size), "rate_integer": float(fired.mean())}
+        reports.append(replace(quantized.report, count_error=count_error(run, stage, wanted), **rates))
     return tuple(reports)
 
 

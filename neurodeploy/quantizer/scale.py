@@ -285,8 +285,9 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
         powers += float(((edge.weight / unit) ** 2).sum())
     states = 0.0
     for keep in stage.keep.values():
-        # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps
-        states += float(np.median(0.5 / (1 - keep) / (stage.threshold * scale)))
+        # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps, and is 0 without a decay
+        settled = np.divide(0.5, 1 - keep, out=np.zeros_like(keep), where=(keep > 0) & (keep < 1))
+        states += float(np.median(settled / (stage.threshold * scale)))
     return steady((float(np.sqrt(errors / powers)) if powers else 0.0) + states)
 
 
