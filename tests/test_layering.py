@@ -25,6 +25,7 @@ TORCH_AT_THE_TOP = {
     "ann",
     "quantizer",
     "checker",
+    "read",
     "training",
     "conversion",
     "support",
@@ -32,7 +33,7 @@ TORCH_AT_THE_TOP = {
     "demo",
 }
 TORCH_INSIDE_FUNCTIONS = {"cli"}
-HEAVY = {"xylosim", "samna", "sklearn", "h5py", "onnx", "numba", "z3", "ortools", "matplotlib"}
+HEAVY = {"aedat", "xylosim", "samna", "sklearn", "h5py", "onnx", "numba", "z3", "ortools", "matplotlib"}
 
 Import = tuple[str, bool]  # dotted name, whether it stands at the top of the module
 

@@ -1,9 +1,11 @@
 """From a validated chip file to a Chip: texts are parsed, names and ranges checked, every fault listed at once."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.chips import cores
 from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind, Phase
 from neurodeploy.chips.event_driven import (
     EVENTS,
@@ -34,7 +36,7 @@ GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
 _EMPTY = Text((), "", "")
-_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
+_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA} | {"ceil": "n"}
 
 
 def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
@@ -64,15 +66,15 @@ class _Compiler:
         limits = {}
         for name, limit in file.limit.items():
             where = f"limit.{name}"
-            if limit.per in {"source", "target"}:
+            if limit.per in {"source", "target", "axon"}:
                 self.one_of(where, "of", limit.of, file.connection)
             elif limit.of is not None:
                 self.fault(where, f"of = {limit.of!r} with per = {limit.per!r}", 'it belongs to "source" and "target"')
-            if limit.per == "core" and file.core is None:
-                self.fault(where, 'per = "core" without a [core] table', "say how many cores there are")
-            limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
-        for kind in file.core.kinds if file.core else ():
-            self.one_of("core.kinds", "kind", kind, file.neuron)
+            if limit.per in {"core", "axon"} and file.core is None:
+                self.fault(where, f'per = "{limit.per}" without a [core] table', "say how many cores there are")
+            names = cores.counters(file, limit, counters)
+            limits[name] = Limit(name, limit, self.formula(limit.value, names, f"{where}.value"))
+        layer_formulas = cores.check(file, self)
         reports = self.reports(counters)
         agreement = self.agreement(file.agreement) if file.agreement else {}
         guards = tuple(self.guard(name, entry) for name, entry in file.guard.items())
@@ -80,21 +82,9 @@ class _Compiler:
             self.add(grid_faults(f"connection.{name}.grid", connection))
         self.evidence()
         raise_if(self.faults)
-        result = Chip(
-            file.name,
-            file.title,
-            file,
-            neurons,
-            connections,
-            schedule,
-            limits,
-            reports,
-            raw,
-            digest,
-            path,
-            guards=guards,
-            agreement=agreement,
-        )
+        made = (neurons, connections, schedule, limits, reports)
+        result = Chip(file.name, file.title, file, *made, raw, digest, path, layer_formulas)
+        result = replace(result, guards=guards, agreement=agreement)
         self.between_emissions(result)
         raise_if(self.faults)
         return result
@@ -416,14 +406,13 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
         result.append((f"limit.{limit}", bound.evidence or file.evidence))
     for emitter, table in file.emit.items():
         result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
+    result += cores.evidence_keys(file)
     for name, block in file.block.items():
         own = block.evidence or file.evidence
         result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
     for group in ("report", "guard", "parity"):
         result += [(f"{group}.{name}", part.evidence or file.evidence) for name, part in getattr(file, group).items()]
     result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
-    if file.core is not None:
-        result.append(("core", file.core.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
     for name, table in file.oracle.items():
         stated = table.get("evidence")

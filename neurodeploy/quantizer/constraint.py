@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from neurodeploy.quantizer.compute import most_spikes, neuron_faults
 from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults, decay_grid, decay_keep, decay_registers
 from neurodeploy.quantizer.lower import lower_layer
 from neurodeploy.quantizer.nodes import INPUT, flat
-from neurodeploy.quantizer.wiring import wire
+from neurodeploy.quantizer.wiring import Wired, wire
 
 
 def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
@@ -42,20 +42,35 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
             faults += neuron_faults(chip, kind, own)
             faults += lower_layer(chip, layer, own)[1]
             replaced[piece.name] = neuron
-        for way, edge in zip(piece.ways, layer.edges, strict=False):
-            if way.delay is None:
-                steps = chip.delay(edge.kind.name, kinds[way.source].name) if edge.delay is None else edge.delay
-                shared = way.entry == piece.name or delays.get(way.entry, steps) != steps
-                if steps and shared:
-                    was = f"a delay of {steps} steps from {edge.source!r} that nothing on this way alone can take"
-                    todo = f"put Delay({steps}) into the way, and train so"
-                    faults.append(Fault(NEURON, f"{chip.name}, layer {piece.name!r}", was, "a Delay", todo))
-                elif steps:
-                    delays[way.entry] = steps
+        faults += _note_delays(chip, layer, kinds, delays)
     raise_if(faults)
     if type(model) is torch.nn.Sequential and set(replaced) <= {name for name, _ in flat(model)}:
         return _chain(model, replaced, delays)
     return _same_form(model, replaced, delays)
+
+
+def _note_delays(
+    chip: Chip, layer: Wired, kinds: Mapping[str, NeuronKind], delays: MutableMapping[str, int]
+) -> list[Fault]:
+    """Where the model states no delay and the chip has one: module path -> steps of a Delay before it."""
+    piece, faults, wanted = layer.piece, list[Fault](), dict[str, set[int]]()
+    for way, edge in zip(piece.ways, layer.edges, strict=False):
+        steps = chip.delay(edge.kind.name, kinds[way.source].name) if edge.delay is None else edge.delay
+        wanted.setdefault(way.entry, set()).add(steps if way.delay is None else 0)
+    each = {steps for several in wanted.values() for steps in several}
+    if piece.name in wanted and len(each) == 1:
+        wanted = {piece.name: each}  # what comes without weights meets the rest at the neurons: all wait there
+    for entry, several in wanted.items():
+        steps = max(several)
+        if several == {0} and entry not in delays:
+            continue
+        if len(several) > 1 or delays.get(entry, steps) != steps or (entry == piece.name and wanted.keys() != {entry}):
+            was = f"a delay of {steps} steps on a way that shares {entry!r} with a quicker one"
+            todo = f"give each way weights of its own, or put Delay({steps}) where it belongs, and train so"
+            faults.append(Fault(NEURON, f"{chip.name}, layer {piece.name!r}", was, "a place for a Delay", todo))
+        else:
+            delays[entry] = steps
+    return faults
 
 
 def _chain(

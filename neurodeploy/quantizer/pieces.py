@@ -96,7 +96,8 @@ class _Walk:
         if node.module is None or type(node.module) in PASS:
             self.values[node.name] = value
             return
-        value = replace(value, ways=tuple(replace(w, entry=w.entry or node.outer) for w in value.ways))
+        if type(node.module) not in _LIGHT:
+            value = replace(value, ways=tuple(replace(w, entry=w.entry or node.outer) for w in value.ways))
         if isinstance(node.module, Neuron):
             self._neuron(node, node.module, value)
         else:
@@ -315,6 +316,10 @@ class _Walk:
         elif len(shape) > len(self.input):
             self.input = shape
         return Value(tuple(replace(way, map=_map(shape)) for way in value.ways), shape)
+
+
+#: modules before which no delay is put: others may read the same value
+_LIGHT = (torch.nn.Flatten, torch.nn.Unflatten, Delay)
 
 
 def _map(shape: tuple[int, ...]) -> Map | None:

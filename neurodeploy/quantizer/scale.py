@@ -159,7 +159,7 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     states = 0.0
     for keep in stage.keep.values():
         # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps; no leak, no error
-        settled = np.divide(0.5, 1 - keep, out=np.zeros_like(keep), where=keep < 1)
+        settled = np.divide(0.5, 1 - keep, out=np.zeros_like(keep), where=(keep > 0) & (keep < 1))
         states += float(np.median(settled / (stage.threshold * scale * unit_of(stage))))
     return steady((float(np.sqrt(errors / powers)) if powers else 0.0) + states)
 

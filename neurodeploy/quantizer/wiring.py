@@ -93,7 +93,7 @@ class _Wirer:
             arriving = [edge for way in piece.ways if (edge := self.edge(piece, way, kind)) is not None]
             if len(arriving) < len(piece.ways):
                 return None, self.faults
-            arriving = self.balanced(piece, arriving)
+            arriving = self.balanced(piece, kind, arriving)
             back = self.recurrent(piece, kind)
             layers.append(Wired(piece, kind, (*arriving, *back), piece.map or (), self.late[piece.name]))
         shapes = {INPUT: self.cut.map or ()} | {layer.piece.name: layer.shape for layer in layers}
@@ -106,15 +106,18 @@ class _Wirer:
     def name(self, source: str) -> str:
         return self.kinds[INPUT].name if source == INPUT else source
 
-    def edge(self, piece: Piece, way: Way, kind: NeuronKind) -> Edge | None:
-        """Weights of one way, in the form that the chip stores them in; None where it has none."""
+    def edge(self, piece: Piece, way: Way, kind: NeuronKind, *, spell: bool = False) -> Edge | None:
+        """Weights of one way, in the form that the chip stores them in; None where it has none.
+
+        spell : whether a matrix is wanted even where the chip stores kernels
+        """
         kinds = self.chip.between(self.kinds[way.source].name, kind.name)
         kernels = next((k for k in kinds if k.entry.pattern == "conv"), None)
         single = next((k for k in kinds if k.entry.pattern != "conv"), None)
         size, source = self.sizes[way.source], self.name(way.source)
         geometry = way.geometry(size)
         weight = way.carried(geometry.source[0]) if way.kernel is None else way.kernel
-        if kernels is not None and (single is None or not way.full):
+        if kernels is not None and (single is None or not (way.full or spell)):
             down, right = geometry.pooling
             remainder = geometry.source != _whole_blocks(geometry.source, geometry.pooling)
             if down == right and down in kernels.entry.pooling and not remainder:
@@ -143,7 +146,7 @@ class _Wirer:
         must, todo = f"{kind.name!r} takes sizes that pooling divides", "crop or pad the map, or choose another size"
         self.faults.append(Fault("ND1603", self.where(piece), was, must, todo))
 
-    def balanced(self, piece: Piece, edges: list[Edge]) -> list[Edge]:
+    def balanced(self, piece: Piece, kind: NeuronKind, edges: list[Edge]) -> list[Edge]:
         """Edges that arrive together as they do in the model: the quicker ones wait, where the chip can."""
         ways = []
         for way, edge in zip(piece.ways, edges, strict=True):
@@ -152,9 +155,15 @@ class _Wirer:
         latest = max(late for _, late in ways)
         self.late[piece.name] = latest
         result = []
-        for edge, (base, late) in zip(edges, ways, strict=True):
-            spare = edge.kind.fields[DELAY].interval.high if DELAY in edge.kind.fields else 0
+        for way, given, (base, late) in zip(piece.ways, edges, ways, strict=True):
+            edge = given
             wanted = (base if edge.delay is None else edge.delay) + latest - late
+            if wanted > base + spare_delay(edge.kind) and edge.geometry is not None:
+                # kernels that cannot wait may stand as a matrix that can
+                spelled = self.edge(piece, way, kind, spell=True)
+                later = spelled is not None and self.chip.delay(spelled.kind.name, self.kinds[way.source].name) == base
+                edge = spelled if later and spelled is not None and spare_delay(spelled.kind) else edge
+            spare = spare_delay(edge.kind)
             if base <= wanted <= base + spare:
                 result.append(edge if latest == late else replace(edge, delay=wanted))
                 continue
@@ -188,7 +197,7 @@ class _Wirer:
             self.faults.append(Fault("ND1602", where, f"rec_connect from {found} values", f"{size} to {size} values"))
         else:
             base = self.chip.delay(kinds[0].name, kind.name)
-            spare = kinds[0].fields[DELAY].interval.high if DELAY in kinds[0].fields else 0
+            spare = spare_delay(kinds[0])
             if not base <= 1 <= base + spare:
                 was, must = "recurrent spikes that act in the next step", f"{kinds[0].name!r} delays {base} steps"
                 self.faults.append(Fault(NEURON, where, was, must, "drop rec_connect in this layer", {"delay": 1}))
@@ -210,6 +219,11 @@ class _Wirer:
                         todo = "make the map with a Conv2d"
                         self.faults.append(Fault("ND1603", self.where(layer.piece), was, must, todo))
         return result
+
+
+def spare_delay(kind: ConnectionKind) -> int:
+    """Most steps that a synapse can add to the delay of its connection."""
+    return kind.fields[DELAY].interval.high if DELAY in kind.fields else 0
 
 
 def _whole_blocks(source: tuple[int, int, int], pooling: tuple[int, int]) -> tuple[int, int, int]:

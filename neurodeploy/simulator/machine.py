@@ -102,8 +102,7 @@ class Machine:
 
 def assemble(network: Network) -> Machine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
-    chip, lanes = network.chip, lanes_of(network)
-    registers = registers_of(network)
+    chip, lanes, registers = network.chip, lanes_of(network), registers_of(network)
     deliveries = {
         name: tuple(_deliveries(network, kind, lanes, registers[name])) for name, kind in chip.connections.items()
     }
@@ -122,7 +121,7 @@ def lanes_of(network: Network) -> dict[str, Lane]:
 
 
 def registers_of(network: Network) -> dict[str, dict[str, int]]:
-    """Parameters that a connection kind has once; the default where no projection sets it."""
+    """Parameters of every connection kind; the default where no projection sets it."""
     shared = {
         name: {n: p for n, p in kind.parameters.items() if p.per != "projection"}
         for name, kind in network.chip.connections.items()
