@@ -16,6 +16,7 @@ from neurodeploy.chips.event_driven import (
     queue_faults,
     scan_faults,
 )
+from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.chips.guards import grid_faults, guard_names
 from neurodeploy.chips.schema import (
     AgreementEntry,
@@ -383,41 +384,6 @@ class _Compiler:
                 self.fault(place, "no evidence", "every number needs a source", "name an entry of [sources]")
             elif name not in known:
                 self.fault(place, f"evidence = {name!r}", f"an entry of [sources]: {', '.join(known)}")
-
-
-def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
-    """Place of every number and handler with the name of its evidence, its own or the nearest table's above it."""
-    result: list[tuple[str, Any]] = []
-    for kind, tables in (("neuron", file.neuron), ("connection", file.connection)):
-        for name, entry in tables.items():
-            own = entry.evidence or file.evidence
-            for group in ("state", "param", "synapse", "register_"):
-                for key, number in getattr(entry, group, {}).items():
-                    result.append((f"{kind}.{name}.{group.rstrip('_')}.{key}", number.evidence or own))
-            if isinstance(entry, NeuronEntry):
-                result += [(f"neuron.{name}.on.{handler}", own) for handler in entry.on]
-                if entry.external:
-                    result.append((f"neuron.{name}.external", entry.external.evidence or own))
-                if entry.deploy:
-                    result.append((f"neuron.{name}.deploy", entry.deploy.evidence or own))
-            else:
-                result.append((f"connection.{name}.on_input", own))
-    for limit, bound in file.limit.items():
-        result.append((f"limit.{limit}", bound.evidence or file.evidence))
-    for emitter, table in file.emit.items():
-        result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
-    result += cores.evidence_keys(file)
-    for name, block in file.block.items():
-        own = block.evidence or file.evidence
-        result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
-    for group in ("report", "guard", "parity"):
-        result += [(f"{group}.{name}", part.evidence or file.evidence) for name, part in getattr(file, group).items()]
-    result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
-    result.append(("schedule", file.schedule.evidence or file.evidence))
-    for name, table in file.oracle.items():
-        stated = table.get("evidence")
-        result.append((f"oracle.{name}", file.evidence if stated is None else str(stated)))
-    return result
 
 
 def _ranges(*tables: Mapping[str, StateEntry] | Mapping[str, ParameterEntry]) -> dict[str, Interval]:
