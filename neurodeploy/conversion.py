@@ -60,14 +60,20 @@ class Conversion:
 
 
 def convert(
-    model: torch.nn.Module, chip: Chip, *, calibration: npt.ArrayLike | None = None, dt_s: float | None = None
+    model: torch.nn.Module,
+    chip: Chip,
+    *,
+    calibration: npt.ArrayLike | None = None,
+    dt_s: float | None = None,
+    parity: str = "",
 ) -> Conversion:
     """Constrain, quantize and map a float model.
 
     calibration : (time, batch, channel) counts that the scales are chosen by
+    parity : name of another quantizer in the chip's file, whose integers are wanted exactly
     Raises Refusal with all reasons; DoesNotFit where the chip is too small.
     """
-    quantized = quantize(constrain(model, chip), chip, calibration=calibration, dt_s=dt_s)
+    quantized = quantize(constrain(model, chip), chip, calibration=calibration, dt_s=dt_s, parity=parity)
     return Conversion(map_network(quantized.network), quantized)
 
 

@@ -7,6 +7,7 @@ from neurodeploy.chips import chip, from_raw
 from neurodeploy.errors import Refusal
 from neurodeploy.layers import IAF, LIF, PerStep
 from neurodeploy.network import Network, group, guard_faults, place_identity
+from neurodeploy.quantizer import whole_registers
 from neurodeploy.ranges import agreement_faults
 
 CLOCKED, EVENTS = chip("loihi1"), chip("speck2f")
@@ -193,6 +194,22 @@ def test_a_grid_that_cannot_be_is_refused(change, words):
     connections["dense"] = {**connections["dense"], "grid": {**connections["dense"]["grid"], **change}}
     with pytest.raises(Refusal, match=words):
         from_raw({**CLOCKED.raw, "connection": connections})
+
+
+def test_decays_of_whole_parts_become_registers():
+    adaptive = chip("loihi2").neurons["atrlif"]
+    assert whole_registers(adaptive, d_v=0.25, d_i=3 / 4096, d_theta=1.0) == {"d_v": 1024, "d_i": 3, "d_theta": 4096}
+
+
+def test_decays_that_are_no_whole_part_are_refused_all_at_once():
+    adaptive = chip("loihi2").neurons["atrlif"]
+    with pytest.raises(Refusal) as refused:
+        whole_registers(adaptive, d_v=0.4, d_r=1.5, theta_0=0.5, d_theta=float("nan"))
+    text = str(refused.value)
+    assert "d_v = 0.4; a whole number of 4096 parts, 0 to 4096 of them; for instance 1638/4096 or 1639/4096" in text
+    assert "d_r = 1.5; a whole number of 4096 parts, 0 to 4096 of them; for instance 4096/4096" in text
+    assert "a fraction 'theta_0'; one of d_i, d_v, d_theta, d_r" in text
+    assert "d_theta = nan" in text
 
 
 def test_a_lowered_scale_is_only_lowered_for_the_layer_that_needs_it():

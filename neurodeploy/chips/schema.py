@@ -68,6 +68,7 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
+    parts : where the register holds a fraction of 1, in how many parts; only whole ones can be had
     per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of the
         parameters of a connection "projection", each projection, otherwise the connection kind has one for all
     """
@@ -76,6 +77,7 @@ class ParameterEntry(Part):
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
+    parts: Annotated[int, Field(ge=2)] | None = None
     per: Literal["neuron", "feature", "layer", "projection"] = "neuron"
 
     @property
@@ -209,9 +211,9 @@ class ParityEntry(Part):
     """
 
     title: str
-    weight: Annotated[int, Field(ge=2, le=32)]
-    bias: Annotated[int, Field(ge=2, le=32)]
-    threshold: Annotated[int, Field(ge=2, le=32)]
+    weight: Annotated[int, Field(ge=2, le=63)]
+    bias: Annotated[int, Field(ge=2, le=63)]
+    threshold: Annotated[int, Field(ge=2, le=63)]
 
 
 class ConnectionEntry(Part):

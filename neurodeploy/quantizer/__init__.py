@@ -1,6 +1,7 @@
 """Float model -> integer network: constrain, lower, choose scales, round, report."""
 
 from neurodeploy.quantizer.constraint import constrain
+from neurodeploy.quantizer.decays import whole_registers
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.quantization import Quantization, quantize
 from neurodeploy.quantizer.rails import Watch
@@ -20,4 +21,5 @@ __all__ = [
     "lower",
     "quantize",
     "structure",
+    "whole_registers",
 ]

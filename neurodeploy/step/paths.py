@@ -16,7 +16,7 @@ from neurodeploy.step.tree import Assign, Call, Const, Expression, Name, Stateme
 MOST_PATHS = 256
 
 #: A sum whose parts read the same name is computed on so many pieces of that name's range: x - (x >> 2) is less than x.
-PIECES = 16
+PIECES = 20
 
 #: Ranges of names, and by ``id`` of expressions that a condition of this path has bounded.
 _Path = dict[str | int, Interval]
