@@ -41,8 +41,14 @@ def test_a_random_simulation_never_leaves_what_is_proved(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 8))
     x = group(LOIHI, "x", "input", 4)
-    registers = {"du": int(rng.integers(0, 4096)), "dv": int(rng.integers(0, 4096)), "threshold": int(rng.integers(900))}
-    h = group(LOIHI, "h", "lif", n, bias_mant=rng.integers(-300, 300, n), **registers, refractory=int(rng.integers(1, 9)))
+    registers = {
+        "du": int(rng.integers(0, 4096)),
+        "dv": int(rng.integers(0, 4096)),
+        "threshold": int(rng.integers(900)),
+    }
+    h = group(
+        LOIHI, "h", "lif", n, bias_mant=rng.integers(-300, 300, n), **registers, refractory=int(rng.integers(1, 9))
+    )
     weights = projection(LOIHI, "dense", x, h, w=2 * rng.integers(-128, 128, (4, n)), delay=rng.integers(0, 3, (4, n)))
     back = projection(LOIHI, "dense", h, h, w=2 * rng.integers(-128, 128, (n, n)))
     network = place_identity(Network(LOIHI, (x, h), (weights, back)))

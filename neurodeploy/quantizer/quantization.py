@@ -106,8 +106,13 @@ def _counted(
     run, reports = simulate(place_identity(network), counts, drain=0), []
     for stage, quantized in zip(lowered.stages, done, strict=True):
         wanted, fired = wanted_counts(stage, activity), run.counts[stage.name]
-        rates = {"rate_float": float(wanted.sum() / fired.size), "rate_integer": float(fired.mean())}
-        reports.append(replace(quantized.report, count_error=count_error(run, stage, wanted), **rates))
+        report = replace(
+            quantized.report,
+            rate_float=float(wanted.sum() / fired.size),
+            rate_integer=float(fired.mean()),
+            count_error=count_error(run, stage, wanted),
+        )
+        reports.append(report)
     return tuple(reports)
 
 
