@@ -1,10 +1,12 @@
 """What needs somebody else's program or recordings says so; the counts of a session are printed at its end.
 
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
+``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
 
 NEURODEPLOY_DATA : folder of the public recordings
+NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
 """
@@ -39,6 +41,10 @@ def missing(item):
             if ORACLES[name].available() is None:
                 line = f'pip install "neurodeploy[{ORACLES[name].extra}]"'
                 reasons.append(f"oracle {name} is not installed: {line}")
+    for mark in item.iter_markers("interpreter"):
+        reasons += [
+            f"{name} does not name a Python" for name in mark.args if not Path(os.environ.get(name, "")).is_file()
+        ]
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

@@ -16,7 +16,8 @@ from neurodeploy.network import place_identity, save_network
 from neurodeploy.quantizer import constrain, lower, quantize, structure
 from neurodeploy.quantizer.activity import observe
 from neurodeploy.quantizer.rails import Watch
-from neurodeploy.quantizer.scale import Choice, Room, largest_shift, quantize_stage, room_of
+from neurodeploy.quantizer.registers import quantize_stage
+from neurodeploy.quantizer.scale import Choice, Room, largest_shift, room_of
 from neurodeploy.quantizer.search import wanted_counts
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model

@@ -14,7 +14,8 @@ from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear
 from neurodeploy.mapper import map_network
 from neurodeploy.network import place_identity
 from neurodeploy.quantizer import constrain, lower, quantize, structure
-from neurodeploy.quantizer.scale import Choice, Room, largest_shift, quantize_stage, room_of
+from neurodeploy.quantizer.registers import quantize_stage
+from neurodeploy.quantizer.scale import Choice, Room, largest_shift, room_of
 from neurodeploy.simulator import simulate
 
 torch.set_num_threads(1)

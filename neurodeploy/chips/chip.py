@@ -13,6 +13,7 @@ from neurodeploy.chips.schema import (
     Every,
     Evidence,
     Figure,
+    GuardEntry,
     LayerCoreEntry,
     LimitEntry,
     MeshEntry,
@@ -135,6 +136,15 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a network must keep, with its parsed formula."""
+
+    name: str
+    entry: GuardEntry
+    formula: Expression
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
@@ -143,6 +153,7 @@ class Chip:
     digest : hash of ``raw``; two chips with the same digest compute the same
     dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
     spoken : name of the dialect that this is, empty for the chip itself
+    guards : what networks must keep
     agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
@@ -160,6 +171,7 @@ class Chip:
     layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
     dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
     spoken: str = ""
+    guards: tuple[Guard, ...] = ()
     agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chips import cores
-from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
+from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind, Phase
 from neurodeploy.chips.event_driven import (
     EVENTS,
     Complaint,
@@ -15,12 +15,14 @@ from neurodeploy.chips.event_driven import (
     queue_faults,
     scan_faults,
 )
+from neurodeploy.chips.guards import grid_faults, guard_names
 from neurodeploy.chips.schema import (
     AgreementEntry,
     ChipFile,
     ConnectionEntry,
     DeployEntry,
     Figure,
+    GuardEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -74,13 +76,24 @@ class _Compiler:
         layer_formulas = cores.check(file, self)
         reports = self.reports(counters)
         agreement = self.agreement(file.agreement) if file.agreement else {}
+        guards = tuple(self.guard(name, entry) for name, entry in file.guard.items())
+        for name, connection in file.connection.items():
+            self.add(grid_faults(f"connection.{name}.grid", connection))
         self.evidence()
         raise_if(self.faults)
         made = (neurons, connections, schedule, limits, reports)
-        result = Chip(file.name, file.title, file, *made, raw, digest, path, layer_formulas, agreement=agreement)
+        result = Chip(
+            file.name, file.title, file, *made, raw, digest, path, layer_formulas, guards=guards, agreement=agreement
+        )
         self.between_emissions(result)
         raise_if(self.faults)
         return result
+
+    def guard(self, name: str, entry: GuardEntry) -> Guard:
+        """Parse a guard, whose formula speaks of smallest and largest registers and weights."""
+        file, where = self.file, f"guard.{name}"
+        self.one_of(where, "of", entry.of, (*file.neuron, *file.connection))
+        return Guard(name, entry, self.formula(entry.value, guard_names(file, entry.of), f"{where}.value", INTEGER))
 
     def one_of(self, where: str, what: str, name: str | None, known: Iterable[str]) -> None:
         names = list(known)
@@ -391,14 +404,14 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
                 result.append((f"connection.{name}.on_input", own))
     for limit, bound in file.limit.items():
         result.append((f"limit.{limit}", bound.evidence or file.evidence))
-    for report, figure in file.report.items():
-        result.append((f"report.{report}", figure.evidence or file.evidence))
     for emitter, table in file.emit.items():
         result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
     result += cores.evidence_keys(file)
     for name, block in file.block.items():
         own = block.evidence or file.evidence
         result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
+    for group in ("report", "guard", "parity"):
+        result += [(f"{group}.{name}", part.evidence or file.evidence) for name, part in getattr(file, group).items()]
     result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
     result.append(("schedule", file.schedule.evidence or file.evidence))
     for name, table in file.oracle.items():

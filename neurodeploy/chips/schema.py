@@ -113,6 +113,7 @@ class DeployEntry(Part):
     chosen : parameter -> word of the reset or the comparison -> its register
     decay : decay fraction of the float neuron -> register
     states : state of the float neuron -> register
+    unit : steps of these states for one step of weight, threshold and bias
     """
 
     model: Annotated[tuple[Literal["LIF", "IAF"], ...], BeforeValidator(_one_or_more), Field(min_length=1)]
@@ -127,6 +128,7 @@ class DeployEntry(Part):
     chosen: Mapping[Identifier, Mapping[str, int]] = {}
     decay: Mapping[str, DecayEntry] = {}
     states: Mapping[str, Identifier]
+    unit: Annotated[int, Field(ge=1)] = 1
 
 
 class NeuronEntry(Part):
@@ -146,6 +148,67 @@ class NeuronEntry(Part):
     on: Mapping[Identifier, str] = {}
     view: Mapping[Identifier, str] = {}
     deploy: DeployEntry | None = None
+
+
+class SignEntry(Part):
+    """Weights of a matrix with certain signs.
+
+    code : register of the sign mode
+    values : smallest and largest weight that is stored as it is, with an exponent of 0
+    step : what all of them are multiples of, a power of two
+    """
+
+    code: int = 0
+    values: Range
+    step: Annotated[int, Field(ge=1)] = 1
+
+
+class GridEntry(Part):
+    """On which grid the weights of one projection lie: mixed signs, none below 0 (also all 0), none above 0.
+
+    A weight is mantissa * 2 ** exponent and a whole number. The mantissas are as large as they can be, and the width is
+    the smallest that keeps them all.
+
+    sign, exponent, bits : parameters of the projection, "" where the chip has none
+    zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
+    """
+
+    sign: str = ""
+    exponent: str = ""
+    bits: str = ""
+    mixed: SignEntry
+    positive: SignEntry
+    negative: SignEntry
+    zero_bits: int = 0
+
+
+class GuardEntry(Part):
+    """What a network must keep so that nothing that is unknown of the chip decides its result.
+
+    of : the neuron kind whose groups, or the connection kind whose projections are meant
+    value : formula over NAME_min and NAME_max of the parameters; of a group also weight_min and weight_max of all that
+        arrives, of a projection those of its synapse fields
+    range : in which the value must lie
+    rule : the guard in words; todo : what the user can do
+    """
+
+    of: Identifier
+    value: str
+    range: Range
+    rule: str
+    todo: str
+
+
+class ParityEntry(Part):
+    """Somebody else's quantizer for this chip: all of a layer on one scale, which the fullest register decides.
+
+    weight, bias, threshold : bits of the signed ranges that this scale has to fit
+    """
+
+    title: str
+    weight: Annotated[int, Field(ge=2, le=32)]
+    bias: Annotated[int, Field(ge=2, le=32)]
+    threshold: Annotated[int, Field(ge=2, le=32)]
 
 
 class ConnectionEntry(Part):
@@ -173,6 +236,7 @@ class ConnectionEntry(Part):
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()
     shift: Identifier | None = None
+    grid: GridEntry | None = None
     may: Mapping[str, Range] = {}
     stored: str = ""
     register_: Mapping[Identifier, StateEntry] = Field(default={}, alias="register")
@@ -383,6 +447,8 @@ class ChipFile(Part):
     neuron: Mapping[Identifier, NeuronEntry]
     connection: Mapping[Identifier, ConnectionEntry] = {}
     limit: Mapping[Identifier, LimitEntry] = {}
+    guard: Mapping[Identifier, GuardEntry] = {}
+    parity: Mapping[Identifier, ParityEntry] = {}
     core: CoreEntry | None = None
     layer_core: LayerCoreEntry | None = None
     mesh: MeshEntry | None = None

@@ -8,10 +8,10 @@ import numpy as np
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.activity import Activity
 from neurodeploy.quantizer.decays import Floats
+from neurodeploy.quantizer.registers import build_network
 from neurodeploy.quantizer.scale import (
     Choice,
     Room,
-    build_network,
     expected_error,
     scale_of,
     shift_choices,

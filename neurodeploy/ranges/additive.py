@@ -73,6 +73,6 @@ def _filled(around: list[Call], name: str) -> Expression:
 def _ends(
     part: Expression, fields: Mapping[str, int], parameters: Mapping[str, Interval], counts: Interval, where: str
 ) -> tuple[int, int]:
-    ranges = {n: Interval(int(v), int(v)) for n, v in fields.items()} | parameters | {"arriving": counts}
+    ranges = {**{n: Interval(int(v), int(v)) for n, v in fields.items()}, **parameters, "arriving": counts}
     after = path_intervals(Text((Assign("part", part),), "", where), ranges)
     return after["part"]

@@ -87,5 +87,5 @@ def _fault(network: Network, failure: Failure) -> Fault:
     more = f", like {failure.others} more neurons" if failure.others else ""
     must = "whatever comes in, a network stays where all that compute this chip agree"
     todo = "make weights or bias smaller, let states decay faster, or connect fewer sources to it"
-    values = {"neuron": failure.neuron, "others": failure.others}
+    values = {"group": failure.group, "neuron": failure.neuron, "others": failure.others}
     return Fault(DIFFER, where, f"with the worst input {failure.reason}{more}", must, todo, values)

@@ -34,7 +34,7 @@ def path_intervals(text: Text, ranges: Mapping[str, Interval]) -> dict[str, Inte
     both on paths that can be taken.
     """
     walker = _Follower(text)
-    paths = walker.block(text.statements, [dict(ranges)])
+    paths = walker.block(text.statements, [dict(ranges.items())])
     known = set.intersection(*(set(path) for path in paths))
     return {name: hull(*(path[name] for path in paths)) for name in known if isinstance(name, str)}
 
