@@ -9,6 +9,8 @@ NEURODEPLOY_DATA : folder of the public recordings
 NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
+NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has nengo-loihi, one that has lava-nc; .ci/run
+    makes both
 """
 
 import os
@@ -37,10 +39,8 @@ def missing(item):
     """What a test needs and does not find, in words; an empty list where it can run."""
     reasons = []
     for mark in item.iter_markers("oracle"):
-        for name in mark.args or ORACLES:
-            if ORACLES[name].available() is None:
-                line = f'pip install "neurodeploy[{ORACLES[name].extra}]"'
-                reasons.append(f"oracle {name} is not installed: {line}")
+        absent = [ORACLES[name] for name in mark.args or ORACLES if ORACLES[name].available() is None]
+        reasons += [f"oracle {o.name} is not installed: {o.install}" for o in absent]
     for mark in item.iter_markers("interpreter"):
         reasons += [
             f"{name} does not name a Python" for name in mark.args if not Path(os.environ.get(name, "")).is_file()
