@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.ann import convert_ann
+    from neurodeploy.approximation import approximate
     from neurodeploy.bundles import bundle, verify
     from neurodeploy.checker import check
     from neurodeploy.chips import chip
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 #: public name -> (module, name there)
 _HOME = {
     "Graph": ("layers", "Graph"),
+    "approximate": ("approximation", "approximate"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
     "chip": ("chips", "chip"),
@@ -59,6 +61,7 @@ _HOME = {
 
 __all__ = [
     "Graph",
+    "approximate",
     "bundle",
     "check",
     "chip",

@@ -1,4 +1,4 @@
-"""Layers of integrate-and-fire neurons that events drive, written out as loops; knows nothing of texts, links or tables.
+"""Layers of integrate-and-fire neurons that events drive, written out as loops; knows no texts, links or tables.
 
 Written from the published rules: add, clamp, compare, reset for every synapse, one after the other; each event is
 followed to its end, the oldest waiting one first.
@@ -13,7 +13,7 @@ import numpy as np
 class StraightLine:
     """One sample. loops : nesting of the loops over one footprint, a sign in front of each axis ("+f", "-kx")."""
 
-    def __init__(self, network, loops=("+f", "+ky", "+kx"), newest_first=False):
+    def __init__(self, network, loops=("+f", "+ky", "+kx"), *, newest_first=False):
         self.network, self.loops, self.newest_first = network, loops, newest_first
         self.v = {g.name: g.parameters["initial"].copy() for g in network.groups if g.parameters}
         self.shape = {g.name: g.shape for g in network.groups}

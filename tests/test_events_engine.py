@@ -243,6 +243,28 @@ def test_the_kernel_is_not_flipped_and_rows_are_not_columns():
     assert v.tolist() == [[6, 5, 4], [3, 2, 1]]
 
 
+def test_input_may_have_the_shape_of_its_map_but_no_other():
+    network = chain(CHIP, np.random.default_rng(0), source=(2, 4, 6))
+    x = random_input(network, np.random.default_rng(0))["in"]
+    assert same(simulate(network, x), simulate(network, x.reshape(*x.shape[:2], 2, 4, 6)))
+    assert refusal(network, x.reshape(*x.shape[:2], 2, 6, 4)).code == "ND1301"
+
+
+def test_each_projection_may_have_a_register_of_its_own():
+    text = PLAIN.replace("v = sat(v + w, 12)", "v = sat(v + (w << gain), 12)").replace(
+        "synapse.w = { signed = 8 }",
+        'synapse.w = { signed = 8 }\nparam.gain = { holds = [0, 3], default = 0, per = "projection" }',
+    )
+    network = crossbar(chip_of(text), weights=[[5]], into=[[10], [20]])
+    for number, gain in enumerate((2, 1)):
+        pieces = list(network.projections)
+        pieces[number] = dataclasses.replace(pieces[number], parameters={"gain": gain})
+        network = dataclasses.replace(network, projections=tuple(pieces))
+    for executor in ("numpy", "python"):
+        run = simulate(network, np.array([[[1, 0]], [[0, 1]], [[1, 0]]]), record="v", executor=executor)
+        assert run.states["cell"]["v"].ravel().tolist() == [40, 10, 50]  # 40, 120: fires, 0 and 5 << 1 of its own
+
+
 # --- queues, ticks that fire, hardware order: another chip ------------------------------------------------------------
 
 
@@ -326,10 +348,11 @@ def test_options_of_the_other_sort_of_chip_are_refused():
         scan_orders(clocked.chip, 2)
 
 
-@pytest.mark.parametrize("number", [0, 49])
-def test_as_many_orders_as_there_are(number):
-    with pytest.raises(Refusal, match=rf"{number} orders; 1..48"):
-        scan_orders(CHIP, number)
+def test_as_many_different_orders_as_there_are():
+    assert len({s[CONVOLVE] for s in scan_orders(CHIP, 100)}) == 48
+    assert [s["row"] for s in scan_orders(chip_of(PLAIN), 8)] == [("target",), ("-target",)]
+    with pytest.raises(Refusal, match="0 orders; 1 or more"):
+        scan_orders(CHIP, 0)
 
 
 def test_input_that_no_pixel_has_is_refused():

@@ -62,6 +62,9 @@ def _membrane_faults(where: str, kind: NeuronKind, piece: Piece) -> list[Fault]:
         fault("no synaptic current", f"{kind.name} neurons always have one", "set tau_syn")
     if deploy.synaptic_current == "absent" and synapse:
         fault("a synaptic current", f"{kind.name} neurons have none", "set tau_syn=None")
+    if options["reset_amount"] is not None:
+        must, todo = f"{kind.name} neurons subtract their threshold", "set reset_amount=None and train so"
+        fault(f"reset_amount = {options['reset_amount']}", must, todo)
     if bias_of(module) is not None and deploy.bias is None:
         fault("a bias", f"{kind.name} neurons have none", "set bias=None and train so")
     if piece.bias is not None and (piece.bias != 0).any():

@@ -44,6 +44,13 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
             replaced[piece.name] = neuron
         faults += _note_delays(chip, layer, kinds, delays)
     raise_if(faults)
+    return with_modules(model, replaced, delays)
+
+
+def with_modules(
+    model: torch.nn.Module, replaced: Mapping[str, torch.nn.Module], delays: Mapping[str, int]
+) -> torch.nn.Module:
+    """Copy of a model with other modules in some places and delays before others; nested Sequentials become one."""
     if type(model) is torch.nn.Sequential and set(replaced) <= {name for name, _ in flat(model)}:
         return _chain(model, replaced, delays)
     return _same_form(model, replaced, delays)
@@ -132,13 +139,16 @@ def _constrained(where: str, chip: Chip, kind: NeuronKind, layer: Neuron) -> tup
     return capped, []
 
 
-def rebuilt(layer: LIF | IAF, **changed: object) -> LIF | IAF:
-    """The same layer with other options and no state; weights and time constants are those of the layer."""
+def rebuilt(layer: LIF | IAF, *, into: type[LIF | IAF] | None = None, **changed: object) -> LIF | IAF:
+    """The same layer with other options and no state; weights and time constants are those of the layer.
+
+    into : another class; its options are those of the layer and the changed ones together
+    """
     options = layer.options | changed
     for name in ("tau_mem", "tau_syn", "threshold", "bias"):
-        if options.get(name) is not None:
+        if options.get(name) is not None and name not in changed:
             options[name] = current(layer, name)
-    result = type(layer)(
+    result = (into or type(layer))(
         **options,
         rec_connect=copy.deepcopy(layer.rec_connect),
         surrogate=layer.surrogate,

@@ -11,7 +11,7 @@ from torch.nn import functional
 from neurodeploy.ann.trace import ADD, FLATTEN, INSTEAD, SHAPE, given_argument, live
 from neurodeploy.ann.tracer import Place, Tracer, shown
 from neurodeploy.errors import Fault
-from neurodeploy.layers import Delay, Graph, Neuron, PerStep, SparseLinear, Stateful, SumPool2d
+from neurodeploy.layers import Delay, EventLinear, Graph, Neuron, PerStep, SparseLinear, Stateful, SumPool2d
 from neurodeploy.layers.graph import INPUT as GRAPH_INPUT
 from neurodeploy.layers.graph import OUTPUT as GRAPH_OUTPUT
 from neurodeploy.layers.registry import children
@@ -20,14 +20,15 @@ from neurodeploy.layers.stateful import TIME_BATCH
 #: Name of the value that enters the model; no layer has it.
 INPUT = ""
 # exact classes throughout: a subclass may compute anything
-LINEAR = (torch.nn.Linear, SparseLinear)
+LINEAR = (torch.nn.Linear, EventLinear, SparseLinear)
 POOLS = (torch.nn.AvgPool2d, SumPool2d)
 NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 PASS = (torch.nn.Identity, torch.nn.Dropout)
 _LEAVES = (*LINEAR, torch.nn.Conv2d, *POOLS, *NORMS, *PASS, torch.nn.Flatten, torch.nn.Unflatten, Delay)
 _KNOWN = (
-    "Linear, SparseLinear, Conv2d, AvgPool2d, SumPool2d, BatchNorm1d, BatchNorm2d, LIF, IAF, Delay, Flatten(2), "
-    "Unflatten(2, ...), Dropout, Identity, in Sequential, PerStep, Graph or a module of your own that torch.fx follows"
+    "Linear, EventLinear, SparseLinear, Conv2d, AvgPool2d, SumPool2d, BatchNorm1d, BatchNorm2d, LIF, IAF, Delay, "
+    "Flatten(2), Unflatten(2, ...), Dropout, Identity, in Sequential, PerStep, Graph or a module of your own that "
+    "torch.fx follows"
 )
 
 

@@ -64,6 +64,12 @@ def cut(model: torch.nn.Module) -> tuple[Cut | None, list[Fault]]:
     return (None if faults else Cut(tuple(walk.pieces), inputs, lies, last)), faults
 
 
+def neuron_layers(model: torch.nn.Module) -> list[tuple[str, Neuron]]:
+    """Names and neurons of a model, sources before targets."""
+    nodes, _, _ = nodes_of(model)
+    return [(node.path, node.module) for node in nodes if isinstance(node.module, Neuron)]
+
+
 class _Walk:
     """Follows the values through a model."""
 

@@ -102,14 +102,12 @@ def _measured(
     lowered: Lowered, network: Network, done: tuple[Quantized, ...], counts: npt.NDArray[Any], activity: Activity
 ) -> tuple[LayerReport, ...]:
     """Reports with what the integer network did on the calibration data."""
-    if lowered.chip.event_driven:
-        return _counted(lowered, network, done, counts, activity)
     watch, membranes = Watch(), dict[str, str]()
     for stage in lowered.stages:
         if stage.kind.deploy is not None and "v" in stage.kind.deploy.states:
             membranes[stage.name] = stage.kind.deploy.states["v"]
     placed, record = place_identity(network), [f"{name}.{state}" for name, state in membranes.items()]
-    run = simulate(placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step)
+    run = _watched(placed, counts, record, watch)
     reports = []
     for stage, quantized in zip(lowered.stages, done, strict=True):
         wanted = wanted_counts(stage, activity)
@@ -122,27 +120,19 @@ def _measured(
             explained=None if share is None else share[0],
             explained_width=None if share is None else share[1],
             headroom_bits=_headroom(stage, quantized, run, watch, membranes.get(stage.name)),
-            rails_hit=watch.hits_of(placed, stage.name),
+            # where events drive the chip a value that no register holds is refused, never cut
+            rails_hit=None if network.chip.event_driven else watch.hits_of(placed, stage.name),
         )
         reports.append(report)
     return tuple(reports)
 
 
-def _counted(
-    lowered: Lowered, network: Network, done: tuple[Quantized, ...], counts: npt.NDArray[Any], activity: Activity
-) -> tuple[LayerReport, ...]:
-    """The same where each event acts on its own: no phase ends at which states could be looked at, so counts alone."""
-    run, reports = simulate(place_identity(network), counts, drain=0), []
-    for stage, quantized in zip(lowered.stages, done, strict=True):
-        wanted, fired = wanted_counts(stage, activity), run.counts[stage.name]
-        report = replace(
-            quantized.report,
-            rate_float=float(wanted.sum() / fired.size),
-            rate_integer=float(fired.mean()),
-            count_error=count_error(run, stage, wanted),
-        )
-        reports.append(report)
-    return tuple(reports)
+def _watched(placed: Network, counts: npt.NDArray[Any], record: list[str], watch: Watch) -> Run:
+    if placed.chip.event_driven:
+        return simulate(placed, counts, record=record, drain=0)
+    return simulate(
+        placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step
+    )
 
 
 def _headroom(stage: Stage, quantized: Quantized, run: Run, watch: Watch, membrane: str | None) -> Mapping[str, float]:
@@ -150,8 +140,12 @@ def _headroom(stage: Stage, quantized: Quantized, run: Run, watch: Watch, membra
     deploy, result = stage.kind.deploy, {}
     for state in deploy.states.values() if deploy else ():
         interval = stage.kind.states[state].interval
-        share = watch.reach_of(run.network, stage.name, state)
-        if deploy is not None and state == membrane and stage.module.options.get("reset") == "subtract":
+        if run.network.chip.event_driven:  # the ends of the steps are what is known
+            share = float(share_of_register(run.states[stage.name][state], interval).max(initial=0.0))
+        else:
+            share = watch.reach_of(run.network, stage.name, state)
+        subtracts = state == membrane and stage.module.options.get("reset") == "subtract"
+        if deploy is not None and subtracts and not run.network.chip.event_driven:
             # after the phase the membrane is reset already: it stood higher by a threshold for each event
             fired = run.counts[stage.name] * quantized.group.parameters[deploy.threshold]
             before = run.states[stage.name][state] + fired

@@ -168,7 +168,7 @@ def linear(value: Value, module: torch.nn.Linear | SparseLinear, name: str) -> V
         channels, rows, columns = way.lies_in(weight.shape[1])
         form = (len(weight), channels, rows // way.pooling[0], columns // way.pooling[1])
         ways.append(replace(way, kernel=weight.reshape(form) * way.factor, factor=1.0, full=True, weights=name))
-    bias = module.bias if isinstance(module, torch.nn.Linear) else None
+    bias = getattr(module, "bias", None)
     return Value(tuple(ways), (len(weight),), None if bias is None else numbers(bias))
 
 

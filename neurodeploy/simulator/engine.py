@@ -123,7 +123,8 @@ def simulate(
 ) -> Run:
     """Simulate a placed network bit for bit.
 
-    counts : (time, batch, channel) whole numbers, or one such array for each input group. Where events drive the chip
+    counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
+        takes (time, batch, *shape) as well. Where events drive the chip
         they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
     record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
     state : where to go on; None starts from reset
@@ -248,6 +249,8 @@ def external_counts(
         except ValueError:
             must = f"(time, batch, {g.size})"
             raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
+        if g.shape and array.ndim == 2 + len(g.shape) and array.shape[2:] == g.shape:
+            array = array.reshape(*array.shape[:2], g.size)
         faults += input_faults(network, g.name, array, raw=raw)
         arrays[g.name] = array
     raise_if(faults)

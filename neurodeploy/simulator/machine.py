@@ -121,7 +121,7 @@ def lanes_of(network: Network) -> dict[str, Lane]:
 
 
 def registers_of(network: Network) -> dict[str, dict[str, int]]:
-    """Parameters of every connection kind; the default where no projection sets it."""
+    """Parameters that all projections of a connection kind share; the default where none sets it."""
     shared = {
         name: {n: p for n, p in kind.parameters.items() if p.per != "projection"}
         for name, kind in network.chip.connections.items()

@@ -20,15 +20,16 @@ from neurodeploy.simulator.stimulus import Stimulus
 def scan_orders(chip: Chip, number: int) -> tuple[Mapping[str, tuple[str, ...]], ...]:
     """Different scan orders of a chip's connections: the one of the chip file first, then the most unlike.
 
-    Raises Refusal ND1303 for a clocked chip, and for more orders than there are.
+    number : most orders; fewer where the chip has fewer
+    Raises Refusal ND1303 for a clocked chip.
     """
     if not chip.event_driven:
         raise Refusal(Fault("ND1303", chip.name, "scan orders of a clocked chip", "a chip that events drive"))
     choices = {name: list(_orders(kind.entry.scan)) for name, kind in chip.connections.items()}
     most = max(len(c) for c in choices.values())
-    if not 1 <= number <= most:
-        raise Refusal(Fault("ND1303", "scan orders", f"{number} orders", f"1..{most} on {chip.name}"))
-    return tuple({name: c[i % len(c)] for name, c in choices.items()} for i in range(number))
+    if number < 1:
+        raise Refusal(Fault("ND1303", f"{chip.name}, scan orders", f"{number} orders", "1 or more"))
+    return tuple({name: c[i % len(c)] for name, c in choices.items()} for i in range(min(number, most)))
 
 
 def _orders(scan: Sequence[str]) -> Iterator[tuple[str, ...]]:
