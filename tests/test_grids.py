@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from strategies import values
 
 from neurodeploy.chips import chip
 from neurodeploy.network import Network, group, guard_faults, projection
 from neurodeploy.quantizer.grids import grid_of, reach, round_weights
 from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator.machine import stored_fields
+from neurodeploy.step import Interval
 
 LOIHI = chip("loihi1")
 DENSE, CONV = LOIHI.connections["dense"], LOIHI.connections["conv"]
@@ -31,7 +32,7 @@ def loaded(weights):
 
 def matrices():
     """Float matrices of every sign and size, some with few levels."""
-    rng_of = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+    rng_of = values(Interval(0, 2**32 - 1)).map(np.random.default_rng)
 
     def draw(rng):
         signs = [(-1, 1), (0, 1), (-1, 0)][rng.integers(3)]

@@ -18,10 +18,13 @@ from neurodeploy.errors import CODES
 
 PACKAGE = ROOT / "neurodeploy"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
+CHIPS = ["loihi1", "loihi2", "speck2e", "speck2f", "xylo_audio2", "xylo_audio3", "xylo_imu"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Files above 350 lines, with the reason.
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "neurodeploy/chips/schema.py": "one class for each table that a chip file may have, and nothing else",
+    "neurodeploy/chips/compile.py": "one method for each table, which share the list of faults",
+}
 
 
 def name_of(file):

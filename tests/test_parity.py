@@ -123,9 +123,7 @@ def test_thresholds_of_a_vector_are_refused():
 
 
 def test_another_reset_amount_is_refused():
-    assert "reset_amount = 0.5; parity: the threshold is subtracted whatever is asked" in refused(
-        layer(reset_amount=0.5)
-    )
+    assert "reset_amount = 0.5; unit neurons subtract their threshold" in refused(layer(reset_amount=0.5))
 
 
 def test_a_reset_to_a_value_is_refused():

@@ -127,7 +127,7 @@ def test_accuracy_of_an_event_driven_network_is_evaluated_against_the_float_one(
     real = evaluate(run_model(model, x), labels)
     found = evaluate(simulate(placed, x), labels, against=real)
     assert found.total == 8
-    assert found.gap_points is not None
+    assert found.points_lost is not None
 
 
 def test_a_reset_to_zero_sets_its_register():

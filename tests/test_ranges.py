@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from strategies import values
 
 from neurodeploy.chips import chip
 from neurodeploy.network import Convolution, Network, convolution, group, pairs, place_identity, projection
@@ -36,7 +36,7 @@ def spiking(high, low, weights, **parameters):
 
 
 @settings(max_examples=12)
-@given(st.integers(0, 2**32 - 1))
+@given(values(Interval(0, 2**32 - 1)))
 def test_a_random_simulation_never_leaves_what_is_proved(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 8))
@@ -81,11 +81,11 @@ def test_saturating_sums_are_proved_for_all_that_can_arrive():
     proved = prove_ranges(network)
     run = simulate(place_identity(network), rng.integers(0, 16, (80, 2, 4)), record=["h.i1", "h.v", "o.i1", "o.v"])
     for name, states in run.states.items():
-        for state, values in states.items():
+        for state, found_values in states.items():
             found = proved[name][state]
             assert found.proved
-            assert (values >= found.low).all()
-            assert (values <= found.high).all()
+            assert (found_values >= found.low).all()
+            assert (found_values <= found.high).all()
     assert proved["o"]["i1"].interval.within(Interval(-6000, 6000))
 
 

@@ -68,8 +68,11 @@ def _rounded(values: Singles, scale: np.float32) -> Ints:
 
 
 def parity_faults(where: str, stage: Stage) -> list[Fault]:
-    """What the other quantizer gets wrong without a word, so that its integers are not worth having."""
-    faults, options = list[Fault](), stage.module.options
+    """What the other quantizer gets wrong without a word, so that its integers are not worth having.
+
+    Another amount to subtract or value to reset to, which it drops as well, is refused for every chip without it.
+    """
+    faults = list[Fault]()
 
     def fault(was: str, why: str, todo: str) -> None:
         faults.append(Fault("ND1703", where, was, f"parity: {why}", todo))
@@ -84,13 +87,6 @@ def parity_faults(where: str, stage: Stage) -> list[Fault]:
         if len(np.unique(each)) > 1:
             todo = "train with one, or quantize without parity: rows of weights are then rescaled"
             fault(f"{name} from {each.min():g} to {each.max():g}", "one for all neurons of a layer", todo)
-    amount = options.get("reset_amount")
-    if options.get("reset") == "subtract" and amount is not None and np.any(np.asarray(amount) != stage.threshold):
-        fault(
-            f"reset_amount = {amount}", "the threshold is subtracted whatever is asked", "train with reset_amount=None"
-        )
-    if options.get("reset") == "value":
-        fault(f"reset to {options.get('reset_value')}", "reset to 0 whatever is asked", 'train with reset = "zero"')
     if len(stage.edges) != 1:
         was = f"weights from {len(stage.edges)} sources"
         fault(was, "a layer has one kernel", "quantize without parity")
