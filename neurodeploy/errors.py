@@ -24,6 +24,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND1301": "simulation: shape, type or sign of the input",
         "ND1302": "simulation: count above the cap of the input",
         "ND1303": "simulation: unknown state or option",
+        "ND1304": "simulation: queue of events full, or activity that never ends",
         "ND1401": "file: unreadable, truncated or of another format",
         "ND1402": "file: pickled content",
         "ND1403": "file: changed since it was written",
@@ -49,6 +50,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND2002": "verification: difference",
         "ND2003": "verification: runs cannot be compared",
         "ND2101": "bundle: unreadable or incomplete",
+        "ND2201": "proof: dialects of a chip could differ",
+        "ND2202": "guard: outside what is known of the chip",
         "ND9001": "optional package or oracle missing",
         "ND9002": "usage",
     }

@@ -113,6 +113,18 @@ def evaluate(
     return result if against is None else _compared(result, against)
 
 
+def decide(output: NDArray[np.integer[Any]], decision: str = "spike_count") -> Integers:
+    """(batch,) class of every sample, -1 for a tie, from (time, batch, class) output spikes; see ``evaluate``."""
+    raise_if(decision_faults(decision))
+    return _decided(DECISIONS[decision](output))
+
+
+def _decided(score: Integers) -> Integers:
+    best = score.max(axis=1)
+    tie = (best == 0) | (np.count_nonzero(score == best[:, None], axis=1) > 1)
+    return np.where(tie, TIE, score.argmax(axis=1))
+
+
 def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float, float]:
     """Wilson score interval of a proportion: the p for which (correct / total - p)**2 <= z**2 * p * (1 - p) / total.
 
@@ -126,9 +138,8 @@ def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float,
 
 
 def _evaluation(score: Integers, label: Integers, ids: Ids, confidence: float) -> Evaluation:
-    best = score.max(axis=1)
-    tie = (best == 0) | (np.count_nonzero(score == best[:, None], axis=1) > 1)
-    decided = np.where(tie, TIE, score.argmax(axis=1))
+    decided = _decided(score)
+    tie = decided == TIE
     confusion = np.zeros((score.shape[1], score.shape[1]), dtype=np.int64)
     np.add.at(confusion, (label[~tie], decided[~tie]), 1)
     correct, total = int(np.trace(confusion)), len(label)

@@ -87,7 +87,8 @@ def test_targets_lists_every_chip():
     assert [name for name in CHIPS if name in answer.out] == CHIPS
     rows = run("targets", "--json").json
     assert [row["name"] for row in rows] == sorted(target_folders())
-    assert all(row["limits"] == len(nd.chip(row["name"]).limits) > 0 for row in rows)
+    assert all(row["limits"] == len(nd.chip(row["name"]).limits) for row in rows)
+    assert all(row["limits"] > 0 for row in rows if row["name"] in CHIPS)
 
 
 @pytest.mark.parametrize("name", CHIPS)

@@ -13,7 +13,10 @@ from neurodeploy.chips.schema import (
     Every,
     Evidence,
     Figure,
+    GuardEntry,
+    LayerCoreEntry,
     LimitEntry,
+    MeshEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -30,12 +33,14 @@ class Handler:
     text : the parsed text
     reads, writes : names that occur on the right, registers that are assigned
     unproved : states that intervals cannot show to stay inside their width; they are checked at run time
+    emits : where events drive the chip, the name whose value 1 makes an event; empty if the text makes none
     """
 
     text: Text
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     unproved: frozenset[str] = frozenset()
+    emits: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class NeuronKind:
 
     @property
     def emits(self) -> str:
-        """State that connections deliver."""
+        """State that connections deliver; where events drive the chip, the name that makes an event."""
         return self.entry.emits
 
     @property
@@ -131,13 +136,24 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a network must keep, with its parsed formula."""
+
+    name: str
+    entry: GuardEntry
+    formula: Expression
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
+    layer_formulas : parsed formulas of [layer_core], by "memory.NAME" and "limit.NAME"
     digest : hash of ``raw``; two chips with the same digest compute the same
     dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
     spoken : name of the dialect that this is, empty for the chip itself
+    guards : what networks must keep
     agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
@@ -152,9 +168,16 @@ class Chip:
     raw: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     path: Path | None = field(default=None, compare=False)
+    layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
     dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
     spoken: str = ""
+    guards: tuple[Guard, ...] = ()
     agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
+
+    @property
+    def event_driven(self) -> bool:
+        """Whether each event acts on its own, at once; else the chip takes steps."""
+        return self.file.schedule.kind == "event"
 
     def dialect(self, name: str) -> "Chip":
         """The chip as somebody else computes it; "" is the chip itself.
@@ -176,9 +199,23 @@ class Chip:
         return self.file.core
 
     @property
+    def layer_core(self) -> LayerCoreEntry | None:
+        """Cores that hold one layer each, if the chip has such."""
+        return self.file.layer_core
+
+    @property
+    def mesh(self) -> MeshEntry | None:
+        """The grid of the cores, if it is known."""
+        return self.file.mesh
+
+    @property
     def evidence(self) -> Mapping[str, Evidence]:
         """Sources by name."""
         return self.file.evidence_table
+
+    def grade(self, evidence: str | None) -> str:
+        """Evidence grade of an entry of the file; the file's own where the entry states none."""
+        return self.evidence[evidence or self.file.evidence or ""].grade
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -209,7 +246,12 @@ class Chip:
         )
 
     def lag(self, connection: str, source: str) -> int:
-        """Steps by which a delivery lags behind the event: 1 where it stands before the handlers that emit."""
+        """Steps by which a delivery lags behind the event: 1 where it stands before the handlers that emit.
+
+        None where events drive the chip: an event is followed to its end before the step ends.
+        """
+        if self.event_driven:
+            return 0
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
         return 0 if all(i <= at for i in self.emitting(source)) else 1
 
@@ -218,6 +260,8 @@ class Chip:
 
         The lag of the delivery, and one step more where the target has already taken its step by then.
         """
+        if self.event_driven:
+            return 0
         at = next(i for i, p in enumerate(self.schedule) if connection in p.connections)
         kind = self.connections[connection]
         emits = self.neurons[kind.target].emits

@@ -1,17 +1,30 @@
 """From a validated chip file to a Chip: texts are parsed, names and ranges checked, every fault listed at once."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
+from neurodeploy.chips import cores
+from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind, Phase
+from neurodeploy.chips.event_driven import (
+    EVENTS,
+    Complaint,
+    emission_faults,
+    emitter_faults,
+    event_phases,
+    queue_faults,
+    scan_faults,
+)
 from neurodeploy.chips.evidence import evidence_keys
+from neurodeploy.chips.guards import grid_faults, guard_names
 from neurodeploy.chips.schema import (
     AgreementEntry,
     ChipFile,
     ConnectionEntry,
     DeployEntry,
     Figure,
+    GuardEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -24,7 +37,7 @@ GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
 _EMPTY = Text((), "", "")
-_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
+_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA} | {"ceil": "n"}
 
 
 def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
@@ -35,10 +48,15 @@ def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path
 class _Compiler:
     def __init__(self, file: ChipFile) -> None:
         self.file, self.faults = file, list[Fault]()
+        self.event_driven = file.schedule.kind == "event"
         self.unsound: set[str] = set()  # neuron kinds whose registers are at fault: nothing follows from their ranges
 
     def fault(self, where: str, was: str, must: str, todo: str = "", code: str = "ND1103") -> None:
         self.faults.append(Fault(code, f"{self.file.name}, {where}", was, must, todo))
+
+    def add(self, found: Iterable[Complaint]) -> None:
+        for complaint in found:
+            self.fault(*complaint)
 
     def chip(self, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
         file = self.file
@@ -49,36 +67,34 @@ class _Compiler:
         limits = {}
         for name, limit in file.limit.items():
             where = f"limit.{name}"
-            if limit.per in {"source", "target"}:
+            if limit.per in {"source", "target", "axon"}:
                 self.one_of(where, "of", limit.of, file.connection)
             elif limit.of is not None:
                 self.fault(where, f"of = {limit.of!r} with per = {limit.per!r}", 'it belongs to "source" and "target"')
-            if limit.per == "core" and file.core is None:
-                self.fault(where, 'per = "core" without a [core] table', "say how many cores there are")
-            limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
-        for kind in file.core.kinds if file.core else ():
-            self.one_of("core.kinds", "kind", kind, file.neuron)
+            if limit.per in {"core", "axon"} and file.core is None:
+                self.fault(where, f'per = "{limit.per}" without a [core] table', "say how many cores there are")
+            names = cores.counters(file, limit, counters)
+            limits[name] = Limit(name, limit, self.formula(limit.value, names, f"{where}.value"))
+        layer_formulas = cores.check(file, self)
         reports = self.reports(counters)
         agreement = self.agreement(file.agreement) if file.agreement else {}
+        guards = tuple(self.guard(name, entry) for name, entry in file.guard.items())
+        for name, connection in file.connection.items():
+            self.add(grid_faults(f"connection.{name}.grid", connection))
         self.evidence()
         raise_if(self.faults)
-        result = Chip(
-            file.name,
-            file.title,
-            file,
-            neurons,
-            connections,
-            schedule,
-            limits,
-            reports,
-            raw,
-            digest,
-            path,
-            agreement=agreement,
-        )
+        made = (neurons, connections, schedule, limits, reports)
+        result = Chip(file.name, file.title, file, *made, raw, digest, path, layer_formulas)
+        result = replace(result, guards=guards, agreement=agreement)
         self.between_emissions(result)
         raise_if(self.faults)
         return result
+
+    def guard(self, name: str, entry: GuardEntry) -> Guard:
+        """Parse a guard, whose formula speaks of smallest and largest registers and weights."""
+        file, where = self.file, f"guard.{name}"
+        self.one_of(where, "of", entry.of, (*file.neuron, *file.connection))
+        return Guard(name, entry, self.formula(entry.value, guard_names(file, entry.of), f"{where}.value", INTEGER))
 
     def one_of(self, where: str, what: str, name: str | None, known: Iterable[str]) -> None:
         names = list(known)
@@ -105,7 +121,10 @@ class _Compiler:
                 self.fault(f"{where}.param.{parameter}", 'per = "projection"', '"neuron" or "layer"')
             if parameter in entry.state or (number is entry.external and parameter in entry.param):
                 self.fault(f"{where}.param.{parameter}", "the name stands twice", "a name of its own")
-        self.one_of(where, "emits", entry.emits, entry.state)
+        if self.event_driven:
+            self.add(emitter_faults(where, entry))
+        else:
+            self.one_of(where, "emits", entry.emits, entry.state)
         if (entry.external is not None) != (entry.role == "input"):
             self.fault(where, f"role = {entry.role!r}", "an input has an external range, and nothing else has")
         if len(self.faults) > before:
@@ -116,7 +135,9 @@ class _Compiler:
             self.formula(formula, {*entry.state, *entry.param}, f"{where}.view.{view}", INTEGER)
         ranges = _ranges(entry.state, numbers)
         handlers = {
-            handler: self.handler(text, ranges, entry.state, f"{where}.on.{handler}", sound=name not in self.unsound)
+            handler: self.handler(
+                text, ranges, entry.state, f"{where}.on.{handler}", sound=name not in self.unsound, emits=entry.emits
+            )
             for handler, text in entry.on.items()
         }
         return NeuronKind(name, entry, handlers)
@@ -144,11 +165,17 @@ class _Compiler:
             self.fault(where, "both or neither of signed and unsigned", "exactly one")
 
     def deploy(self, where: str, entry: NeuronEntry, deploy: DeployEntry) -> None:
-        bias = [deploy.bias] if deploy.bias else []
-        for parameter in (deploy.threshold, *bias, *(d.param for d in deploy.decay.values())):
+        optional = [name for name in (deploy.bias, deploy.lower_bound) if name]
+        for parameter in (deploy.threshold, *optional, *deploy.chosen, *(d.param for d in deploy.decay.values())):
             self.one_of(where, "parameter", parameter, entry.param)
         for state in deploy.states.values():
             self.one_of(f"{where}.states", "state", state, entry.state)
+        for parameter, words in deploy.chosen.items():
+            held = entry.param[parameter].interval if parameter in entry.param else None
+            for word, register in words.items():
+                self.one_of(f"{where}.chosen.{parameter}", "word", word, (*deploy.reset, *deploy.comparison))
+                if held is not None and register not in held:
+                    self.fault(f"{where}.chosen.{parameter}", f"{word} = {register}", f"what it holds, {held}")
         for name, decay in deploy.decay.items():
             self.formula(decay.to_register, {"keep"}, f"{where}.decay.{name}.to_register")
             self.formula(decay.from_register, {"value"}, f"{where}.decay.{name}.from_register")
@@ -165,19 +192,33 @@ class _Compiler:
             self.fault(where, f"default = {number.default}", f"must lie in holds = {[low, high]}")
 
     def handler(
-        self, source: str, ranges: Mapping[str, Interval], states: Mapping[str, StateEntry], where: str, *, sound: bool
+        self,
+        source: str,
+        ranges: Mapping[str, Interval],
+        states: Mapping[str, StateEntry],
+        where: str,
+        *,
+        sound: bool,
+        emits: str = "",
     ) -> Handler:
-        """Parse and check; find the states whose width is not proved. Without sound ranges only names are checked."""
+        """Parse and check; find the states whose width is not proved. Without sound ranges only names are checked.
+
+        emits : the name that makes an event where its value is 1; it counts only where events drive the chip
+        """
         try:
             text = parse(source, self.file.function, operators=INTEGER, where=f"{self.file.name}, {where}")
-            raise_if(check_names(text, states=states, readable=set(ranges) - set(states)))
+            emits = emits if self.event_driven and emits in {a.name for a in assigned(text.statements)} else ""
+            kept = [emits] if emits else []
+            raise_if(check_names(text, states=states, readable=set(ranges) - set(states), kept=kept))
             after = final_intervals(text, ranges) if sound else {}
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Handler(_EMPTY)
         writes = frozenset(a.name for a in assigned(text.statements)) & frozenset(states)
         unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
-        return Handler(text, frozenset(_read(text.statements)), writes, unproved)
+        if emits:
+            self.add(emission_faults(where, text, emits, after.get(emits)))
+        return Handler(text, frozenset(_read(text.statements)), writes, unproved, emits)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
         where, file, before = f"connection.{name}", self.file, len(self.faults)
@@ -208,7 +249,8 @@ class _Compiler:
         if target is None or any(s not in file.neuron for s in entry.source):
             return ConnectionKind(name, entry, entry.source, "", stored, ranges, Handler(_EMPTY), None, may)
         sound = sound and not self.unsound & {*entry.source, entry.to}
-        emitted = [file.neuron[s].state[file.neuron[s].emits].interval for s in entry.source] if sound else []
+        self.add(scan_faults(file, where, entry, DELAY))
+        emitted = [self.emitted(file.neuron[s]) for s in entry.source] if sound else []
         arriving = Interval(min((e.low for e in emitted), default=0), max((e.high for e in emitted), default=0))
         own = _ranges(target.state, target.param)
         accumulators = _ranges(entry.register_)
@@ -220,11 +262,16 @@ class _Compiler:
         shared = own | accumulators | parameters
         written = entry.register_ or target.state
         given = shared | synaptic | {GIVEN_ARRIVING: arriving}
-        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input", sound=sound)
+        emits = target.emits if not entry.register_ else ""
+        on_input = self.handler(entry.on_input, given, written, f"{where}.on_input", sound=sound, emits=emits)
         on_sum = None
         if entry.register_ or entry.on_sum:
             on_sum = self.handler(entry.on_sum, shared, target.state, f"{where}.on_sum", sound=sound)
         return ConnectionKind(name, entry, entry.source, entry.to, stored, ranges, on_input, on_sum, may)
+
+    def emitted(self, source: NeuronEntry) -> Interval:
+        """What a source can deliver: its counts, or single events."""
+        return Interval(1, 1) if self.event_driven else source.state[source.emits].interval
 
     def stored(
         self,
@@ -244,8 +291,16 @@ class _Compiler:
         return text, ranges
 
     def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
-        phases, seen, file = [], list[str](), self.file
+        file = self.file
         handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
+        self.add(queue_faults(file.schedule))
+        if self.event_driven:
+            found, faults = event_phases(file, handlers)
+            self.add(faults)
+            self.once((EVENTS, *handlers), [p.name for p in found])
+            self.periods([p.name for p in found if p.name != EVENTS])
+            return found
+        phases, seen = list[Phase](), list[str]()
         for first, *inner in file.schedule.step:
             neuron, _, handler = first.partition(".")
             seen += [first, *inner]
@@ -264,16 +319,22 @@ class _Compiler:
                     self.fault(
                         "schedule.step", f"{name!r} inside a scan", "a connection with sums is a phase of its own"
                     )
-        for name in (*handlers, *file.connection):
+        self.once((*handlers, *file.connection), seen)
+        self.periods({p.name for p in phases})
+        return tuple(phases)
+
+    def once(self, known: Iterable[str], seen: list[str]) -> None:
+        for name in known:
             if seen.count(name) != 1:
                 times = "is missing" if name not in seen else f"stands {seen.count(name)} times"
                 self.fault("schedule.step", f"phase {name!r} {times}", "each handler and connection stands once")
-        for name, every in file.schedule.every.items():
-            if name not in {p.name for p in phases}:
+
+    def periods(self, phases: Iterable[str]) -> None:
+        for name, every in self.file.schedule.every.items():
+            if name not in phases:
                 self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step, not one inside a scan")
             if every.offset >= every.period:
                 self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
-        return tuple(phases)
 
     def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
         """Figures in an order in which each can be computed: those that it is made of come first."""
@@ -292,6 +353,8 @@ class _Compiler:
 
     def between_emissions(self, chip: Chip) -> None:
         """What a source emits must be complete when it is delivered."""
+        if self.event_driven:
+            return
         for at, phase in enumerate(chip.schedule):
             for connection in phase.connections:
                 for source in chip.connections[connection].sources:

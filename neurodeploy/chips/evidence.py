@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from neurodeploy.chips import cores
 from neurodeploy.chips.schema import ChipFile, ConnectionEntry, NeuronEntry
 
 Key = tuple[str, str | None]  # place in the file, name of an entry of [sources]
@@ -12,14 +13,20 @@ def evidence_keys(file: ChipFile) -> list[Key]:
     result = [*_kinds(file), *_agreement(file)]
     for limit, bound in file.limit.items():
         result.append((f"limit.{limit}", bound.evidence or file.evidence))
-    for report, figure in file.report.items():
-        result.append((f"report.{report}", figure.evidence or file.evidence))
+    for table in ("report", "guard", "parity", "erratum"):
+        result += [(f"{table}.{name}", part.evidence or file.evidence) for name, part in getattr(file, table).items()]
+    for name, block in file.block.items():
+        result += [
+            (f"block.{name}.number.{n}", v.evidence or block.evidence or file.evidence) for n, v in block.number.items()
+        ]
+    for name, connection in file.connection.items():
+        if connection.grid is not None:
+            result.append((f"connection.{name}.grid", connection.grid.evidence or connection.evidence or file.evidence))
+    result += cores.evidence_keys(file)
     for kind, tables in (("emit", file.emit), ("oracle", file.oracle)):
-        for name, table in tables.items():
-            stated = table.get("evidence")
+        for name, plain in tables.items():
+            stated = plain.get("evidence")
             result.append((f"{kind}.{name}", file.evidence if stated is None else str(stated)))
-    if file.core is not None:
-        result.append(("core", file.core.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
     return result
 

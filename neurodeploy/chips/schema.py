@@ -68,15 +68,17 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
-    per : who has one of its own: each neuron or each layer; of a connection's parameters "projection", each projection,
-        otherwise the connection kind has one for all
+    parts : where the register holds a fraction of 1, in how many parts; only whole ones can be had
+    per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of the
+        parameters of a connection "projection", each projection, otherwise the connection kind has one for all
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
-    per: Literal["neuron", "layer", "projection"] = "neuron"
+    parts: Annotated[int, Field(ge=2)] | None = None
+    per: Literal["neuron", "feature", "layer", "projection"] = "neuron"
 
     @property
     def interval(self) -> Interval:
@@ -101,23 +103,42 @@ class DecayEntry(Part):
 
 
 class DeployEntry(Part):
-    """Which float neuron this kind computes, up to rounding, and where its parameters go."""
+    """Which float neuron this kind computes, up to rounding, and where its parameters go.
 
-    model: Literal["LIF", "IAF"]
+    model : float neurons that it computes; with LIF and IAF a membrane may leak or not
+    reset, comparison : words that the options of the float neuron may have
+    max_spikes : most events of a neuron in one step, None for no bound; where events drive the chip, most events that
+        one arriving event can make, and a step holds any number
+    lower_bound : parameter of the lowest membrane; without a default a model has to state one
+    input : whether what arrives in a step decays in this step (as in the float neuron), or from the next step on
+    threshold, bias : parameters; a bias is added in every step
+    chosen : parameter -> word of the reset or the comparison -> its register
+    decay : decay fraction of the float neuron -> register
+    states : state of the float neuron -> register
+    unit : steps of these states for one step of weight, threshold and bias
+    """
+
+    model: Annotated[tuple[Literal["LIF", "IAF"], ...], BeforeValidator(_one_or_more), Field(min_length=1)]
     reset: tuple[str, ...]
     comparison: tuple[str, ...]
     max_spikes: int | None
-    lower_bound: bool = False
+    lower_bound: Identifier | None = None
     synaptic_current: Literal["required", "absent", "optional"]
+    input: Literal["before decay", "after decay"] = "before decay"
     threshold: Identifier
     bias: Identifier | None = None
+    chosen: Mapping[Identifier, Mapping[str, int]] = {}
     decay: Mapping[str, DecayEntry] = {}
     states: Mapping[str, Identifier]
+    unit: Annotated[int, Field(ge=1)] = 1
 
 
 class NeuronEntry(Part):
     """A neuron kind.
 
+    emits : state that connections deliver; where events drive the chip, a name of its own that handlers and arriving
+        events may assign at their top level: 1 makes an event at once. An input emits what is sent to it
+    external : events per time step and neuron that an input takes
     view : state -> what a probe of the chip shows instead of it, a formula over states and parameters after the step
     evidence_of : evidence of an entry that is no table, by its place in this one ("on.step", "view.v")
     """
@@ -134,11 +155,76 @@ class NeuronEntry(Part):
     deploy: DeployEntry | None = None
 
 
+class SignEntry(Part):
+    """Weights of a matrix with certain signs.
+
+    code : register of the sign mode
+    values : smallest and largest weight that is stored as it is, with an exponent of 0
+    step : what all of them are multiples of, a power of two
+    """
+
+    code: int = 0
+    values: Range
+    step: Annotated[int, Field(ge=1)] = 1
+
+
+class GridEntry(Part):
+    """On which grid the weights of one projection lie: mixed signs, none below 0 (also all 0), none above 0.
+
+    A weight is mantissa * 2 ** exponent and a whole number. The mantissas are as large as they can be, and the width is
+    the smallest that keeps them all.
+
+    sign, exponent, bits : parameters of the projection, "" where the chip has none
+    zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
+    """
+
+    sign: str = ""
+    exponent: str = ""
+    bits: str = ""
+    mixed: SignEntry
+    positive: SignEntry
+    negative: SignEntry
+    zero_bits: int = 0
+
+
+class GuardEntry(Part):
+    """What a network must keep so that nothing that is unknown of the chip decides its result.
+
+    of : the neuron kind whose groups, or the connection kind whose projections are meant
+    value : formula over NAME_min and NAME_max of the parameters; of a group also weight_min and weight_max of all that
+        arrives, of a projection those of its synapse fields
+    range : in which the value must lie
+    rule : the guard in words; todo : what the user can do
+    """
+
+    of: Identifier
+    value: str
+    range: Range
+    rule: str
+    todo: str
+
+
+class ParityEntry(Part):
+    """Somebody else's quantizer for this chip: all of a layer on one scale, which the fullest register decides.
+
+    weight, bias, threshold : bits of the signed ranges that this scale has to fit
+    """
+
+    title: str
+    weight: Annotated[int, Field(ge=2, le=63)]
+    bias: Annotated[int, Field(ge=2, le=63)]
+    threshold: Annotated[int, Field(ge=2, le=63)]
+
+
 class ConnectionEntry(Part):
     """A connection kind.
 
     source : neuron kinds that it comes from; several deliver one after the other, in this order
     pattern : what the chip stores: single pairs, a whole block of them, or a kernel that many pairs share
+    scan : where events drive the chip, the order in which one event meets the neurons that it reaches, the outermost
+        loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
+        anything else; "-kx" runs backwards. A run may state another order
+    pooling : with a kernel, by what the rows and columns of a source may be divided before they meet it
     targets_first, sources_last : window of hardware ids that the connection reaches
     register : accumulators, 0 before each delivery; a kind that has some is delivered projection by projection and
         delay by delay, each time followed by ``on_sum``
@@ -150,10 +236,13 @@ class ConnectionEntry(Part):
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
     to: Identifier
     pattern: Literal["pairs", "dense", "conv"] = "pairs"
+    scan: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    pooling: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()
     shift: Identifier | None = None
+    grid: GridEntry | None = None
     may: Mapping[str, Range] = {}
     stored: str = ""
     register_: Mapping[Identifier, StateEntry] = Field(default={}, alias="register")
@@ -172,11 +261,17 @@ class LimitEntry(Part):
     value : formula over counts: neurons_KIND; entries_CONNECTION, the synapses with a weight that is not 0;
         sources_CONNECTION and targets_CONNECTION, the different neurons at their ends; nonzero_CONNECTION_WEIGHT, the
         weights of one synapse field that are not 0. With per = "source" or "target" the counts are those of one
-        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them
-    of : the connection whose sources or targets are meant, with per = "source" or "target"
+        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them; there
+        also axons_CONNECTION, the pairs of a source neuron and a projection that end there, and
+        leaving_CONNECTION, the axons of other or the same core that begin at its neurons
+    of : the connection whose sources or targets are meant, with per = "source", "target" or "axon"
+    per : "axon" sums the formula over the axons of a core. An axon is what one source neuron has in one projection on
+        one core; the formula may ask for ``entries``, its synapses; ``reach``, the highest slot that it reaches, plus
+        1; ``reach_all``, the same over all axons of the projection on that core; the parameters of the projection;
+        and most_FIELD, the largest value of a synapse field in the projection
     """
 
-    per: Literal["chip", "core", "source", "target"] = "chip"
+    per: Literal["chip", "core", "source", "target", "axon"] = "chip"
     of: Identifier | None = None
     value: str
     at_most: int
@@ -192,6 +287,70 @@ class CoreEntry(Part):
     kinds: tuple[Identifier, ...]
 
 
+class MeshEntry(Part):
+    """Cores on a grid, row by row; a spike from one core to another passes as many hops as rows and columns differ."""
+
+    rows: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1)]
+
+
+class MemoryEntry(Part):
+    """A memory that each core has for itself.
+
+    value : words that a layer needs, a formula over its geometry, as in LayerLimitEntry
+    each : words of every core, in the order of the cores
+    """
+
+    value: str
+    unit: str
+    each: tuple[Annotated[int, Field(ge=0)], ...]
+    todo: str = ""
+
+
+class LayerLimitEntry(Part):
+    """What a formula over the geometry of a layer may be: at most a number, or one of some.
+
+    value : formula over channels, features, kernel_rows, kernel_columns, stride_rows, stride_columns, padding_rows,
+        padding_columns, groups of the convolution; source_rows and source_columns, the map that it comes from;
+        pooling_rows, pooling_columns, shift; input_rows, input_columns, the map after pooling; output_rows,
+        output_columns; and set_PARAMETER, 1 where a register of the layer's neurons is not 0
+    of : "layer", each layer; or "output", layers whose events leave the chip
+    rule : whether a layer beyond it is refused or only worth a warning
+    """
+
+    of: Literal["layer", "output"] = "layer"
+    value: str
+    at_most: int | None = None
+    one_of: tuple[int, ...] = ()
+    unit: str
+    todo: str = ""
+    rule: Literal["refuse", "warn"] = "refuse"
+
+
+class LayerCoreEntry(Part):
+    """Cores that hold one layer each, or a block of a layer's features, in memories of their own.
+
+    kinds : neuron kinds whose groups are such layers
+    slots : hardware ids of a core; a neuron's id is core * slots + its index in the block, counted as in the layer
+    destinations : blocks of layers that the events of one core can be sent to
+    inputs : neuron kind of an input -> blocks that its events can be sent to
+    loops : whether a layer may feed itself on a way round: never, when the caller asks for it, or always
+    """
+
+    kinds: tuple[Identifier, ...]
+    slots: Annotated[int, Field(ge=1)]
+    destinations: Annotated[int, Field(ge=1)]
+    inputs: Mapping[Identifier, Annotated[int, Field(ge=1)]] = {}
+    loops: Literal["refuse", "ask", "allow"] = "refuse"
+    memory: Mapping[Identifier, MemoryEntry]
+    limit: Mapping[Identifier, LayerLimitEntry] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of cores."""
+        return min((len(m.each) for m in self.memory.values()), default=0)
+
+
 class Every(Part):
     """A periodic phase: it runs in steps t (from 0) with t % period == offset."""
 
@@ -200,8 +359,26 @@ class Every(Part):
 
 
 class ScheduleEntry(Part):
-    """The phases of one step, in order. A connection delivers what its source last emitted."""
+    """When what happens.
 
+    kind : "clocked", or "event" where each event acts on its own, at once
+    step : the phases of one step, in order. On a clocked chip a connection is a phase and delivers what its source
+        last emitted. Where events drive the chip, "events" stands for all input of the step, each event of which is
+        followed to its end (connections are no phases), and the other phases are handlers that a tick runs
+    every : phase -> period, in steps
+    queue : order of the events that wait: "breadth" takes the oldest, "depth" the newest batch first; events of one
+        batch, all that one arriving event made, stay in the order in which they were made. A run may state another
+    waits : what waits: a spike once for each "destination" (projection that leaves its layer), or once as a "spike"
+        that then meets the targets of all of them in one scan
+    depth : events that can wait, with the one that is at work; None is no bound
+    when_full : "refuse" stops the simulation; "drop" loses the event for other neurons, it is still seen outside
+    """
+
+    kind: Literal["clocked", "event"] = "clocked"
+    queue: Literal["breadth", "depth"] = "breadth"
+    waits: Literal["destination", "spike"] = "destination"
+    depth: Annotated[int, Field(ge=1)] | None = None
+    when_full: Literal["refuse", "drop"] = "refuse"
     step: tuple[Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)], ...]
     every: Mapping[str, Every] = {}
 
@@ -217,6 +394,38 @@ class Figure(Part):
     unit: str
     at_most: Literal["", "dt_s"] = ""
     todo: str = ""
+
+
+class NumberEntry(Part):
+    """A number of a block: one value or one for each of several, a range, a choice, or a formula in words of its unit.
+
+    default : what an unset register means
+    """
+
+    value: int | tuple[int, ...] | None = None
+    holds: Range | None = None
+    one_of: tuple[int, ...] | None = None
+    formula: str | None = None
+    default: int | bool | None = None
+    unit: str
+
+
+class BlockEntry(Part):
+    """A part of the chip beside neurons and connections: sensor interface, readout, clock."""
+
+    title: str
+    number: Mapping[Identifier, NumberEntry]
+
+
+class ErratumEntry(Part):
+    """What the chip does other than its documentation or than one would expect.
+
+    rule : what it does
+    todo : what this program, or the user, does about it
+    """
+
+    rule: str
+    todo: str
 
 
 class AgreementEntry(Part):
@@ -245,9 +454,15 @@ class ChipFile(Part):
     neuron: Mapping[Identifier, NeuronEntry]
     connection: Mapping[Identifier, ConnectionEntry] = {}
     limit: Mapping[Identifier, LimitEntry] = {}
+    guard: Mapping[Identifier, GuardEntry] = {}
+    parity: Mapping[Identifier, ParityEntry] = {}
     core: CoreEntry | None = None
+    layer_core: LayerCoreEntry | None = None
+    mesh: MeshEntry | None = None
     schedule: ScheduleEntry
     report: Mapping[Identifier, Figure] = {}
+    block: Mapping[Identifier, BlockEntry] = {}
+    erratum: Mapping[Identifier, ErratumEntry] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
     dialect: Mapping[Identifier, Mapping[str, object]] = {}

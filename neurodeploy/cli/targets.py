@@ -85,7 +85,11 @@ def _texts(described: Chip) -> Iterator[tuple[str, str]]:
         yield from ((f"dialect.{spoken}.{place}", text) for place, text in _texts(dialect) if (place, text) not in own)
 
 
-_SHOWN = {"holds", "may", "safe", "default", "signed", "unsigned", "at_most"}
+_SHOWN = {
+    *("holds", "may", "safe", "default", "signed", "unsigned", "start", "at_most", "per"),
+    *("value", "one_of", "formula", "rule", "todo", "kind", "step", "every", "queue", "waits", "depth", "when_full"),
+}
+_UNITS = ("block.", "limit.")  # tables whose numbers have one
 
 
 def _node(raw: Mapping[str, object], place: str) -> object:
@@ -99,8 +103,16 @@ def _value(raw: Mapping[str, object], place: str) -> str:
     node = _node(raw, place)
     if not isinstance(node, Mapping):
         return "below" if "\n" in str(node) else str(node)
-    shown = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in node.items() if k in _SHOWN)
-    return f"{shown} {node['unit']}" if "at_most" in node else shown
+    keys = {"at_most"} if "at_most" in node else _SHOWN  # of a limit the number, not its formula
+    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in node.items() if k in keys)
+    return f"{shown} {node['unit']}" if place.startswith(_UNITS) else shown
+
+
+def _plain(value: object) -> str:
+    """A list without quotes and brackets."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"[{_plain(list(value))}]" if isinstance(value, tuple) else str(value)
 
 
 @targets.command()

@@ -1,7 +1,7 @@
 """The one engine: it walks the schedule of a chip and lets an executor run the texts."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -12,11 +12,14 @@ from neurodeploy.chips import ConnectionKind, Phase
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
+from neurodeploy.simulator.event_engine import ORDERS, EventEngine
 from neurodeploy.simulator.executors import EXECUTORS, Executor
-from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, assemble, stored_fields
+from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
+from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, assemble, initial_states, stored_fields
 from neurodeploy.simulator.run import Run, Snapshot
+from neurodeploy.simulator.stimulus import Stimulus, expand
 
-Observer = Callable[[int, Phase, "Engine"], None]
+Observer = Callable[[int, Phase, Any], None]  # step, phase that has just run, the engine
 
 
 class Engine:
@@ -28,16 +31,9 @@ class Engine:
     def __init__(self, machine: Machine, batch: int, executor: Executor, snapshot: Snapshot | None = None) -> None:
         self.machine, self.executor, self.batch = machine, executor, batch
         self.step_number = 0
-        self.states: dict[str, dict[str, Ints]] = {}
+        self.states = initial_states(machine.lanes, batch)
         self.history: dict[str, deque[Ints]] = {}
         for name, lane in machine.lanes.items():
-            starts = {s: e.start for s, e in lane.kind.states.items()}
-            self.states[name] = {
-                s: np.array(
-                    np.broadcast_to(lane.parameters[v] if isinstance(v, str) else v, (batch, lane.size)), np.int64
-                )
-                for s, v in starts.items()
-            }
             depth = machine.longest_delay + 1
             zero = np.zeros((batch, lane.size), np.int64)
             self.history[name] = deque([zero] * depth, maxlen=depth)
@@ -45,14 +41,8 @@ class Engine:
             self._restore(snapshot)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        here, faults, todo = self.snapshot(), list[Fault](), "go on with the state of the same network and batch"
-        for name in sorted({*here.states, *snapshot.states}):
-            mine, given = here.layout(name), snapshot.layout(name)
-            if mine != given:
-                where = f"{self.machine.chip.name}, state of {name!r}"
-                faults.append(Fault("ND1301", where, f"found {given or 'nothing'}", f"{mine or 'nothing'}", todo))
-        raise_if(faults)
-        self.states = {n: {s: v.copy() for s, v in many.items()} for n, many in snapshot.states.items()}
+        self.snapshot().check(snapshot, self.machine.chip.name)
+        self.states = snapshot.copied()
         for name, past in snapshot.history.items():
             self.history[name].extendleft(reversed(past))
         self.step_number = snapshot.step
@@ -61,6 +51,10 @@ class Engine:
         """A copy of everything that is remembered."""
         states = {n: {s: v.copy() for s, v in many.items()} for n, many in self.states.items()}
         return Snapshot(states, {n: tuple(h) for n, h in self.history.items()}, self.step_number)
+
+    def emitted(self, kind: str) -> Ints:
+        """(batch, neuron) what a kind emitted in the step that was taken last."""
+        return self.states[kind][self.machine.lanes[kind].kind.emits]
 
     def step(self, external: Mapping[str, Ints], observer: Observer | None = None) -> None:
         """Take one step; external maps an input kind to (batch, neuron) counts."""
@@ -115,7 +109,7 @@ class Engine:
 
 def simulate(
     network: Network,
-    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
     *,
     record: Collection[str] = (),
     state: Snapshot | None = None,
@@ -124,15 +118,21 @@ def simulate(
     raw: bool = False,
     observer: Observer | None = None,
     progress: Callable[[int], None] | None = None,
+    scan: Scan | SideBySide | None = None,
+    order: str | None = None,
 ) -> Run:
     """Simulate a placed network bit for bit.
 
-    counts : (time, batch, channel) whole numbers, or one such array for each input group
+    counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
+        takes (time, batch, *shape) as well. Where events drive the chip
+        they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
     record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
     state : where to go on; None starts from reset
     executor : "numpy", or "python" (the reference, slow); equal in every bit. Or an Executor that observes more
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
+    scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
+        connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
     of the chip file leaves the width of a register.
     """
@@ -141,12 +141,19 @@ def simulate(
         raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
     if drain is not None and (type(drain) is not int or drain < 0):
         raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
-    machine = assemble(network)
+    raise_if(list(_option_faults(network, counts, executor, scan, order)))
+    machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
     latency = latency_of(network)
     external, steps, batch = external_counts(network, machine, counts, raw=raw)
     extra = latency if drain is None else drain
     runner = EXECUTORS[executor] if isinstance(executor, str) else executor
-    engine = Engine(machine, batch, runner, state)
+    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
+    engine: Engine | EventEngine
+    if isinstance(machine, EventMachine):
+        stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
+        engine = EventEngine(machine, stimulus, runner.name, order=order, snapshot=state)
+    else:
+        engine = Engine(machine, batch, runner, state)
     wanted = _wanted(network, record)
     events = {g.name: np.zeros((steps + extra, batch, g.size), np.int64) for g in network.groups}
     states = {
@@ -159,13 +166,30 @@ def simulate(
         for g in network.groups:
             lane = machine.lanes[g.kind]
             at = lane.slices[g.name]
-            events[g.name][t] = engine.states[g.kind][lane.kind.emits][:, at]
+            events[g.name][t] = engine.emitted(g.kind)[:, at]
             for name in wanted.get(g.name, ()):
                 states[g.name][name][t] = engine.states[g.kind][name][:, at]
         if progress is not None:
             progress(t)
-    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
-    return Run(network, events, states, engine.snapshot(), latency, runner.name, raw, given, state)
+    run = Run(network, events, states, engine.snapshot(), latency, runner.name, raw, given, state)
+    return engine.completed(run) if isinstance(engine, EventEngine) else run
+
+
+def _option_faults(
+    network: Network, counts: object, executor: str | Executor, scan: object, order: str | None
+) -> Iterator[Fault]:
+    """Options that belong to the other sort of chip, and unknown ones."""
+    name = network.chip.name
+    if not network.chip.event_driven:
+        stated = {"scan": scan is not None, "order": order is not None, "a Stimulus": isinstance(counts, Stimulus)}
+        for option in (n for n, given in stated.items() if given):
+            yield Fault("ND1303", f"simulate, {name}", f"{option} for a clocked chip", "a chip that events drive")
+        return
+    if order is not None and order not in ORDERS:
+        yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
+    if not isinstance(executor, str):
+        was = f"an executor of one's own ({executor.name})"
+        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EXECUTORS)}: events drive this chip")
 
 
 def latency_of(network: Network) -> int:
@@ -205,10 +229,15 @@ def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
 
 
 def external_counts(
-    network: Network, machine: Machine, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, raw: bool
+    network: Network,
+    machine: Machine | EventMachine,
+    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
+    *,
+    raw: bool,
 ) -> tuple[dict[str, Ints], int, int]:
     """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
     groups = network.inputs()
+    counts = counts.counts(groups) if isinstance(counts, Stimulus) else counts
     given = counts if isinstance(counts, Mapping) else {g.name: counts for g in groups[:1]}
     if set(given) != {g.name for g in groups}:
         was = f"input for {', '.join(map(str, given)) or 'no group'}"
@@ -220,6 +249,8 @@ def external_counts(
         except ValueError:
             must = f"(time, batch, {g.size})"
             raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
+        if g.shape and array.ndim == 2 + len(g.shape) and array.shape[2:] == g.shape:
+            array = array.reshape(*array.shape[:2], g.size)
         faults += input_faults(network, g.name, array, raw=raw)
         arrays[g.name] = array
     raise_if(faults)

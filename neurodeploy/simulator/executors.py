@@ -35,7 +35,8 @@ class Executor(Protocol):
         """Run ``on_input`` for each synapse of a row where ``arriving`` (batch,) is not 0."""
 
 
-def _check(handler: Handler, registers: Widths, name: str, low: int, high: int) -> None:
+def check_width(handler: Handler, registers: Widths, name: str, low: int, high: int) -> None:
+    """Raise TextAtFault where values from low to high leave the width of a register."""
     interval = registers[name].interval
     if low < interval.low or high > interval.high:
         line = [a for a in assigned(handler.text.statements) if a.name == name][-1].line
@@ -89,7 +90,7 @@ class PythonExecutor:
         environment |= {name: int(values[at]) for name, values in states.items()}
         run(handler.text.statements, environment, PYTHON)
         for name in sorted(handler.writes):
-            _check(handler, widths, name, environment[name], environment[name])
+            check_width(handler, widths, name, environment[name], environment[name])
             states[name][at] = environment[name]
 
 
@@ -145,7 +146,7 @@ class NumpyExecutor:
         }
         for name, value in new.items():
             if name in handler.unproved and np.size(value):
-                _check(handler, widths, name, int(np.min(value)), int(np.max(value)))
+                check_width(handler, widths, name, int(np.min(value)), int(np.max(value)))
             states[name][at] = value
 
 

@@ -102,27 +102,52 @@ class Machine:
 
 def assemble(network: Network) -> Machine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
-    if not network.placed:
-        missing = ", ".join(g.name for g in network.groups if g.ids is None)
-        todo = "call neurodeploy.map(network), or place_identity(network) for a small network"
-        raise Refusal(Fault("ND1204", "network", f"groups without hardware ids: {missing}", "a placed network", todo))
-    chip = network.chip
-    lanes = {name: _lane(network, kind) for name, kind in chip.neurons.items()}
-    shared = {
-        name: {n: p for n, p in kind.parameters.items() if p.per != "projection"}
-        for name, kind in chip.connections.items()
-    }
-    registers = {
-        name: {n: p.default for n, p in known.items() if p.default is not None} for name, known in shared.items()
-    }
-    for p in network.projections:
-        registers[p.kind] = {n: v for n, v in p.parameters.items() if n in shared[p.kind]}
+    chip, lanes, registers = network.chip, lanes_of(network), registers_of(network)
     deliveries = {
         name: tuple(_deliveries(network, kind, lanes, registers[name])) for name, kind in chip.connections.items()
     }
     scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, deliveries)) for p in chip.schedule if p.neuron}
     longest = max((row.delay for many in deliveries.values() for d in many for row in d.rows), default=0)
     return Machine(chip, lanes, deliveries, registers, scans, longest)
+
+
+def lanes_of(network: Network) -> dict[str, Lane]:
+    """Neurons of every kind in ascending hardware id; raises Refusal ND1204 if there are no ids."""
+    if not network.placed:
+        missing = ", ".join(g.name for g in network.groups if g.ids is None)
+        todo = "call neurodeploy.map(network), or place_identity(network) for a small network"
+        raise Refusal(Fault("ND1204", "network", f"groups without hardware ids: {missing}", "a placed network", todo))
+    return {name: _lane(network, kind) for name, kind in network.chip.neurons.items()}
+
+
+def registers_of(network: Network) -> dict[str, dict[str, int]]:
+    """Parameters that all projections of a connection kind share; the default where none sets it."""
+    shared = {
+        name: {n: p for n, p in kind.parameters.items() if p.per != "projection"}
+        for name, kind in network.chip.connections.items()
+    }
+    registers = {
+        name: {n: p.default for n, p in known.items() if p.default is not None} for name, known in shared.items()
+    }
+    for p in network.projections:
+        registers[p.kind] = {n: v for n, v in p.parameters.items() if n in shared[p.kind]}
+    return registers
+
+
+def initial_states(lanes: Mapping[str, Lane], batch: int) -> dict[str, dict[str, Ints]]:
+    """Neuron kind -> state -> (batch, neuron) after a reset."""
+    starts = {name: {s: e.start for s, e in lane.kind.states.items()} for name, lane in lanes.items()}
+    return {
+        name: {
+            s: np.array(
+                np.broadcast_to(lane.parameters[v] if isinstance(v, str) else v, (batch, lane.size)),
+                np.int64,
+                order="C",
+            )
+            for s, v in starts[name].items()
+        }
+        for name, lane in lanes.items()
+    }
 
 
 def _deliveries(

@@ -7,8 +7,9 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.errors import Fault, Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
+from neurodeploy.simulator.stimulus import Stimulus
 
 Ints = npt.NDArray[np.int64]
 
@@ -25,6 +26,20 @@ class Snapshot:
     states: Mapping[str, Mapping[str, Ints]]
     history: Mapping[str, tuple[Ints, ...]]
     step: int
+
+    def check(self, given: "Snapshot", where: str) -> None:
+        """Refuse (ND1301) to go on with what another network or batch remembers."""
+        faults, todo = list[Fault](), "go on with the state of the same network and batch"
+        for name in sorted({*self.states, *given.states}):
+            mine, other = self.layout(name), given.layout(name)
+            if mine != other:
+                was = f"found {other or 'nothing'}"
+                faults.append(Fault("ND1301", f"{where}, state of {name!r}", was, f"{mine or 'nothing'}", todo))
+        raise_if(faults)
+
+    def copied(self) -> dict[str, dict[str, Ints]]:
+        """The states, copied."""
+        return {n: {s: v.copy() for s, v in many.items()} for n, many in self.states.items()}
 
     def layout(self, kind: str) -> str:
         """What is remembered of a neuron kind, in words; empty if nothing is."""
@@ -60,6 +75,12 @@ class Run:
     unchecked : the input was not checked (``raw``)
     input : input group -> (time, batch, channel) external counts, without the silent steps that were appended
     initial : where the run went on from, None for a reset
+    events : where events drive the chip, group -> (event,) with the fields cause (number of the input event that
+        started it, -1 for a tick), step, sample and neuron, sample by sample in the order in which they were made
+    stimulus : the single events of the input
+    order : order of the queue
+    scans : connection kind -> scan order; several where they stand side by side
+    meetings, lost : (batch,) synaptic operations, and events that found the queue full
     """
 
     network: Network
@@ -71,6 +92,12 @@ class Run:
     unchecked: bool = False
     input: Mapping[str, Ints] = field(default_factory=dict)
     initial: Snapshot | None = None
+    events: Mapping[str, npt.NDArray[np.void]] = field(default_factory=dict)
+    stimulus: Stimulus | None = None
+    order: str = ""
+    scans: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    meetings: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    lost: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def trace(self) -> Trace:
         """The observations alone."""

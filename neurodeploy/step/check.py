@@ -6,15 +6,18 @@ from neurodeploy.errors import Fault
 from neurodeploy.step.tree import Assign, Call, Expression, Name, Statement, Text
 
 
-def check_names(text: Text, *, states: Collection[str], readable: Collection[str]) -> list[Fault]:
+def check_names(
+    text: Text, *, states: Collection[str], readable: Collection[str], kept: Collection[str] = ()
+) -> list[Fault]:
     """Faults of a text's names, in the order of the text.
 
     states : may be read and assigned; keep their value after the handler
     readable : parameters and what the handler is given; may be read only
+    kept : new names whose value is read after the handler
     """
     walker = _Names(text, frozenset(states), frozenset(readable))
     walker.block(text.statements, set(states) | set(readable))
-    walker.unread(text.statements, set(states))
+    walker.unread(text.statements, {*states, *kept})
     return sorted(walker.faults, key=lambda fault: int(str(fault.values["line"])))
 
 
