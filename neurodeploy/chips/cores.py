@@ -33,7 +33,7 @@ def counters(file: ChipFile, limit: LimitEntry, plain: set[str]) -> set[str]:
         return plain | {f"{what}_{c}" for c in file.connection for what in ("axons", "leaving")}
     of = file.connection.get(limit.of or "")
     if limit.per == "axon" and of is not None:
-        return {"entries", "reach", "reach_all"} | set(of.param) | {f"most_{f}" for f in of.synapse}
+        return {"entries", "reach", "reach_all", "gaps"} | set(of.param) | {f"most_{f}" for f in of.synapse}
     return plain
 
 

@@ -180,7 +180,8 @@ class LimitEntry(Part):
     of : the connection whose sources or targets are meant, with per = "source", "target" or "axon"
     per : "axon" sums the formula over the axons of a core. An axon is what one source neuron has in one projection on
         one core; the formula may ask for ``entries``, its synapses; ``reach``, the highest slot that it reaches, plus
-        1; ``reach_all``, the same over all axons of the projection on that core; the parameters of the projection;
+        1; ``reach_all``, the same over all axons of the projection on that core; ``gaps``, 1 where one of these axons
+        leaves out a slot below the highest that it reaches; the parameters of the projection;
         and most_FIELD, the largest value of a synapse field in the projection
     """
 
