@@ -54,6 +54,8 @@ class Conversion:
             "target": self.network.chip.name,
             "layers": self.quantization.to_json(),
             "usage": usage,
+            "cores": [core.to_json() for core in self.placement.cores],
+            "hops": None if self.placement.hops is None else self.placement.hops.to_json(),
             "figures": figures,
             "warnings": [str(w) for w in self.warnings],
         }

@@ -115,7 +115,9 @@ class _Queue:
         for name, (link, at) in self.arriving.items():
             first, last = np.searchsorted(at, (begin, end)).tolist()
             counters |= link.part(slice(first, last)).counters()
-            counters |= {f"axons_{name}": len(self.axons(name, begin, end).entries), f"leaving_{name}": 0}
+            asked = any(f"axons_{name}" in limit.entry.value for limit in self.limits)
+            axons = len(self.axons(name, begin, end).entries) if asked else 0
+            counters |= {f"axons_{name}": axons, f"leaving_{name}": 0}
         return counters
 
     def values(self, begin: int, end: int, leaving: Mapping[str, int] | None = None) -> dict[str, int]:

@@ -39,8 +39,8 @@ class Hops:
 
     def __str__(self) -> str:
         return (
-            f"spikes x hops {self.placed:,.6g} ({self.in_order:,.6g} in the order of the layers), at most {self.gap:.1%} "
-            f"above the best; spikes {self.spikes}"
+            f"Spikes times hops: {self.placed:,.6g}, {self.in_order:,.6g} in the order of the layers; no placement has "
+            f"less than {self.bound:,.6g}, so at most {self.gap:.1%} could be saved. Spikes: {self.spikes}."
         )
 
     def to_json(self) -> dict[str, Any]:
