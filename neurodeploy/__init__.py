@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.ann import convert_ann
+    from neurodeploy.approximation import approximate
     from neurodeploy.bundles import bundle, verify
     from neurodeploy.checker import check
     from neurodeploy.chips import chip
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
-    from neurodeploy.events import data, load_data, save_data
+    from neurodeploy.events import data, load_data, load_events, moving_edge, save_data, save_events, stimulus
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.quantizer import constrain, quantize
     from neurodeploy.simulator import simulate
     from neurodeploy.training import run_model, train
-    from neurodeploy.verifier import compare
+    from neurodeploy.verifier import compare, observe_orders
 
 #: public name -> (module, name there)
 _HOME = {
+    "approximate": ("approximation", "approximate"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
     "chip": ("chips", "chip"),
@@ -34,21 +36,27 @@ _HOME = {
     "data": ("events", "data"),
     "evaluate": ("evaluation", "evaluate"),
     "load_data": ("events", "load_data"),
+    "load_events": ("events", "load_events"),
     "load_model": ("models", "load_model"),
     "load_network": ("network", "load_network"),
     "map": ("mapper", "map_network"),
+    "moving_edge": ("events", "moving_edge"),
+    "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
     "quantize": ("quantizer", "quantize"),
     "run_model": ("training", "run_model"),
     "save_data": ("events", "save_data"),
+    "save_events": ("events", "save_events"),
     "save_model": ("models", "save_model"),
     "save_network": ("network", "save_network"),
     "simulate": ("simulator", "simulate"),
+    "stimulus": ("events", "stimulus"),
     "train": ("training", "train"),
     "verify": ("bundles", "verify"),
 }
 
 __all__ = [
+    "approximate",
     "bundle",
     "check",
     "chip",
@@ -59,16 +67,21 @@ __all__ = [
     "data",
     "evaluate",
     "load_data",
+    "load_events",
     "load_model",
     "load_network",
     "map",
+    "moving_edge",
+    "observe_orders",
     "place_identity",
     "quantize",
     "run_model",
     "save_data",
+    "save_events",
     "save_model",
     "save_network",
     "simulate",
+    "stimulus",
     "train",
     "verify",
 ]

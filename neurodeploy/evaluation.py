@@ -49,7 +49,8 @@ class Evaluation:
     rule : name of the decision rule, a key of DECISIONS
     latency : steps at the beginning that did not count
     disagreements : ids of the samples that the other evaluation (``against``) decided differently, ties included
-    gap_points : accuracy minus that of the other evaluation, in percentage points; None without another
+    points_lost : accuracy of the other evaluation minus that of this one, in percentage points: above 0 where this run
+        is worse; None without another
     """
 
     accuracy: float
@@ -67,7 +68,7 @@ class Evaluation:
     rule: str
     latency: int
     disagreements: tuple[int | str, ...] = ()
-    gap_points: float | None = None
+    points_lost: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as plain Python values: numbers, strings, lists, None."""
@@ -112,6 +113,18 @@ def evaluate(
     return result if against is None else _compared(result, against)
 
 
+def decide(output: NDArray[np.integer[Any]], decision: str = "spike_count") -> Integers:
+    """(batch,) class of every sample, -1 for a tie, from (time, batch, class) output spikes; see ``evaluate``."""
+    raise_if(decision_faults(decision))
+    return _decided(DECISIONS[decision](output))
+
+
+def _decided(score: Integers) -> Integers:
+    best = score.max(axis=1)
+    tie = (best == 0) | (np.count_nonzero(score == best[:, None], axis=1) > 1)
+    return np.where(tie, TIE, score.argmax(axis=1))
+
+
 def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float, float]:
     """Wilson score interval of a proportion: the p for which (correct / total - p)**2 <= z**2 * p * (1 - p) / total.
 
@@ -125,9 +138,8 @@ def wilson_interval(correct: int, total: int, confidence: float) -> tuple[float,
 
 
 def _evaluation(score: Integers, label: Integers, ids: Ids, confidence: float) -> Evaluation:
-    best = score.max(axis=1)
-    tie = (best == 0) | (np.count_nonzero(score == best[:, None], axis=1) > 1)
-    decided = np.where(tie, TIE, score.argmax(axis=1))
+    decided = _decided(score)
+    tie = decided == TIE
     confusion = np.zeros((score.shape[1], score.shape[1]), dtype=np.int64)
     np.add.at(confusion, (label[~tie], decided[~tie]), 1)
     correct, total = int(np.trace(confusion)), len(label)
@@ -151,7 +163,7 @@ def _evaluation(score: Integers, label: Integers, ids: Ids, confidence: float) -
 
 
 def _compared(result: Evaluation, against: Evaluation) -> Evaluation:
-    """Add the samples that the other evaluation decided differently, and the gap."""
+    """Add the samples that the other evaluation decided differently, and the points lost."""
     faults = []
     mine, other = result.sample_id.tolist(), against.sample_id.tolist()
     missing, extra = sorted(set(mine) - set(other), key=str), sorted(set(other) - set(mine), key=str)
@@ -172,8 +184,8 @@ def _compared(result: Evaluation, against: Evaluation) -> Evaluation:
         was = f"{relabelled.size} samples have another label in it (the first: {mine[first]!r})"
         raise_if([Fault("ND1504", "against", was, "both evaluations have the same labels")])
     different = result.decision != against.decision[matched]
-    gap = 100 * (result.correct - against.correct) / result.total
-    return replace(result, disagreements=tuple(result.sample_id[different].tolist()), gap_points=gap)
+    lost = 100 * (against.correct - result.correct) / result.total
+    return replace(result, disagreements=tuple(result.sample_id[different].tolist()), points_lost=lost)
 
 
 def _unpacked(counts: Any, latency: int) -> tuple[NDArray[Any], int, list[Fault]]:

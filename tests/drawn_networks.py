@@ -1,4 +1,4 @@
-"""Random networks for any chip, drawn from nothing but its data."""
+"""Random networks for any clocked chip, drawn from nothing but its data."""
 
 import json
 
@@ -22,7 +22,8 @@ def with_delays(c: Chip) -> Chip:
     return from_raw(raw | {"name": "delayed"})
 
 
-CHIPS = [*map(chip, OURS), with_delays(chip(OURS[-1]))]
+CHIPS = [c for c in map(chip, OURS) if not c.event_driven]
+CHIPS.append(with_delays(CHIPS[-1]))
 
 
 def values(rng: np.random.Generator, interval: Interval, size: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Every registered neuron class with every option, found from the constructors: a new class brings its own cases."""
 
+import functools
 import inspect
 import itertools
 import re
@@ -27,6 +28,7 @@ def accepted(kind, options):
         return None
 
 
+@functools.cache
 def required(kind):
     """Values for what must be given: the first that the constructor takes, with one optional parameter if need be."""
     parameters = [p for p in inspect.signature(kind).parameters.values() if p.name not in ELSEWHERE]
@@ -40,6 +42,7 @@ def required(kind):
     raise AssertionError(f"no values found for {kind.__name__}({', '.join(names)})")
 
 
+@functools.cache
 def words(kind, name):
     """Words that an option takes, as its refusal of another one lists them."""
     try:
@@ -62,6 +65,7 @@ def alternatives(kind, name, default):
     return [PER_NEURON, PER_NEURON / 2, 2, -0.2, *words(kind, name)]
 
 
+@functools.cache
 def variants(kind):
     """Options of a class: the defaults, each alternative alone, and as many together as it takes, in two orders."""
     base = required(kind)

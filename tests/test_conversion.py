@@ -14,6 +14,7 @@ from neurodeploy.bundles import load_bundle
 from neurodeploy.chips import from_raw
 from neurodeploy.conversion import convert, exact_against, write_bundle
 from neurodeploy.errors import Differs, DoesNotFit, Refusal
+from neurodeploy.layers import EventLinear
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
@@ -42,6 +43,50 @@ def test_a_conversion_is_constrain_quantize_and_map():
     found = nd.simulate(convert(model(), chip, calibration=counts(), dt_s=1e-3).network, counts())
     nd.compare(found, expected).require()
     assert found.output.sum() > 0
+
+
+def with_events():
+    """The model with an EventLinear for every Linear, weights shared."""
+
+    def replaced(old):
+        new = EventLinear(old.in_features, old.out_features, bias=old.bias is not None)
+        new.load_state_dict(old.state_dict())
+        return new
+
+    given = model()
+    for place, layer in enumerate(given):
+        if type(layer) is torch.nn.Linear:
+            given[place] = replaced(layer)
+        elif type(getattr(layer, "rec_connect", None)) is torch.nn.Linear:
+            layer.rec_connect = replaced(layer.rec_connect)
+    assert {type(module) for module in given.modules()} >= {EventLinear}
+    assert torch.nn.Linear not in {type(module) for module in given.modules()}
+    return given
+
+
+def test_event_linear_is_checked_quantized_and_converted_as_linear():
+    chip = nd.chip(CHIP)
+    assert nd.check(with_events(), chip).fits
+    assert nd.check(with_events(), chip).usage == nd.check(model(), chip).usage
+    found = nd.quantize(nd.constrain(with_events(), chip), chip, dt_s=1e-3).network
+    expected = nd.quantize(nd.constrain(model(), chip), chip, dt_s=1e-3).network
+    nd.compare(nd.simulate(nd.map(found).network, counts()), nd.simulate(nd.map(expected).network, counts())).require()
+    assert nd.simulate(nd.map(found).network, counts()).output.sum() > 0
+    assert [layer["layer"] for layer in convert(with_events(), chip, calibration=counts()).to_json()["layers"]] == [
+        "1",
+        "3",
+    ]
+
+
+def test_a_subclass_of_event_linear_is_refused():
+    class Scaled(EventLinear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    given = with_events()
+    given[0] = Scaled(given[0].in_features, given[0].out_features, bias=False)
+    with pytest.raises(Refusal, match=r"layer '0' \(Scaled\): a module that no synapse or neuron of the chip computes"):
+        nd.quantize(given, nd.chip(CHIP))
 
 
 def test_conversion_never_changes_its_arguments():

@@ -1,5 +1,6 @@
 """The first hour: both examples run as they stand, and the README shows them word for word."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ EXAMPLES = ROOT / "examples"
 #: Longest file of each kind, in lines.
 LONGEST = {"digits.py": 25, "deploy.sh": 10}
 FLOOR = 90.0  # percent
+OWN = "own_neuron.py"
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +74,27 @@ def test_the_readme_shows_an_example_word_for_word(name):
     assert (EXAMPLES / name).read_text().strip("\n") in shown
 
 
+def test_a_neuron_of_ones_own_is_ten_lines_learns_and_is_drawn(tmp_path):
+    source = (EXAMPLES / OWN).read_text()
+    (neuron,) = re.findall(r"class Resonator.*?\n\n\n", source, re.DOTALL)
+    assert len(neuron.strip().splitlines()) <= 11
+    done = shell(f"python {EXAMPLES / OWN} --out own.png", tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    executors, losses = zip(*re.findall(r"(\w+), step \d+: loss ([\d.]+)", done.stdout), strict=True)
+    assert set(executors) == {"numba" if importlib.util.find_spec("numba") else "torch"}
+    assert float(losses[-1]) < 0.7 * float(losses[0])
+    assert (tmp_path / "own.png").read_bytes().startswith(b"\x89PNG")
+    assert done.stdout.splitlines()[-1] == "own.png"
+
+
 #: Examples that the tests of their subject run.
 RUN_ELSEWHERE = {"draw_neurons.py": "test_plot.py", "tutorial_neurons.py": "test_golden_neurons.py"}
 
 
 def test_every_example_is_one_of_those_that_run():
-    assert {p.name for p in EXAMPLES.iterdir() if p.is_file()} == set(LONGEST) | set(RUN_ELSEWHERE)
+    assert {p.name for p in EXAMPLES.iterdir() if p.is_file()} == {*LONGEST, *RUN_ELSEWHERE, OWN}
+    assert len((EXAMPLES / OWN).read_text().splitlines()) < 60
     for name, test in RUN_ELSEWHERE.items():
         assert name in (Path(__file__).parent / test).read_text()
         assert len((EXAMPLES / name).read_text().splitlines()) < 60

@@ -5,11 +5,10 @@ runs compiled once.
 """
 
 import importlib.util
-import types
 
-import numpy as np
 import pytest
 import torch
+from kernel_comparison import BATCH, NUMBA, TOLERANCE, T, compare, plain  # noqa: F401 - plain is a fixture
 from neuron_variants import N, neuron_classes, said, variants
 
 from neurodeploy.errors import Refusal
@@ -24,96 +23,8 @@ from neurodeploy.step import FLOAT, parse
 
 torch.set_num_threads(1)
 
-T, BATCH = 12, 2
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-NUMBA = pytest.mark.skipif(
-    importlib.util.find_spec("numba") is None, reason='numba is not installed: pip install "neurodeploy[fast]"'
-)
 CASES = [(kind, options) for kind in neuron_classes() for options in variants(kind)]
 NAMES = [f"{kind.__name__}-{said(options)}" for kind, options in CASES]
-
-
-class Plain:
-    """Stands for ``cache.Compiled``: the generated code as Python runs it."""
-
-    def __init__(self, source):
-        code = source.code.replace("import numba\n", "")
-        self.names = {"numba": types.SimpleNamespace(njit=lambda **_: lambda function: function)}
-        exec(compile(code, "generated", "exec"), self.names)  # noqa: S102 - our own code, generated in this test
-
-    def function(self, name):
-        def call(*arguments):
-            # numba converts numbers to the type of the signature
-            kind = next(a.dtype.type for a in arguments if isinstance(a, np.ndarray) and a.dtype != np.uint8)
-            given = [kind(a) if isinstance(a, float) else a for a in arguments]
-            with np.errstate(all="ignore"):
-                self.names[name](*given)
-
-        return call
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    monkeypatch.setattr(sequence, "Compiled", Plain)
-    monkeypatch.setattr("neurodeploy.layers.executors.has_numba", lambda: True)
-    sequence._kernels.cache_clear()
-    yield
-    sequence._kernels.cache_clear()
-
-
-def everything(layer, executor, dtype):
-    """Two calls from given states: what comes out, and the gradients of a random weighting of all of it."""
-    layer.executor, layer.record_states = executor, True
-    generator = torch.Generator().manual_seed(4)
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    x = (draw(T, BATCH, N) * 2 + 0.7).requires_grad_()
-    layer.executor = "torch"
-    layer.reset_states()
-    layer(x[:1].detach())  # states near those of a run, whatever their unit
-    states = {name: (layer._state[name].detach() + draw(BATCH, N) * 0.3).requires_grad_() for name in layer._states}
-    layer._state, layer.executor = dict(states), executor
-    outcome = []
-    for part in (x[:5], x[5:]):
-        outcome += [layer(part), *layer.recordings.values()]
-    outcome += layer._state.values()
-    wanted = {"x": x, **states, **{name: getattr(layer, name) for name in layer._tensors}}
-    loss = sum((draw(*value.shape) * value).sum() for value in outcome)
-    gradients = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)
-    return outcome, dict(zip(wanted, gradients, strict=True))
-
-
-def largest(gradient):
-    values = None if gradient is None else gradient[gradient.isfinite()].abs()
-    return 0 if values is None or not values.numel() else values.max().item()
-
-
-def compare(kind, options, surrogate, dtype):
-    layer = kind(N, **options).to(dtype)
-    layer.surrogate = surrogate or layer.surrogate
-    for name in layer._tensors:
-        getattr(layer, name).requires_grad_()
-    outcome, gradients = everything(layer, "torch", dtype)
-    fused, found = everything(layer, "numba", dtype)
-    transcendental = any(f"{name}(" in layer.step for name in ("exp", "exp2", "expm1", "log2"))
-    for one, other in zip(outcome, fused, strict=True):
-        if transcendental:
-            assert torch.allclose(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype], equal_nan=True)
-        else:
-            assert ((one == other) | (one.isnan() & other.isnan())).all()
-    # gradients of parameters are sums over batch and time, whose terms may cancel: their rounding is that of the terms
-    terms = max(largest(gradients[name]) for name in ("x", *layer._states))
-    for name, gradient in gradients.items():
-        ours = found[name]
-        if gradient is None:
-            assert ours is None or not ours.any(), name
-            continue
-        ours = torch.zeros_like(gradient) if ours is None else ours
-        scale = max(largest(gradient), 0 if name == "x" else terms)
-        assert torch.allclose(ours, gradient, rtol=0, atol=TOLERANCE[dtype] * scale, equal_nan=True), name
-    return outcome[0].sum().item(), sum(bool(g is not None and g.any()) for g in gradients.values())
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -329,7 +240,7 @@ def test_the_executor_is_no_part_of_the_description():
     ("layer", "x", "words"),
     [
         (Own(executor="cuda"), torch.ones(2, 1, N), "executor is 'cuda'; it must be one of 'auto', 'torch', 'numba'"),
-        (Own(executor="numba", rec_connect=torch.nn.Linear(N, N)), torch.ones(2, 1, N), "it cannot run rec_connect"),
+        (Own(executor="numba", rec_connect=torch.nn.Tanh()), torch.ones(2, 1, N), "it cannot run rec_connect"),
         (Own(executor="numba").to(torch.float16), torch.ones(2, 1, N).half(), "it cannot run a tensor of float16"),
     ],
 )

@@ -6,7 +6,7 @@ from random_networks import Options, random_counts, random_network
 from neurodeploy.chips import chip, from_raw, target_folders
 from neurodeploy.simulator import simulate
 
-CHIPS = list(target_folders())
+CHIPS = [name for name in target_folders() if not chip(name).event_driven]
 
 
 def many(name, seeds=range(20), **options):

@@ -13,7 +13,7 @@ from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra
 from neurodeploy.network import Network
 from neurodeploy.simulator import Trace, simulate
-from neurodeploy.verifier import Comparison, Difference, compare
+from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
 
 #: texts that the reference may run, one for each neuron and synapse of a step: about a second
 REFERENCE_BUDGET = 40_000
@@ -68,12 +68,14 @@ class Verification:
     checks : all comparisons that were made
     faults : why the bundle, the option or the network was refused
     missing : what is not installed here
+    orders : on a chip that events drive, what several scan orders were observed to change; it decides nothing
     """
 
     path: str
     checks: tuple[Check, ...]
     faults: tuple[Fault, ...] = ()
     missing: tuple[Fault, ...] = ()
+    orders: OrderReport | None = None
 
     @property
     def exact(self) -> bool:
@@ -104,6 +106,7 @@ class Verification:
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
         lines += [f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}" for c in self.checks]
+        lines += [str(self.orders)] if self.orders is not None else []
         return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
 
     def to_json(self) -> dict[str, object]:
@@ -116,27 +119,31 @@ class Verification:
             "exact_against": [c.to_json() for c in self.exact_against],
             "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
             "faults": [str(f) for f in (*self.faults, *self.missing)],
-        }
+        } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
 
-def verify(path: str | Path, *, against: str | None = None) -> Verification:
+def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> Verification:
     """Check the files of a bundle, simulate its golden vectors again, and compare everything.
 
     against : name of an oracle, a simulator that others built; it runs the same network on the same input
+    orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
     checks: list[Check] = []
     missing: tuple[Fault, ...] = ()
+    seen: OrderReport | None = None
     try:
         loaded = load_bundle(path)
         checks.extend(_own_checks(loaded))
+        if loaded.network.chip.event_driven and orders:
+            seen = observe_orders(loaded.network, loaded.input, orders=orders)
         if against is not None:
             checks.append(_oracle_check(loaded, against))
     except Missing as refusal:
         missing = refusal.faults
     except Refusal as refusal:
-        return Verification(str(path), tuple(checks), refusal.faults)
-    return Verification(str(path), tuple(checks), missing=missing)
+        return Verification(str(path), tuple(checks), refusal.faults, orders=seen)
+    return Verification(str(path), tuple(checks), missing=missing, orders=seen)
 
 
 def _own_checks(loaded: Bundle) -> Iterator[Check]:
@@ -144,22 +151,28 @@ def _own_checks(loaded: Bundle) -> Iterator[Check]:
     stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
     run = simulate(network, loaded.input, drain=0)
+    met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
     yield Check("golden event counts", made_by, "golden", grade, compare(run, golden))
     if loaded.samples:
         chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
         run = simulate(network, chosen, record=all_states(network), drain=0)
         comparison = _renumbered(compare(run, stated), loaded.samples)
         yield Check("golden states", made_by, "golden", grade, comparison)
-    yield _reference_check(loaded)
+    yield _reference_check(loaded, met)
 
 
-def _reference_check(loaded: Bundle) -> Check:
-    """The reference on the beginning of the one sample with most events, as long as the budget lasts."""
+def _reference_check(loaded: Bundle, met: int) -> Check:
+    """The reference on the beginning of the one sample with most events, as long as the budget lasts.
+
+    met : on a chip that events drive, synaptic operations of a step
+    """
     network = loaded.network
     vectors, samples = loaded.stated, loaded.samples
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
-    work = sum(g.size for g in network.groups) + sum(len(p.pairwise.sources) for p in network.projections)
+    work = sum(g.size for g in network.groups) + met
+    if not network.chip.event_driven:
+        work += sum(len(p.pairwise.sources) for p in network.projections)
     steps = max(1, REFERENCE_BUDGET // max(1, work))
     inputs = {g.name for g in network.inputs()}
     events = sum(v[:steps].sum(axis=(0, 2)) for n, v in vectors.counts.items() if n not in inputs)

@@ -1,4 +1,4 @@
-"""Count data: what a network is fed, with labels, ids and the length of a time step.
+"""Count data: what a network is fed, with labels, ids and the length of a time step; and single events of a sensor.
 
 File schema, version 1: an .npz of plain arrays
 -----------------------------------------------
@@ -15,16 +15,26 @@ File schema, version 1: an .npz of plain arrays
 from neurodeploy.events.counts import Data, data
 from neurodeploy.events.encoders import encode_delta, encode_frames, encode_latency, encode_rate
 from neurodeploy.events.files import load_data, save_data
+from neurodeploy.events.recordings import load_events, save_events
 from neurodeploy.events.split import split_stratified
+from neurodeploy.events.stream import EVENT, Events, from_raster, moving_edge, single_events, stimulus
 
 __all__ = [
+    "EVENT",
     "Data",
+    "Events",
     "data",
     "encode_delta",
     "encode_frames",
     "encode_latency",
     "encode_rate",
+    "from_raster",
     "load_data",
+    "load_events",
+    "moving_edge",
     "save_data",
+    "save_events",
+    "single_events",
     "split_stratified",
+    "stimulus",
 ]

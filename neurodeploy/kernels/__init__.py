@@ -5,7 +5,8 @@ numba compiles. The torch table, run step by step, stays the definition: kernels
 """
 
 from neurodeploy.kernels.cache import has_numba
-from neurodeploy.kernels.events import event_linear
+from neurodeploy.kernels.events import event_linear, weight_gradient
+from neurodeploy.kernels.recurrent import Feedback
 from neurodeploy.kernels.sequence import SUPPORTED, Result, run_sequence
 
-__all__ = ["SUPPORTED", "Result", "event_linear", "has_numba", "run_sequence"]
+__all__ = ["SUPPORTED", "Feedback", "Result", "event_linear", "has_numba", "run_sequence", "weight_gradient"]

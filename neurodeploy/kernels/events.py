@@ -13,7 +13,7 @@ import torch
 
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.cache import Compiled
+from neurodeploy.kernels.cache import Compiled, has_numba
 from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
 
 DENSE = 0.15  # share of entries that are not 0
@@ -145,6 +145,13 @@ def _lists(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] |
     return ends, places, values
 
 
+def _outer(gradient: torch.Tensor, inputs: int, *lists: torch.Tensor) -> torch.Tensor:
+    rows, outputs = gradient.shape
+    turned = torch.zeros(inputs, outputs, dtype=gradient.dtype)
+    _run("outer", rows, outputs, outputs, *lists, gradient, turned)
+    return turned.t()
+
+
 class _Product(torch.autograd.Function):
     """``linear`` of rows of spikes."""
 
@@ -166,16 +173,13 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weight, *rest = ctx.saved_tensors
         gradient = gradient.contiguous()
-        rows, outputs = gradient.shape
         to_x = to_weight = None
         if ctx.needs_input_grad[0]:
-            to_x = torch.mm(gradient, weight, out=memory.empty((rows, weight.shape[1]), weight.dtype))
+            to_x = torch.mm(gradient, weight, out=memory.empty((len(gradient), weight.shape[1]), weight.dtype))
         if ctx.needs_input_grad[1] and len(rest) == 1:
             to_weight = gradient.t() @ rest[0]
         elif ctx.needs_input_grad[1]:
-            turned = torch.zeros(weight.shape[1], outputs, dtype=weight.dtype)
-            _run("outer", rows, outputs, outputs, *rest, gradient, turned)
-            to_weight = turned.t()
+            to_weight = _outer(gradient, weight.shape[1], *rest)
         return to_x, to_weight, gradient.sum(0) if ctx.needs_input_grad[2] else None
 
 
@@ -188,3 +192,13 @@ def event_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     found: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call] # torch leaves it untyped
     return found.view(*x.shape[:-1], weight.shape[0])
+
+
+def weight_gradient(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Gradient of the weight of ``event_linear``, (outputs, inputs), from that of its output and its input.
+
+    gradient : (..., outputs); x : (..., inputs)
+    """
+    given, rows = (tensor.reshape(-1, tensor.shape[-1]).contiguous() for tensor in (gradient, x))
+    lists = _lists(rows) if rows.numel() and has_numba() else None
+    return given.t() @ rows if lists is None else _outer(given, rows.shape[1], *lists)

@@ -1,13 +1,14 @@
 """Which executor runs a layer's text: the torch table, step by step, or the generated kernels, all steps at once."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from neurodeploy.errors import Fault, missing_extra, raise_if
 from neurodeploy.kernels import SUPPORTED, Result, has_numba, run_sequence
+from neurodeploy.layers.feedback import feedback_of, obstacle
 from neurodeploy.layers.registry import dtype_name
 from neurodeploy.layers.table import torch_table
 from neurodeploy.step import Text
@@ -40,8 +41,9 @@ def takes_kernels(layer: Any, x: torch.Tensor, *, auto: int) -> bool:
 def _obstacles(layer: Any, x: torch.Tensor) -> list[str]:
     """What the kernels cannot run, in words."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    back = None if layer.rec_connect is None else obstacle(layer.rec_connect, x)
     found = {
-        "rec_connect": layer.rec_connect is not None,
+        str(back): back is not None,
         f"a tensor of {dtype_name(x.dtype)} on {x.device.type}": (x.device.type, x.dtype) not in SUPPORTED
         or type(x) not in (torch.Tensor, torch.nn.Parameter),
         f"the surrogate {type(layer.surrogate).__name__}, which is no expression": not hasattr(
@@ -57,15 +59,23 @@ def run_kernels(
 ) -> Result:
     """Run the step text of a Neuron over all steps.
 
-    states : at the start; environment : everything else that the text reads but x
+    states : at the start, with "spike" where it comes back in the first step, too
+    environment : everything else that the text reads but x
     """
-    return run_sequence(
+    recurrent = layer.rec_connect is not None
+    feedback = feedback_of(layer.rec_connect, states.get("spike")) if recurrent else None
+    declared = list(layer._states)  # noqa: SLF001 - its executor
+    found = run_sequence(
         text,
         x,
-        states=states,
+        states={name: states[name] for name in declared},
         environment=environment,
         surrogate=layer.surrogate.derivative(),
         options=asdict(layer.surrogate),
         table=torch_table(layer.surrogate, layer.dtype),
         record=layer.record_states,
+        feedback=feedback,
     )
+    if recurrent and "spike" not in declared:
+        return replace(found, states={**found.states, "spike": found.spikes[-1].clone()})
+    return found

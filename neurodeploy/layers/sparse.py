@@ -98,9 +98,7 @@ class EventLinear(torch.nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        if type(x) is torch.Tensor and (x.device.type, x.dtype) in SUPPORTED and x.numel() and has_numba():
-            return event_linear(x, self.weight, self.bias)
-        return super().forward(x)
+        return event_product(x, self.weight, self.bias)
 
     def describe(self) -> dict[str, Any]:
         """JSON-able description: class, float type and options."""
@@ -110,3 +108,10 @@ class EventLinear(torch.nn.Linear):
             "bias": self.bias is not None,
         }
         return {"class": type(self).__name__, "dtype": dtype_name(self.weight.dtype), "options": options}
+
+
+def event_product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """``torch.nn.functional.linear``, by what is not 0 where the kernels can take it."""
+    if type(x) is torch.Tensor and (x.device.type, x.dtype) in SUPPORTED and x.numel() and has_numba():
+        return event_linear(x, weight, bias)
+    return torch.nn.functional.linear(x, weight, bias)

@@ -2,6 +2,7 @@
 
 from neurodeploy.simulator.engine import Engine, external_counts, latency_of, simulate
 from neurodeploy.simulator.machine import assemble
+from neurodeploy.simulator.orders import scan_orders, simulate_orders
 from neurodeploy.simulator.run import Run, Snapshot, Trace
 from neurodeploy.simulator.stimulus import Stimulus, expand
 
@@ -15,5 +16,7 @@ __all__ = [
     "expand",
     "external_counts",
     "latency_of",
+    "scan_orders",
     "simulate",
+    "simulate_orders",
 ]

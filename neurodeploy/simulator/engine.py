@@ -14,7 +14,7 @@ from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator.event_engine import ORDERS, EventEngine
 from neurodeploy.simulator.executors import EXECUTORS, Executor
-from neurodeploy.simulator.footprints import EventMachine, Scan, assemble_events
+from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
 from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, assemble, initial_states, stored_fields
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus, expand
@@ -118,7 +118,7 @@ def simulate(
     raw: bool = False,
     observer: Observer | None = None,
     progress: Callable[[int], None] | None = None,
-    scan: Scan | None = None,
+    scan: Scan | SideBySide | None = None,
     order: str | None = None,
 ) -> Run:
     """Simulate a placed network bit for bit.
@@ -175,7 +175,7 @@ def simulate(
 
 
 def _option_faults(
-    network: Network, counts: object, executor: str | Executor, scan: Scan | None, order: str | None
+    network: Network, counts: object, executor: str | Executor, scan: object, order: str | None
 ) -> Iterator[Fault]:
     """Options that belong to the other sort of chip, and unknown ones."""
     name = network.chip.name

@@ -43,8 +43,8 @@ class EventEngine:
 
     states : neuron kind -> state -> (batch, neuron)
     made : every event that a neuron made so far, in pieces
-    lost : events that found the queue full and reached no other neuron
-    meetings : texts that arriving events have run
+    lost : (batch,) events that found the queue full and reached no other neuron
+    meetings : (batch,) texts that arriving events have run
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class EventEngine:
         self.batch, self.order = stimulus.batch, order or machine.chip.file.schedule.queue
         self.step_number, self.taken = 0, 0
         self.made: list[Made] = []
-        self.lost, self.meetings = 0, 0
+        self.lost, self.meetings = (np.zeros(self.batch, np.int64) for _ in range(2))
         self.states = initial_states(machine.lanes, self.batch)
         if snapshot is not None:
             self.snapshot().check(snapshot, machine.chip.name)
@@ -89,7 +89,7 @@ class EventEngine:
             events=_spikes(self.machine, self.made),
             stimulus=self.stimulus,
             order=self.order,
-            scan=self.machine.scans,
+            scans=self.machine.scans,
             meetings=self.meetings,
             lost=self.lost,
         )
@@ -178,7 +178,7 @@ class EventEngine:
             if len(batch) > room:
                 if schedule.when_full == "refuse":
                     raise self._full(schedule.depth)
-                self.lost += len(batch) - room
+                self.lost[sample] += len(batch) - room
                 batch = batch[:room]
             if self.order == "depth":
                 queue.extendleft(reversed(batch))
@@ -200,13 +200,14 @@ class EventEngine:
         fan = self.machine.fans[number]
         kind = fan.kind
         lane = self.machine.lanes[kind.target]
-        part = slice(int(fan.starts[at]), int(fan.starts[at + 1]))
+        block = self.machine.block(sample, self.batch) * fan.size
+        part = slice(int(fan.starts[at]) + block, int(fan.starts[at + 1]) + block)
         targets = fan.targets[part]
         given: dict[str, Ints | int] = {n: v[part] for n, v in fan.fields.items()}
         given |= self.machine.registers[kind.name]
         states = self._flat(kind.target)
         fired = self.meet(kind.on_input, lane, states, sample * lane.size + targets, given, once=fan.unique)
-        self.meetings += len(targets)
+        self.meetings[sample] += len(targets)
         positions = targets[fired]
         size = len(positions)
         self._keep(kind.target, np.full(size, sample), np.full(size, cause), positions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,19 @@ Scan = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Several scan orders in one simulation: the samples stand one block behind the other, a block for each order."""
+
+    scans: tuple[Scan, ...]
+
+
+@dataclass(frozen=True)
 class Fan:
     """Where the events of one neuron kind go in one piece: one projection, or several that are scanned as one.
 
     sources, target : groups that it joins
     starts : (neuron + 1,) of the source kind; synapses of neuron i are starts[i] .. starts[i + 1] - 1, in scan order
+    size : synapses; where several scan orders stand side by side, those of the next begin there
     targets : (synapse,) positions among the target kind
     fields : name -> (synapse,) stored synapse fields
     unique : no footprint holds a neuron twice
@@ -30,6 +39,7 @@ class Fan:
     sources: tuple[str, ...]
     target: tuple[str, ...]
     starts: Ints
+    size: int
     targets: Ints
     fields: Mapping[str, Ints]
     unique: bool
@@ -42,7 +52,7 @@ class EventMachine:
     fans : in the order in which an event queues for them
     leaving : neuron kind -> numbers of the fans that its events may take
     registers : connection kind -> parameter -> value
-    scans : connection kind -> scan order
+    scans : one or several, connection kind -> scan order
     """
 
     network: Network
@@ -50,7 +60,11 @@ class EventMachine:
     fans: tuple[Fan, ...]
     leaving: Mapping[str, tuple[int, ...]]
     registers: Mapping[str, Mapping[str, int]]
-    scans: Mapping[str, tuple[str, ...]]
+    scans: tuple[Mapping[str, tuple[str, ...]], ...]
+
+    def block(self, sample: Ints | int, batch: int) -> Any:
+        """Which of the scan orders a sample has, of a batch that holds them all."""
+        return sample // (batch // len(self.scans))
 
     @property
     def chip(self) -> Chip:
@@ -80,10 +94,11 @@ def scans_of(chip: Chip, scan: Scan | None) -> dict[str, tuple[str, ...]]:
     return result
 
 
-def assemble_events(network: Network, scan: Scan | None = None) -> EventMachine:
+def assemble_events(network: Network, scan: Scan | SideBySide | None = None) -> EventMachine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids, ND1303 for the scan order."""
     lanes = lanes_of(network)
-    chip, scans = network.chip, scans_of(network.chip, scan)
+    chip = network.chip
+    scans = tuple(scans_of(chip, s) for s in (scan.scans if isinstance(scan, SideBySide) else (scan,)))
     joined = chip.file.schedule.waits == "spike"
     pieces: dict[tuple[object, ...], list[Projection]] = {}
     for number, p in enumerate(network.projections):
@@ -95,17 +110,20 @@ def assemble_events(network: Network, scan: Scan | None = None) -> EventMachine:
 
 
 def _fan(
-    network: Network, projections: Sequence[Projection], lanes: Mapping[str, Lane], scans: Mapping[str, tuple[str, ...]]
+    network: Network,
+    projections: Sequence[Projection],
+    lanes: Mapping[str, Lane],
+    scans: Sequence[Mapping[str, tuple[str, ...]]],
 ) -> Fan:
     first = projections[0]
     kind, source_kind = network.chip.connections[first.kind], network.group(first.source).kind
-    scan = scans[kind.name]
-    parts = [_synapses(network, p, lanes, scan) for p in projections]
-    source, target, number, *keys = (np.concatenate(c) for c in zip(*(columns for columns, _ in parts), strict=True))
-    fields = {n: np.concatenate([f[n] for _, f in parts]) for n in kind.fields}
-    order = np.lexsort((number, target, *reversed(keys), source))
-    source, target = source[order], target[order]
-    starts = np.searchsorted(source, np.arange(lanes[source_kind].size + 1))
+    parts = [_synapses(network, p, lanes) for p in projections]
+    source, target, number = (np.concatenate([p[0][i] for p in parts]) for i in range(3))
+    axes = {n: np.concatenate([p[1][n] for p in parts]) for n in parts[0][1]}
+    fields = {n: np.concatenate([p[2][n] for p in parts]) for n in kind.fields}
+    keys = [list(_keys(axes, scan[kind.name])) for scan in scans]
+    orders = np.concatenate([np.lexsort((number, target, *reversed(k), source)) for k in keys])
+    starts = np.searchsorted(np.sort(source), np.arange(lanes[source_kind].size + 1))
     # a kernel meets no neuron twice; other patterns and several projections may
     alone = len(projections) == 1 and first.geometry is not None
     pairs = source * lanes[kind.target].size + target
@@ -115,16 +133,17 @@ def _fan(
         tuple(dict.fromkeys(p.source for p in projections)),
         tuple(dict.fromkeys(p.target for p in projections)),
         starts,
-        target,
-        {n: np.ascontiguousarray(v[order]) for n, v in fields.items()},
+        len(source),
+        target[orders],
+        {n: v[orders] for n, v in fields.items()},
         alone or len(np.unique(pairs)) == len(pairs),
     )
 
 
 def _synapses(
-    network: Network, p: Projection, lanes: Mapping[str, Lane], scan: Sequence[str]
-) -> tuple[list[Ints], dict[str, Ints]]:
-    """Source, target, number and keys of the scan for each synapse of a projection, and its stored fields."""
+    network: Network, p: Projection, lanes: Mapping[str, Lane]
+) -> tuple[tuple[Ints, Ints, Ints], dict[str, Ints], dict[str, Ints]]:
+    """Source, target and number of each synapse of a projection, its places along the axes, its stored fields."""
     kind = network.chip.connections[p.kind]
     fields = stored_fields(kind, p.fields, p.parameters)
     source, target = lanes[network.group(p.source).kind].slices[p.source], lanes[kind.target].slices[p.target]
@@ -137,8 +156,7 @@ def _synapses(
         f, _, ky, kx = np.unravel_index(links.entries, p.geometry.kernel)
         axes = {"f": f, "ky": ky, "kx": kx}
         fields = {n: v[links.entries] for n, v in fields.items()}
-    keys = list(_keys(axes, scan))
-    return [sources, targets, np.arange(len(sources)), *keys], fields
+    return (sources, targets, np.arange(len(sources))), axes, fields
 
 
 def _keys(axes: Mapping[str, Ints], scan: Sequence[str]) -> Iterator[Ints]:

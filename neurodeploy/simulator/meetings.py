@@ -60,8 +60,8 @@ def meet_numpy(
     """The NumPy table over many meetings at once; equal to the reference in every bit.
 
     What a neuron does depends on its own meetings alone, so the first meeting of every neuron, then the second of
-    every neuron, and so on, give what one after the other gives. Widths are checked at the end: a run that breaks one is
-    refused as a whole.
+    every neuron, and so on, give what one after the other gives. Widths are checked at the end: a run that breaks one
+    is refused as a whole.
     """
     if not slots.size:
         return np.zeros(0, np.int64)

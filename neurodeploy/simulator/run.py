@@ -78,8 +78,9 @@ class Run:
     events : where events drive the chip, group -> (event,) with the fields cause (number of the input event that
         started it, -1 for a tick), step, sample and neuron, sample by sample in the order in which they were made
     stimulus : the single events of the input
-    order, scan : order of the queue, and connection kind -> scan order
-    meetings, lost : synaptic operations, and events that found the queue full
+    order : order of the queue
+    scans : connection kind -> scan order; several where they stand side by side
+    meetings, lost : (batch,) synaptic operations, and events that found the queue full
     """
 
     network: Network
@@ -94,9 +95,9 @@ class Run:
     events: Mapping[str, npt.NDArray[np.void]] = field(default_factory=dict)
     stimulus: Stimulus | None = None
     order: str = ""
-    scan: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    meetings: int = 0
-    lost: int = 0
+    scans: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    meetings: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    lost: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def trace(self) -> Trace:
         """The observations alone."""

@@ -52,12 +52,12 @@ class _Events:
 class Waves:
     """Runs all input events of a step through a network without loops.
 
-    meetings : texts that the last run has run
+    meetings : (batch,) texts that the last run has run
     """
 
     def __init__(self, machine: EventMachine, batch: int, order: str) -> None:
         self.machine, self.batch, self.breadth = machine, batch, order == "breadth"
-        self.meetings = 0
+        self.meetings = np.zeros(self.batch, np.int64)
         network = machine.network
         self.into = {g.name: [i for i, f in enumerate(machine.fans) if g.name in f.target] for g in network.groups}
         self.layers = _sorted_groups(machine) or []
@@ -83,7 +83,7 @@ class Waves:
 
         roots : input group -> which of the input events are its own
         """
-        self.meetings = 0
+        self.meetings = np.zeros(self.batch, np.int64)
         events: dict[str, _Events] = {}
         for group, mine in roots.items():
             depth = self.depth if self.merges else 0
@@ -107,7 +107,8 @@ class Waves:
         for number, fan in zip(self.into[name], fans, strict=True):
             mine = numbers == number
             at = arriving.position[mine]
-            begins[mine], lengths[mine] = fan.starts[at], fan.starts[at + 1] - fan.starts[at]
+            block = self.machine.block(arriving.sample[mine], self.batch) * fan.size
+            begins[mine], lengths[mine] = fan.starts[at] + block, fan.starts[at + 1] - fan.starts[at]
         total = np.cumsum(lengths)
         first = 0
         while first < len(lengths):
@@ -160,7 +161,7 @@ class Waves:
         given = {**fields, **self.machine.registers[kind.name]}
         slots = arriving.sample[owner] * lane.size + targets
         fired = meet_numpy(kind.on_input, lane, states, slots, given, once=False)
-        self.meetings += len(owner)
+        np.add.at(self.meetings, arriving.sample, lengths)
         source = arriving.at(owner[fired])
         return replace(source, position=targets[fired], rank=rank[fired])
 

@@ -180,7 +180,8 @@ def _first_difference(a: Observed, b: Observed, pairs: list[_Pair], network: Net
     step, sample = min(_earliest(p) for p in pairs if p.differing().any())
     sides = tuple(x.trace().made_by if isinstance(x, Run) else x.made_by for x in (a, b))
     sides = sides if sides[0] != sides[1] else ("the first run", "the second run")
-    if isinstance(a, Run) and isinstance(b, Run) and a.input and b.input:
+    clocked = network is not None and not network.chip.event_driven
+    if isinstance(a, Run) and isinstance(b, Run) and a.input and b.input and clocked:
         found = locate(a, b, sample=sample, last=step, sides=(sides[0], sides[1]))
         if found is not None:
             return found

@@ -1,0 +1,108 @@
+"""Mutants of the texts of chips that events drive: golden vectors notice every one that computes something else."""
+
+from itertools import product
+
+import pytest
+from event_golden import CHIPS, CONVOLVE, MADE_BY, UNIT, vectors_of
+from mutants import Catcher, behaviour, mutants
+
+from neurodeploy.chips import chip
+from neurodeploy.golden import FILE_NAME, differences, read_golden, write_golden
+from neurodeploy.simulator import scan_orders, simulate
+from neurodeploy.step import PYTHON, parse, run
+
+#: chips of equal behaviour need one test
+DIFFERENT = list({behaviour(chip(n).raw): n for n in CHIPS}.values())
+SMALL = range(-5, 6)
+FLAGS = ("fire", "return_to_zero")
+
+
+def outcome(text, given):
+    """What a text makes of a state, or None where it stops."""
+    environment = dict(given)
+    run(text.statements, environment, PYTHON)
+    return environment["v"], environment.get("fire", 0)
+
+
+def equal_everywhere(place, before, after):
+    """Both texts over every small state, weight, bias and threshold, and both values of the flag."""
+    texts = [parse(source, {}) for source in (before, after)]
+    for v, w, high, low, zero in product(SMALL, SMALL, range(1, 6), range(-5, 0), (0, 1)):
+        if place[0] == "connection" and not low <= v < high:
+            continue
+        given = {"v": v, "w": w, "bias": w, "threshold_high": high, "threshold_low": low, "return_to_zero": zero}
+        if outcome(texts[0], given) != outcome(texts[1], given):
+            return False
+    return True
+
+
+@pytest.fixture(scope="module", params=DIFFERENT)
+def judged(request):
+    """Chip, its mutants by name, and the verdict of the golden vectors on each."""
+    true = chip(request.param)
+    catcher = Catcher(read_golden(true.path), [])
+    assert catcher.verdict(true.raw) == "survived"
+    made = {m.name: m for m in mutants(true.raw)}
+    return true, made, {name: catcher.verdict(m.raw) for name, m in made.items()}
+
+
+def test_every_mutant_is_refused_caught_or_equal_over_all_small_values(judged, count):
+    true, made, verdicts = judged
+    survivors = [m for name, m in made.items() if verdicts[name] == "survived"]
+    assert [m.name for m in survivors if not equal_everywhere(m.place, m.before, m.after)] == []
+    assert len(made) > 60
+    count(f"mutants of {true.name}", len(made))
+    for verdict, words in (
+        ("invalid", "refused at load"),
+        ("golden", "caught by golden vectors"),
+        ("survived", "equal"),
+    ):
+        count(f"mutants of {true.name}: {words}", sum(v == verdict for v in verdicts.values()))
+
+
+def test_survivors_are_few_and_concern_flags_alone(judged):
+    _, made, verdicts = judged
+    survivors = [m for name, m in made.items() if verdicts[name] == "survived"]
+    assert 0 < len(survivors) < len(made) / 4
+    assert all(any(flag in m.name for flag in FLAGS) for m in survivors)
+
+
+def test_the_comparison_over_small_values_rejects_a_wrong_text():
+    place, right = ("connection", CONVOLVE, "on_input"), chip(CHIPS[0]).raw["connection"][CONVOLVE]["on_input"]
+    assert equal_everywhere(place, right, right)
+    assert not equal_everywhere(place, right, right.replace("v >= threshold_high", "v > threshold_high"))
+    tick = ("neuron", UNIT, "on", "tick")
+    assert not equal_everywhere(tick, "v = max(v + bias, threshold_low)", "v = v + bias")
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_golden_vectors_reject_the_other_order_of_step_queue_and_scan(name):
+    true = chip(name)
+    vectors = read_golden(true.path).vectors
+    for scan in scan_orders(true, 6)[1:]:
+        runs = [simulate(v.network, v.inputs, drain=0, raw=True, scan=scan) for v in vectors]
+        assert any((r.counts[g] != c).any() for r, v in zip(runs, vectors, strict=True) for g, c in v.counts.items())
+    runs = [simulate(v.network, v.inputs, drain=0, raw=True, order="depth") for v in vectors]
+    assert any((r.counts[g] != c).any() for r, v in zip(runs, vectors, strict=True) for g, c in v.counts.items())
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_the_loops_still_give_the_golden_file(name, tmp_path):
+    golden = read_golden(chip(name).path)
+    write_golden(tmp_path, vectors_of(name), made_by=MADE_BY, on=golden.on, grade=golden.grade)
+    assert (tmp_path / FILE_NAME).read_text() == (chip(name).path / FILE_NAME).read_text()
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_the_file_claims_nothing_independent(name):
+    golden = read_golden(chip(name).path)
+    assert golden.grade == "inferred"
+    assert "nothing independent" in golden.made_by
+
+
+def test_a_vector_on_another_scan_order_still_has_its_first_layer():
+    true = chip(CHIPS[0])
+    vector = next(v for v in read_golden(true.path).vectors if v.name == "geometry")
+    assert not differences(vector, "numpy", "")[0]
+    turned = simulate(vector.network, vector.inputs, drain=0, raw=True, scan=scan_orders(true, 2)[1])
+    assert all((turned.counts[g] == c).all() for g, c in vector.counts.items())
