@@ -27,7 +27,7 @@ class Options:
     doubled : share of synapses that stand twice
     corners : share of values drawn from the corners of their range
     narrow : parameter or synapse field -> range to draw from, inside what the register holds
-    without : connection kinds left out
+    without : connection kinds and neuron kinds left out
     rates : mean events per input and step, one is drawn for each sample
     beyond_cap : whether input counts leave the chip's event cap for what the register holds
     """
@@ -50,7 +50,8 @@ class Options:
 
 def random_network(chip, rng, options=Options()):
     """Draw a placed network of all neuron kinds and all connection kinds of a chip."""
-    groups = [g for kind in chip.neurons.values() for g in _groups(kind, rng, options)]
+    kinds = [kind for kind in chip.neurons.values() if kind.name not in options.without]
+    groups = [g for kind in kinds for g in _groups(kind, rng, options)]
     if any(c.entry.pattern == "conv" and c.name not in options.without for c in chip.connections.values()):
         groups = [replace(g, shape=_shape(g.size, rng)) for g in groups]
     projections = []
@@ -95,7 +96,9 @@ def _groups(kind, rng, options):
     low, high = {"input": options.inputs, "output": options.outputs}.get(role, options.hidden)
     for number in range(int(rng.integers(1, options.groups + 1))):
         size = int(rng.integers(low, high + 1))
-        parameters = {n: _values(rng, n, p.interval, size, options) for n, p in kind.parameters.items()}
+        each = {n: 1 if p.per == "layer" else size for n, p in kind.parameters.items()}
+        drawn = {n: _values(rng, n, p.interval, each[n], options) for n, p in kind.parameters.items()}
+        parameters = {n: np.broadcast_to(v, size).copy() for n, v in drawn.items()}
         yield Group(f"{kind.name}{number}" if number else kind.name, kind.name, size, parameters)
 
 

@@ -170,7 +170,8 @@ class Chip:
     def dialect(self, name: str) -> "Chip":
         """The chip as somebody else computes it; "" is the chip itself.
 
-        Networks of the chip are networks of its dialects: ``dataclasses.replace(network, chip=chip.dialect(name))``.
+        A network of the chip is one of a dialect, too, ``dataclasses.replace(network, chip=chip.dialect(name))``, and
+        is refused where that holds less in a register.
         Raises Refusal ND1104 for a dialect that the file does not have.
         """
         if name == self.spoken:

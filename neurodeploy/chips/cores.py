@@ -30,7 +30,8 @@ class Compiler(Protocol):
 def counters(file: ChipFile, limit: LimitEntry, plain: set[str]) -> set[str]:
     """Names that the formula of a limit may use; ``plain`` are those of every limit."""
     if limit.per == "core":
-        return plain | {f"{what}_{c}" for c in file.connection for what in ("axons", "leaving")}
+        sums = {name for name, entry in file.limit.items() if entry.per == "axon"}
+        return plain | sums | {f"{what}_{c}" for c in file.connection for what in ("axons", "leaving")}
     of = file.connection.get(limit.of or "")
     if limit.per == "axon" and of is not None:
         return {"entries", "reach", "reach_all", "gaps"} | set(of.param) | {f"most_{f}" for f in of.synapse}

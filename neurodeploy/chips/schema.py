@@ -176,7 +176,7 @@ class LimitEntry(Part):
         weights of one synapse field that are not 0. With per = "source" or "target" the counts are those of one
         neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them; there
         also axons_CONNECTION, the pairs of a source neuron and a projection that end there, and
-        leaving_CONNECTION, the axons of other or the same core that begin at its neurons
+        leaving_CONNECTION, the axons on any core that begin at its neurons; and limits with per = "axon", by name
     of : the connection whose sources or targets are meant, with per = "source", "target" or "axon"
     per : "axon" sums the formula over the axons of a core. An axon is what one source neuron has in one projection on
         one core; the formula may ask for ``entries``, its synapses; ``reach``, the highest slot that it reaches, plus

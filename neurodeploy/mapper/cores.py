@@ -122,13 +122,12 @@ class _Queue:
 
     def values(self, begin: int, end: int, leaving: Mapping[str, int] | None = None) -> dict[str, int]:
         """What every limit of a core comes to; what leaves it is known only when all cores are full."""
-        counters = self.counters(begin, end) | dict(leaving or {})
-        return {
-            x.name: self.axon_limits[x.name].value(self.axons(x.entry.of or "", begin, end))
-            if x.entry.per == "axon"
-            else limit_value(x, counters)
-            for x in self.limits
+        sums = {
+            name: axons.value(self.axons(axons.limit.entry.of or "", begin, end))
+            for name, axons in self.axon_limits.items()
         }
+        counters = self.counters(begin, end) | dict(leaving or {}) | sums
+        return {x.name: sums[x.name] if x.name in sums else limit_value(x, counters) for x in self.limits}
 
     def leaving(self, ids: Ints) -> list[dict[str, int]]:
         """For each core, the axons that begin at its neurons."""
