@@ -7,8 +7,8 @@ import pytest
 
 from neurodeploy.mapper.qap import anneal, assign, cost, lower_bound
 
-# Nug12 of QAPLIB (Burkard, Karisch, Rendl, J. Global Optimization 10, 1997; instance by Nugent, Vollmann and Ruml 1968):
-# flows between 12 departments, which stand on a grid of 3 x 4. Optimum 578; Gilmore-Lawler bound 493.
+# Nug12 of QAPLIB (Burkard, Karisch, Rendl, J. Global Optimization 10, 1997; by Nugent, Vollmann and Ruml 1968): flows
+# between 12 departments, which stand on a grid of 3 x 4. Optimum 578; Gilmore-Lawler bound 493.
 NUG12 = np.array([
     [0, 5, 2, 4, 1, 0, 0, 6, 2, 1, 1, 1],
     [5, 0, 3, 0, 2, 2, 2, 0, 4, 5, 0, 0],
@@ -43,14 +43,14 @@ def test_the_bound_of_nug12_is_the_published_one():
 
 def test_small_placements_are_optimal_and_no_bound_is_above_them():
     draw, tight = np.random.default_rng(0), 0
-    for _ in range(40):
+    for _ in range(12):
         things, d = int(draw.integers(2, 6)), grid(2, 3)
         flow = draw.integers(0, 9, (things, things)) * (draw.random((things, things)) < 0.6)
         best = min(cost(flow, d, p) for p in permutations(range(6), things))
         assert cost(flow, d, anneal(flow, d)) == best
         assert lower_bound(flow, d) <= best + 1e-9
         tight += lower_bound(flow, d) > 0.8 * best
-    assert tight > 20, "a bound of 0 would prove nothing"
+    assert tight > 5, "a bound of 0 would prove nothing"
 
 
 def test_rows_get_columns_at_the_lowest_sum():

@@ -100,7 +100,8 @@ def settle(
     count = tally.chip.core.count if tally.chip.core else used
     flow, hops = traffic(tally, block, used, activity), distances(mesh, count)
     places = anneal(flow, hops, seed=seed)
+    bound = lower_bound(flow, hops) if used > 1 else 0.0
     said = "one for each neuron" if activity is None else "counted"
     messages = float(flow.sum() - np.trace(flow))
     in_order, best = cost(flow, hops, np.arange(used)), cost(flow, hops, places)
-    return places, Hops(said, seed, in_order, best, min(lower_bound(flow, hops), best), messages)
+    return places, Hops(said, seed, in_order, best, min(bound, best), messages)

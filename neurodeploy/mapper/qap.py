@@ -14,9 +14,9 @@ Ints = npt.NDArray[np.int64]
 
 #: Swaps that are tried in one cooling, for each place.
 SWAPS = 400
-#: Coolings, each from another start, of which the best is kept: so many for one place, at least LEAST.
+#: Coolings, each from another start, of which the best is kept: so many over the number of places, within bounds.
 STARTS = 240
-LEAST = 3
+FEWEST, MOST = 3, 20
 #: The first temperature as a share of the mean change of a swap.
 HOT = 0.3
 #: The last temperature as a share of the first.
@@ -48,7 +48,7 @@ def anneal(flow: npt.ArrayLike, distance: npt.ArrayLike, *, seed: int = 0) -> In
     if things < 2 or not both.any():
         return best[:things]
     lowest = cost(given, d, best[:things])
-    for start in range(max(LEAST, STARTS // count)):
+    for start in range(min(max(FEWEST, STARTS // count), MOST)):
         places = np.arange(count) if start == 0 else draw.permutation(count)
         places = _descend(both, d, _cool(both, d, places, things, draw))
         found = cost(given, d, places[:things])
