@@ -5,17 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.chips.core_tables import CoreEntry, LayerCoreEntry, LimitEntry, MeshEntry
 from neurodeploy.chips.schema import (
     ChipFile,
     ConnectionEntry,
-    CoreEntry,
     DeployEntry,
     Every,
     Evidence,
     Figure,
-    LayerCoreEntry,
-    LimitEntry,
-    MeshEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,

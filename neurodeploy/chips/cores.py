@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from neurodeploy.chips.schema import ChipFile, LayerCoreEntry, LayerLimitEntry, LimitEntry
+from neurodeploy.chips.core_tables import LayerCoreEntry, LayerLimitEntry, LimitEntry
+from neurodeploy.chips.schema import ChipFile
 from neurodeploy.step.language import Expression
 
 #: What formulas over the geometry of a layer may ask.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.chips import Limit
-from neurodeploy.chips.schema import CoreEntry
+from neurodeploy.chips.core_tables import CoreEntry
 from neurodeploy.errors import Fault
 from neurodeploy.mapper.axons import AxonLimit, Axons, axons_of
 from neurodeploy.mapper.counts import Link, Tally, limit_value

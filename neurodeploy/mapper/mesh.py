@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.chips.schema import MeshEntry
+from neurodeploy.chips.core_tables import MeshEntry
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.mapper.counts import Tally
 from neurodeploy.mapper.qap import anneal, cost, lower_bound
