@@ -135,6 +135,10 @@ def _neurons(network: Network, table: Neurons, group: Group) -> tuple[dict[str, 
             )
             must = f"{value}: the loader sets it, the file has no place for another"
             faults.append(Fault("ND1901", where, was, must, f"quantize with {name} = {value}", {"parameter": name}))
+    for name in table.told:
+        if len(np.unique(group.parameters[name])) > 1:
+            was = f"{name} from {group.parameters[name].min()} to {group.parameters[name].max()}"
+            faults.append(Fault("ND1901", where, was, "one value for a layer", "split the layer"))
     if table.bias is not None and np.any(group.parameters[table.bias]):
         result["bias"] = group.parameters[table.bias]
     return result, faults
@@ -158,15 +162,13 @@ def _weights(
         found, matrix = _matrix(where, kind, table.dense[p.kind], p, (group.size, size))
         faults += found
         arrays[dataset] = matrix
-    given = [p.parameters for p, _ in sizes.values()]
-    names = list(weights.chosen().values())
-    if any({n: g.get(n) for n in names} != {n: given[0][n] for n in names} for g in given):
-        must = "the same: the loader finds one for both"
-        faults.append(Fault("ND1901", where, "recurrent weights with other exponent, bits or signs", must))
     problems = list(weight_faults(where, *arrays.values()))
     faults += problems
-    if not faults and weights.chosen():
-        faults += _changed(where, weights, given[0], arrays)
+    if not faults:
+        loaded = load_weights(*arrays.values())
+        for i, (p, _) in enumerate(sizes.values()):
+            chosen = {"exponent": loaded.exponent, "bits": loaded.bits, "sign_mode": loaded.sign_mode[i]}
+            faults += _changed(where, table.dense[p.kind], p.parameters, chosen)
     if weights.delay:
         found, delays = _delays(where, table, weights, into, (group.size, sizes["weight"][1]))
         faults += found
@@ -197,13 +199,11 @@ def _matrix(
     return faults, matrix
 
 
-def _changed(where: str, weights: Weights, given: Mapping[str, int], arrays: Mapping[str, Ints]) -> Iterator[Fault]:
-    """Where the loader would choose another exponent or width than the network has."""
-    loaded = load_weights(*arrays.values())
+def _changed(where: str, weights: Weights, given: Mapping[str, int], chosen: Mapping[str, int]) -> Iterator[Fault]:
+    """Where the loader would choose another exponent, width or sign mode than the network has."""
     for role, name in weights.chosen().items():
-        chosen = getattr(loaded, role)
-        if given[name] != chosen:
-            must = f"{chosen}, as the loader chooses for these weights"
+        if given[name] != chosen[role]:
+            must = f"{chosen[role]}, as the loader chooses for these weights"
             yield Fault("ND1901", where, f"{name} = {given[name]}", must, "quantize anew", {"parameter": name})
 
 

@@ -17,25 +17,26 @@ WIDTH = 8
 ZERO_BITS = 8  # trailing zero bits that the loader looks for
 
 
+#: Sign modes of lava's weights.
+MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """A matrix as the loader stores it: its weights times 2**exponent are those of the file.
+    """Matrices as the loader stores them: their weights times 2**exponent are those of the file.
 
-    mixed, inhibitory : 1 where the matrix has both signs, where it has no positive weight
+    weights : in the shapes given
+    sign_mode : of each matrix: the loader keeps its own finding to itself, and lava looks at each one again
     """
 
-    weights: Ints
+    weights: tuple[Ints, ...]
     exponent: int
     bits: int
-    mixed: int
-    inhibitory: int
+    sign_mode: tuple[int, ...]
 
 
 def load_weights(*matrices: Ints) -> Loaded:
-    """What the loader stores; of several matrices that share an exponent the weights stand one after the other.
-
-    Only for matrices without ``weight_faults``.
-    """
+    """What the loader stores; several matrices share exponent and bits. For matrices without ``weight_faults``."""
     flat = np.concatenate([m.reshape(-1) for m in matrices])
     low, high = int(flat.min()), int(flat.max())
     mixed = int(high >= 0 > low)
@@ -48,8 +49,15 @@ def load_weights(*matrices: Ints) -> Loaded:
     shift = int(np.floor(np.log2(scale))) + mixed
     together = int(np.bitwise_or.reduce(np.abs(flat)))
     zeros = min((together & -together).bit_length() - 1, ZERO_BITS) - mixed
-    # the loader keeps its own finding to itself, and lava looks at the signs again: a zero beside negative ones counts
-    return Loaded(flat << shift, -shift, WIDTH - shift - zeros, int(high > 0 > low), int(high <= 0 and low < 0))
+    stored = tuple(m << shift for m in matrices)
+    return Loaded(stored, -shift, WIDTH - shift - zeros, tuple(map(sign_mode, stored)))
+
+
+def sign_mode(matrix: Ints) -> int:
+    """Sign mode that lava finds for a matrix."""
+    if matrix.min(initial=0) >= 0:
+        return EXCITATORY
+    return INHIBITORY if matrix.max(initial=0) <= 0 else MIXED
 
 
 def weight_faults(where: str, *matrices: Ints) -> Iterator[Fault]:

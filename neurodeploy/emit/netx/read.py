@@ -1,6 +1,7 @@
 """NetX file -> network, as the published loader reads it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from neurodeploy.emit.netx.table import NetxTable, Weights, netx_table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Convolution, Group, Network, Projection, group, projection
 from neurodeploy.network.network import convolution
+from neurodeploy.simulator.machine import stored_fields
 
 
 def read_netx(path: str | Path, chip: Chip) -> Network:
@@ -44,7 +46,7 @@ def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], wh
             shape = ()
             continue
         try:
-            target = _group(chip, table, str(names[len(groups)]), place, layer)
+            target = _group(chip, table, str(names[len(groups)]), place, layer, about)
             if layer.type == "conv":
                 projections.append(_kernel(chip, table, place, layer, groups[-1], target))
             else:
@@ -70,7 +72,7 @@ def _flat(source: Group, layer: Layer, place: str) -> Group:
     return source
 
 
-def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer) -> Group:
+def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer, about: Mapping[str, Any]) -> Group:
     kinds = {n.type: kind for kind, n in table.neuron.items()}
     given = str(layer.neuron.get("type", ""))
     if given == "CUBA" and given not in kinds:
@@ -84,6 +86,7 @@ def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer) ->
         raise Refusal(Fault("ND1901", place, f"no neuron/{', neuron/'.join(missing)}", "every register of the neuron"))
     registers: dict[str, Any] = dict(neurons.fixed)
     registers |= {p: int(layer.neuron[d]) - plus for d, (p, plus) in neurons.registers.items()}
+    registers |= {p: about[f"{name}.{p}"] for p in neurons.told if f"{name}.{p}" in about}
     size = math.prod(layer.shape)
     if "bias" in layer.arrays:
         bias = layer.arrays["bias"]
@@ -113,16 +116,23 @@ def _matrices(chip: Chip, table: NetxTable, place: str, layer: Layer, source: Gr
             raise Refusal(Fault("ND1901", place, was, f"shape {shape}"))
     matrices = [layer.arrays[name] for name in wanted]
     raise_if(list(weight_faults(place, *matrices)))
-    loaded = load_weights(*matrices)
-    result, start = [], 0
+    loaded, result = load_weights(*matrices), list[Projection]()
     for i, (matrix, end) in enumerate(zip(matrices, (source, target), strict=False)):
         name, weights = _kind(chip, dict(table.dense), place, end, target)
-        fields = {weights.weight: loaded.weights[start : start + matrix.size].reshape(matrix.shape).T}
-        start += matrix.size
+        fields = {weights.weight: loaded.weights[i].T}
         if i == 0 and "delay" in layer.arrays:
             fields[weights.delay] = _delay(place, table, layer.arrays["delay"], matrix.shape).T
-        registers = dict(weights.fixed) | {p: getattr(loaded, role) for role, p in weights.chosen().items()}
-        result.append(projection(chip, name, end, target, registers, **fields))
+        chosen = {"exponent": loaded.exponent, "bits": loaded.bits, "sign_mode": loaded.sign_mode[i]}
+        registers = dict(weights.fixed) | {p: chosen[role] for role, p in weights.chosen().items()}
+        built = projection(chip, name, end, target, registers, **fields)
+        kept = stored_fields(chip.connections[name], built.fields, built.parameters)[weights.weight]
+        lost = np.flatnonzero(kept != built.fields[weights.weight])
+        if lost.size:
+            was = (
+                f"weight {int(built.fields[weights.weight][lost[0]])} that the chip would store as {int(kept[lost[0]])}"
+            )
+            raise Refusal(Fault("ND1901", place, was, "weights that survive the loader", "write the file anew"))
+        result.append(built)
     return result
 
 

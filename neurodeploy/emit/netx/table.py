@@ -22,6 +22,7 @@ class Neurons(_Table):
     bias : parameter that the layer's ``bias`` holds
     fixed : parameters that the format cannot carry -> the value that the loader gives them
     idle : of these, what may be anything where the named parameter is 0: a bias exponent without a bias
+    told : parameters that the loader is told by its caller; they stand beside the layers, where it does not look
     """
 
     type: str
@@ -29,13 +30,14 @@ class Neurons(_Table):
     bias: str | None = None
     fixed: Mapping[str, int] = {}
     idle: Mapping[str, str] = {}
+    told: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
 
 
 class Weights(_Table):
     """A connection kind as NetX knows it.
 
     weight, delay : synapse fields; delay "" where the connection has none
-    exponent, bits, mixed, inhibitory : parameters that the loader chooses for a matrix; "" where there are none
+    exponent, bits, sign_mode : parameters that the loader chooses for a matrix; "" where there are none
     fixed : parameters that the format cannot carry -> the value that the loader gives them
     """
 
@@ -43,13 +45,12 @@ class Weights(_Table):
     delay: str = ""
     exponent: str = ""
     bits: str = ""
-    mixed: str = ""
-    inhibitory: str = ""
+    sign_mode: str = ""
     fixed: Mapping[str, int] = {}
 
     def chosen(self) -> dict[str, str]:
         """What the loader chooses -> our parameter."""
-        names = {"exponent": self.exponent, "bits": self.bits, "mixed": self.mixed, "inhibitory": self.inhibitory}
+        names = {"exponent": self.exponent, "bits": self.bits, "sign_mode": self.sign_mode}
         return {role: name for role, name in names.items() if name}
 
 
@@ -101,7 +102,9 @@ def _contradictions(chip: Chip, table: NetxTable) -> Iterator[Fault]:
             yield Fault("ND1103", f"{where}.neuron", f"kind {kind!r}", f"one of {', '.join(chip.neurons)}")
             continue
         named = [name for name, _ in neurons.registers.values()] + ([neurons.bias] if neurons.bias else [])
-        yield from _uncovered(f"{where}.neuron.{kind}", [*named, *neurons.fixed], list(chip.neurons[kind].parameters))
+        yield from _uncovered(
+            f"{where}.neuron.{kind}", [*named, *neurons.fixed, *neurons.told], list(chip.neurons[kind].parameters)
+        )
     for group, many in (("dense", table.dense), ("conv", table.conv)):
         for kind, weights in many.items():
             if kind not in chip.connections:
