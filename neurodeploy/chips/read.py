@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, time
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -77,6 +78,7 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     if raw.get("schema_version") != SCHEMA_VERSION:
         was, must = f"schema_version = {raw.get('schema_version')!r}", f"this program reads version {SCHEMA_VERSION}"
         raise Refusal(Fault("ND1102", name, was, must, f"write schema_version = {SCHEMA_VERSION}"))
+    written = raw
     raw, faults = _resolve_like(raw, name)
     try:
         file = ChipFile.model_validate(_tuples(raw))
@@ -85,7 +87,20 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     raise_if(faults)
     plain = json.loads(json.dumps(raw, default=_plain))
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-    return compile_chip(file, plain, digest, path)
+    result = compile_chip(file, plain, digest, path)
+    dialects = {}
+    for spoken, table in raw.get("dialect", {}).items():
+        try:
+            dialects[spoken] = replace(from_raw(_spoken(written, table), path), spoken=spoken)
+        except Refusal as refusal:
+            faults += [replace(f, where=f"dialect {spoken!r} of {f.where}") for f in refusal.faults]
+    raise_if(faults)
+    return replace(result, dialects=dialects)
+
+
+def _spoken(raw: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """A chip file with a dialect laid over it; what compares dialects is left out."""
+    return _merge({k: v for k, v in raw.items() if k not in {"dialect", "agreement"}}, table)
 
 
 def _plain(value: object) -> object:
