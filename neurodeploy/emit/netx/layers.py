@@ -63,6 +63,11 @@ def to_layers(network: Network) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
+def chain_of(network: Network) -> tuple[Group, ...]:
+    """Groups in the order of the signal; as far as there is one."""
+    return tuple(g for g, _, _ in _chain(network, netx_table(network.chip))[0])
+
+
 Link = tuple[Group, Projection | None, Projection | None]
 
 

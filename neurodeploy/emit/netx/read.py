@@ -34,8 +34,7 @@ def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], wh
     if layers[0].type != "input" or layers[0].neuron:
         must = "an input layer without neurons: events come from outside"
         raise Refusal(Fault("ND1901", f"{where}, layer 0", f"a layer of type {layers[0].type!r}", must))
-    names = [about.get(f"group{i}", f"layer{i}") for i in range(len(layers))]
-    groups = [_input(chip, table, str(names[0]), layers[0].shape)]
+    groups = [_input(chip, table, str(about.get("group0", table.input)), layers[0].shape)]
     projections, faults, shape = list[Projection](), list[Fault](), groups[0].shape
     for i, layer in enumerate(layers[1:], 1):
         place = f"{where}, layer {i} ({layer.type})"
@@ -46,7 +45,7 @@ def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], wh
             shape = ()
             continue
         try:
-            target = _group(chip, table, str(names[len(groups)]), place, layer, about)
+            target = _group(chip, table, len(groups), place, layer, about)
             if layer.type == "conv":
                 projections.append(_kernel(chip, table, place, layer, groups[-1], target))
             else:
@@ -72,7 +71,7 @@ def _flat(source: Group, layer: Layer, place: str) -> Group:
     return source
 
 
-def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer, about: Mapping[str, Any]) -> Group:
+def _group(chip: Chip, table: NetxTable, at: int, place: str, layer: Layer, about: Mapping[str, Any]) -> Group:
     kinds = {n.type: kind for kind, n in table.neuron.items()}
     given = str(layer.neuron.get("type", ""))
     if given == "CUBA" and given not in kinds:
@@ -86,7 +85,7 @@ def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer, ab
         raise Refusal(Fault("ND1901", place, f"no neuron/{', neuron/'.join(missing)}", "every register of the neuron"))
     registers: dict[str, Any] = dict(neurons.fixed)
     registers |= {p: int(layer.neuron[d]) - plus for d, (p, plus) in neurons.registers.items()}
-    registers |= {p: about[f"{name}.{p}"] for p in neurons.told if f"{name}.{p}" in about}
+    registers |= {p: about[f"group{at}.{p}"] for p in neurons.told if f"group{at}.{p}" in about}
     size = math.prod(layer.shape)
     if "bias" in layer.arrays:
         bias = layer.arrays["bias"]
@@ -94,6 +93,7 @@ def _group(chip: Chip, table: NetxTable, name: str, place: str, layer: Layer, ab
             was = f"a bias of {bias.size} numbers"
             raise Refusal(Fault("ND1901", place, was, f"{size} numbers, or one for each of {layer.shape[0]} features"))
         registers[neurons.bias] = np.repeat(bias.reshape(-1), size // bias.size)
+    name = str(about.get(f"group{at}", f"layer{at}"))
     return group(chip, name, kinds[given], layer.shape if len(layer.shape) > 1 else size, **registers)
 
 
@@ -107,14 +107,14 @@ def _kind(chip: Chip, many: dict[str, Weights], place: str, source: Group, targe
 
 
 def _matrices(chip: Chip, table: NetxTable, place: str, layer: Layer, source: Group, target: Group) -> list[Projection]:
-    wanted = {"weight": (target.size, source.size)}
+    shapes = {"weight": (target.size, source.size)}
     if layer.type == "dense_rec":
-        wanted["weight_rec"] = (target.size, target.size)
-    for name, shape in wanted.items():
+        shapes["weight_rec"] = (target.size, target.size)
+    for name, shape in shapes.items():
         if name not in layer.arrays or layer.arrays[name].shape != shape:
             was = f"{name} of shape {layer.arrays[name].shape}" if name in layer.arrays else f"no {name}"
             raise Refusal(Fault("ND1901", place, was, f"shape {shape}"))
-    matrices = [layer.arrays[name] for name in wanted]
+    matrices = [layer.arrays[name] for name in shapes]
     raise_if(list(weight_faults(place, *matrices)))
     loaded, result = load_weights(*matrices), list[Projection]()
     for i, (matrix, end) in enumerate(zip(matrices, (source, target), strict=False)):
