@@ -199,7 +199,7 @@ def test_another_exponent_or_width_than_the_loader_chooses_is_refused():
     network = two_layers(np.array([[2, 3, -5]]))
     (link,) = network.projections
     other = dataclasses.replace(
-        link, parameters=dict(link.parameters) | {"exponent": link.parameters["exponent"] + 1},
+        link, parameters=dict(link.parameters) | {"exponent": link.parameters["exponent"] + 1, "bits": link.parameters["bits"] + 1},
         fields=dict(link.fields) | {"w": link.fields["w"] // 2},
     )  # fmt: skip
     assert "as the loader chooses for these weights" in refused(
@@ -319,21 +319,24 @@ def test_links_and_huge_datasets_are_refused(tmp_path):
     assert "at most" in changed(tmp_path, huge)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("damaged")
+    write_netx(sample(NEWEST), place / "whole.net")
+    return place
+
+
 @given(st.data())
-def test_a_damaged_file_is_refused_or_says_what_it_says(data, tmp_path_factory):
-    path = tmp_path_factory.getbasetemp() / "whole.net"
-    if not path.exists():
-        write_netx(sample(NEWEST), path)
-    raw = bytearray(path.read_bytes())
+def test_a_damaged_file_is_refused_or_says_what_it_says(data, folder):
+    raw = bytearray((folder / "whole.net").read_bytes())
     if data.draw(st.booleans()):
         raw = raw[: data.draw(st.integers(0, len(raw) - 1))]
     else:
         for _ in range(data.draw(st.integers(1, 4))):
             raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    broken = path.with_name("broken.net")
-    broken.write_bytes(bytes(raw))
+    (folder / "broken.net").write_bytes(bytes(raw))
     try:
-        network = read_netx(broken, NEWEST)
+        network = read_netx(folder / "broken.net", NEWEST)
     except Refusal:
         return
     assert all(isinstance(g, Group) for g in network.groups)
