@@ -198,10 +198,9 @@ def test_the_nearest_weights_that_it_keeps_are_taken(matrix, tmp_path):
 def test_another_exponent_or_width_than_the_loader_chooses_is_refused():
     network = two_layers(np.array([[2, 3, -5]]))
     (link,) = network.projections
-    other = dataclasses.replace(
-        link, parameters=dict(link.parameters) | {"exponent": link.parameters["exponent"] + 1, "bits": link.parameters["bits"] + 1},
-        fields=dict(link.fields) | {"w": link.fields["w"] // 2},
-    )  # fmt: skip
+    one_more = {name: link.parameters[name] + 1 for name in ("exponent", "bits")}
+    halved = dict(link.fields) | {"w": link.fields["w"] // 2}
+    other = dataclasses.replace(link, parameters=dict(link.parameters) | one_more, fields=halved)
     assert "as the loader chooses for these weights" in refused(
         lambda: to_netx(dataclasses.replace(network, projections=(other,)))
     )
