@@ -78,7 +78,6 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     if raw.get("schema_version") != SCHEMA_VERSION:
         was, must = f"schema_version = {raw.get('schema_version')!r}", f"this program reads version {SCHEMA_VERSION}"
         raise Refusal(Fault("ND1102", name, was, must, f"write schema_version = {SCHEMA_VERSION}"))
-    written = raw
     raw, faults = _resolve_like(raw, name)
     try:
         file = ChipFile.model_validate(_tuples(raw))
@@ -91,7 +90,7 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     dialects = {}
     for spoken, table in raw.get("dialect", {}).items():
         try:
-            dialects[spoken] = replace(from_raw(_spoken(written, table), path), spoken=spoken)
+            dialects[spoken] = replace(from_raw(_spoken(raw, table), path), spoken=spoken)
         except Refusal as refusal:
             faults += [replace(f, where=f"dialect {spoken!r} of {f.where}") for f in refusal.faults]
     raise_if(faults)
@@ -238,4 +237,27 @@ def _resolve_like(raw: Mapping[str, Any], chip_name: str) -> tuple[dict[str, Any
 
     for name in list(connections):
         resolve(name, ())
-    return ({**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)), faults
+    resolved = {**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)
+    if "dialect" in raw and isinstance(written, Mapping) and not faults:
+        resolved["dialect"] = _alike(raw["dialect"], written)
+    return resolved, faults
+
+
+def _alike(dialects: Any, written: Mapping[str, Any]) -> Any:
+    """Dialects in which a connection that is ``like`` another takes over that one's changes, too."""
+
+    def changes(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        own, entry = tables.get(name, {}), written.get(name)
+        if not isinstance(entry, Mapping) or "like" not in entry:
+            return own if isinstance(own, Mapping) else {}
+        base = {k: v for k, v in changes(tables, entry["like"]).items() if k not in entry}
+        return _merge(base, own)
+
+    result = {}
+    for spoken, table in dialects.items() if isinstance(dialects, Mapping) else ():
+        tables = table.get("connection", {}) if isinstance(table, Mapping) else None
+        if not isinstance(tables, Mapping):
+            return dialects  # the schema says what is wrong
+        added = {name: found for name in {**tables, **written} if (found := changes(tables, name))}
+        result[spoken] = {**table, "connection": added} if added else table
+    return result
