@@ -325,7 +325,7 @@ def folder(tmp_path_factory):
     return place
 
 
-@given(st.data())
+@given(data=st.data())
 def test_a_damaged_file_is_refused_or_says_what_it_says(data, folder):
     raw = bytearray((folder / "whole.net").read_bytes())
     if data.draw(st.booleans()):
