@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from neurodeploy.chips import Chip
+from neurodeploy.emit.netx import to_netx, write_netx
 from neurodeploy.emit.samna import to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
@@ -29,7 +30,10 @@ class Emitter:
 
 
 EMITTERS: Mapping[str, Emitter] = MappingProxyType(
-    {"samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration)}
+    {
+        "samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration),
+        "netx": Emitter("layers for lava-dl's NetX, HDF5", ".net", to_netx, write_netx),
+    }
 )
 
 
