@@ -18,7 +18,7 @@ from neurodeploy.errors import CODES
 
 PACKAGE = ROOT / "neurodeploy"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
+CHIPS = sorted(f.parent.name for f in (ROOT / "targets").glob("*/chip.toml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Files above 350 lines, with the reason.
 LONG: dict[str, str] = {}

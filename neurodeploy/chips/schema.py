@@ -121,6 +121,8 @@ class NeuronEntry(Part):
     emits : state that connections deliver; where events drive the chip, a name of its own that handlers and arriving
         events may assign at their top level: 1 makes an event at once. An input emits what is sent to it
     external : events per time step and neuron that an input takes
+    view : state -> what a probe of the chip shows instead of it, a formula over states and parameters after the step
+    evidence_of : evidence of an entry that is no table, by its place in this one ("on.step", "view.v")
     """
 
     role: Literal["input", "hidden", "output", "hidden output"]
@@ -131,6 +133,7 @@ class NeuronEntry(Part):
     param: Mapping[Identifier, ParameterEntry] = {}
     on: Mapping[Identifier, str] = {}
     view: Mapping[Identifier, str] = {}
+    evidence_of: Mapping[str, str] = {}
     deploy: DeployEntry | None = None
 
 
@@ -147,6 +150,7 @@ class ConnectionEntry(Part):
         delay by delay, each time followed by ``on_sum``
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
+    evidence_of : evidence of an entry that is no table, by its place in this one ("stored", "may.delay")
     """
 
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
@@ -166,6 +170,7 @@ class ConnectionEntry(Part):
     sources_last: Annotated[int, Field(ge=0)] | None = None
     allow_self: bool = True
     forward_only: Literal["", "warn", "refuse"] = ""
+    evidence_of: Mapping[str, str] = {}
 
 
 class LimitEntry(Part):
