@@ -7,7 +7,7 @@ from event_chip import PLAIN, chip_of, crossbar
 from small_chip import SOUND, refused
 
 from neurodeploy.chips import chip
-from neurodeploy.chips.compile import evidence_keys
+from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.simulator import simulate
 from neurodeploy.step import check_names, parse
 

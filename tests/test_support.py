@@ -23,7 +23,7 @@ from neurodeploy.support import BEGIN, END, ROLES, Variant, markdown, neuron_cla
 from neurodeploy.support.matrix import _arithmetic, as_the_chip, sample_counts, sample_model
 
 torch.set_num_threads(1)
-CHIPS = [name for name in sorted(target_folders()) if not nd.chip(name).event_driven]  # those have kernels alone
+CHIPS = [name for name in sorted(target_folders()) if "xylosim" in nd.chip(name).oracles]
 OURS = [
     name for name, kind in LAYERS.items() if issubclass(kind, Neuron) and kind.__module__.startswith("neurodeploy.")
 ]

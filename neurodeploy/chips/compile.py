@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chips import cores
-from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind, Phase
-from neurodeploy.chips.event_driven import (
-    EVENTS,
-    Complaint,
-    emission_faults,
-    emitter_faults,
-    event_phases,
-    queue_faults,
-    scan_faults,
-)
+from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind
+from neurodeploy.chips.event_driven import Complaint, emission_faults, emitter_faults, scan_faults
 from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.chips.guards import grid_faults, guard_names
 from neurodeploy.chips.schema import (
@@ -31,7 +23,9 @@ from neurodeploy.chips.schema import (
 )
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.step import FLOAT, FORMULA, INTEGER, Interval, Text, assigned, check_names, final_intervals, parse
-from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, parse_expression
+from neurodeploy.step.language import Const, Expression, parse_expression
+from neurodeploy.step.tree import names as names_in
+from neurodeploy.step.tree import read as read_in
 
 GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
@@ -62,7 +56,8 @@ class _Compiler:
         file = self.file
         neurons = {name: self.neuron(name, entry) for name, entry in file.neuron.items()}
         connections = {name: self.connection(name, entry) for name, entry in file.connection.items()}
-        schedule = self.schedule(neurons)
+        schedule, faults = phases_of(file, [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers])
+        self.add(faults)
         counters = _counters(file)
         limits = {}
         for name, limit in file.limit.items():
@@ -218,7 +213,7 @@ class _Compiler:
         unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
         if emits:
             self.add(emission_faults(where, text, emits, after.get(emits)))
-        return Handler(text, frozenset(_read(text.statements)), writes, unproved, emits)
+        return Handler(text, frozenset(read_in(text.statements)), writes, unproved, emits)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
         where, file, before = f"connection.{name}", self.file, len(self.faults)
@@ -290,57 +285,11 @@ class _Compiler:
             self.fault(f"{where}.synapse.delay", f"a delay of {ranges[DELAY]} steps", "0 steps or more")
         return text, ranges
 
-    def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
-        file = self.file
-        handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
-        self.add(queue_faults(file.schedule))
-        if self.event_driven:
-            found, faults = event_phases(file, handlers)
-            self.add(faults)
-            self.once((EVENTS, *handlers), [p.name for p in found])
-            self.periods([p.name for p in found if p.name != EVENTS])
-            return found
-        phases, seen = list[Phase](), list[str]()
-        for first, *inner in file.schedule.step:
-            neuron, _, handler = first.partition(".")
-            seen += [first, *inner]
-            connections = tuple(inner) if handler else (first,)
-            phases.append(Phase(first, neuron if handler else "", handler, connections, file.schedule.every.get(first)))
-            if handler:
-                self.one_of("schedule.step", "phase", first, handlers)
-            elif inner:
-                self.fault("schedule.step", f"phase {[first, *inner]}", "a neuron scan first, connections inside it")
-            for name in connections:
-                self.one_of("schedule.step", "phase", name, file.connection)
-                entry = file.connection.get(name)
-                if handler and entry is not None and entry.source != (neuron,):
-                    self.fault("schedule.step", f"{name!r} inside the scan of {neuron!r}", f"from = {neuron!r}")
-                if handler and entry is not None and (entry.register_ or entry.on_sum):
-                    self.fault(
-                        "schedule.step", f"{name!r} inside a scan", "a connection with sums is a phase of its own"
-                    )
-        self.once((*handlers, *file.connection), seen)
-        self.periods({p.name for p in phases})
-        return tuple(phases)
-
-    def once(self, known: Iterable[str], seen: list[str]) -> None:
-        for name in known:
-            if seen.count(name) != 1:
-                times = "is missing" if name not in seen else f"stands {seen.count(name)} times"
-                self.fault("schedule.step", f"phase {name!r} {times}", "each handler and connection stands once")
-
-    def periods(self, phases: Iterable[str]) -> None:
-        for name, every in self.file.schedule.every.items():
-            if name not in phases:
-                self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step, not one inside a scan")
-            if every.offset >= every.period:
-                self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
-
     def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
         """Figures in an order in which each can be computed: those that it is made of come first."""
         figures = self.file.report
         formulas = {n: self.formula(f.value, counters | set(figures), f"report.{n}.value") for n, f in figures.items()}
-        missing = {n: set(_names(formula)) & set(figures) for n, formula in formulas.items()}
+        missing = {n: set(names_in(formula)) & set(figures) for n, formula in formulas.items()}
         ordered: dict[str, tuple[Figure, Expression]] = {}
         while ready := sorted(n for n in set(figures) - set(ordered) if missing[n] <= set(ordered)):
             ordered |= {n: (figures[n], formulas[n]) for n in ready}
@@ -372,7 +321,7 @@ class _Compiler:
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Const(0)
-        unknown = sorted(set(_names(result)) - set(names))
+        unknown = sorted(set(names_in(result)) - set(names))
         if unknown:
             self.fault(where, f"unknown name {', '.join(map(repr, unknown))}", f"known: {', '.join(sorted(names))}")
         return result
@@ -394,20 +343,3 @@ def _counters(file: ChipFile) -> set[str]:
     ends = {f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")}
     weights = {f"nonzero_{c}_{w}" for c, entry in file.connection.items() for w in entry.weights if w in entry.synapse}
     return {f"neurons_{n}" for n in file.neuron} | ends | weights
-
-
-def _names(expression: Expression) -> Iterable[str]:
-    if isinstance(expression, Name):
-        yield expression.id
-    elif not isinstance(expression, Const):
-        for argument in expression.args:
-            yield from _names(argument)
-
-
-def _read(statements: tuple[Statement, ...]) -> Iterable[str]:
-    for statement in statements:
-        if isinstance(statement, Assign):
-            yield from _names(statement.value)
-        else:
-            yield from _names(statement.condition)
-            yield from _read(statement.body)
