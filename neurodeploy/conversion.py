@@ -64,6 +64,8 @@ class Conversion:
             "layers": self.quantization.to_json(),
             "losses": [loss.to_json() for loss in self.losses],
             "usage": usage,
+            "cores": [core.to_json() for core in self.placement.cores],
+            "hops": None if self.placement.hops is None else self.placement.hops.to_json(),
             "figures": figures,
             "warnings": [str(w) for w in self.warnings],
         }

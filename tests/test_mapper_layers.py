@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from itertools import combinations
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,14 +164,12 @@ def test_everything_is_said_at_once(target):
     }
     net = build(target, shapes, (2, 64, 64))
     faults = fit_faults(net)
-    assert [f.was for f in faults] == [
+    assert [f.was for f in faults[:3]] == [
         "3 of stride (layer 'a')",
-        "17 rows or columns of the kernel (layer 'b')",
+        "64 rows or columns of the kernel (layer 'd' and 1 more)",
         "input 'input' feeds 3: 'a', 'b', 'c'",
-        "layer 'b' needs 256 Ki words of neuron memory",
-        "layer 'c' needs 256 Ki words of neuron memory",
-        "layer 'd' needs 8,192 Ki words of kernel memory",
-    ] or [f.values.get("layers") for f in faults[3:]]
+    ]
+    assert [f.values["layers"] for f in faults[3:]] == [["b"], ["c"], ["d"]]
     assert faults[0].must == "one of 1, 2, 4, 8"
     assert (faults[1].must, faults[1].todo) == ("at most 16 fit", "48 too many: use a smaller kernel")
     assert faults[2].must == "at most 2 destinations"
@@ -187,8 +185,6 @@ def test_circles_are_refused_unless_asked_for(target):
     shapes = {"a": Shape(("input",), 2), "b": Shape(("a",), 2)}
     net = build(target, shapes, (2, 8, 8))
     back = build(target, {"b": Shape(("input",), 2), "a": Shape(("b",), 2)}, (2, 8, 8)).projections[1]
-    from dataclasses import replace
-
     loop = replace(net, projections=(*net.projections, back))
     (fault,) = fit_faults(loop)
     assert fault.was == "layers that feed themselves on a way round: 'a', 'b'"
@@ -198,8 +194,6 @@ def test_circles_are_refused_unless_asked_for(target):
 
 def test_what_ends_on_a_core_shares_one_kernel(target):
     shapes = {"a": Shape(("input",), 2), "b": Shape(("input",), 2), "c": Shape(("a", "b"), 2)}
-    from dataclasses import replace
-
     net = build(target, shapes, (2, 8, 8))
     assert map_network(net)
     odd = replace(net.projections[3], fields={"w": net.projections[3].fields["w"] + 1})
@@ -228,9 +222,9 @@ def random_shapes(draw: np.random.Generator, count: int) -> dict[str, Shape]:
         open_ = [n for n in ("input", *shapes) if fed[n] < 2 and (n == "input" or shapes[n].size)]
         source = str(draw.choice(open_[-2:])) if open_ else "input"
         fed[source] += 1
-        last = index == count - 1 or draw.random() < 0.1
+        last = index == count - 1
         size = 0 if last and draw.random() < 0.5 else int(draw.choice([1, 3]))
-        features = int(draw.choice([2, 4, 8, 9, 12, 15, 16, 20], p=[0.1, 0.1, 0.2, 0.15, 0.15, 0.15, 0.1, 0.05]))
+        features = int(draw.choice([2, 4, 8, 9, 13, 15, 16, 20], p=[0.1, 0.1, 0.2, 0.1, 0.3, 0.1, 0.05, 0.05]))
         shapes[f"l{index}"] = Shape((source,), features, size, padding=size // 2, bias=int(draw.integers(0, 2)))
     return shapes
 
@@ -264,7 +258,7 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
     draw = np.random.default_rng(11)
     infeasible, ways, sizes, without, mapped = 0, 0, Counter[int](), 0, 0
     while infeasible < 200:
-        shapes = random_shapes(draw, int(draw.integers(2, 6)))
+        shapes = random_shapes(draw, int(draw.integers(2, 5)))
         fits, net = able(small, shapes), build(small, shapes, (2, 8, 8))
         faults = fit_faults(net)
         if placeable(list(fits.values())):
@@ -293,8 +287,8 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
             ways += 1
     assert min(5 * mapped, ways) > 100
     assert len(sizes) > 2
-    assert min(sizes.values()) > 3
-    print(mapped, ways, sizes, without)
+    assert sizes[2] > 20
+    assert without < 20, "nearly always something helps"
 
 
 def test_the_same_network_stands_the_same(target):
@@ -303,4 +297,4 @@ def test_the_same_network_stands_the_same(target):
     assert all(np.array_equal(a.ids, b.ids) for a, b in zip(first.network.groups, second.network.groups, strict=True))
     assert first.cores == second.cores
     assert Assignment(read_plan(net)[0]).blocks() == Assignment(read_plan(net)[0]).blocks()
-    assert len(list(combinations(first.cores, 2))) == 6
+    assert len(first.cores) == 4

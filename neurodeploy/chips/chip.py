@@ -5,18 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.chips.core_tables import CoreEntry, LayerCoreEntry, LimitEntry, MeshEntry
 from neurodeploy.chips.schema import (
     ChipFile,
     ConnectionEntry,
-    CoreEntry,
     DeployEntry,
     Every,
     Evidence,
     Figure,
     GuardEntry,
-    LayerCoreEntry,
-    LimitEntry,
-    MeshEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from neurodeploy.chips.schema import ChipFile, LayerCoreEntry, LayerLimitEntry, LimitEntry
+from neurodeploy.chips.core_tables import LayerCoreEntry, LayerLimitEntry, LimitEntry
+from neurodeploy.chips.schema import ChipFile
 from neurodeploy.step.language import Expression
 
 #: What formulas over the geometry of a layer may ask.
@@ -30,10 +31,11 @@ class Compiler(Protocol):
 def counters(file: ChipFile, limit: LimitEntry, plain: set[str]) -> set[str]:
     """Names that the formula of a limit may use; ``plain`` are those of every limit."""
     if limit.per == "core":
-        return plain | {f"{what}_{c}" for c in file.connection for what in ("axons", "leaving")}
+        sums = {name for name, entry in file.limit.items() if entry.per == "axon"}
+        return plain | sums | {f"{what}_{c}" for c in file.connection for what in ("axons", "leaving")}
     of = file.connection.get(limit.of or "")
     if limit.per == "axon" and of is not None:
-        return {"entries", "reach", "reach_all"} | set(of.param) | {f"most_{f}" for f in of.synapse}
+        return {"entries", "reach", "reach_all", "gaps"} | set(of.param) | {f"most_{f}" for f in of.synapse}
     return plain
 
 

@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, simulate, verify, targets, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, verify, targets, doctor."""
 
 import logging
 import sys
@@ -55,6 +55,10 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
         rows = [(u.unit, u.asked, u.at_most, u.fits, u.grade) for u in fit.usage]
         if rows:
             console().print(table(fit.chip, ("what", "asked", "at most", "fits", "grade"), rows))
+        if fit.cores:
+            from neurodeploy.cli.tables import cores_table
+
+            console().print(cores_table(fit.cores))
         click.echo(f"{model.name} {'fits' if fit.fits else 'does not fit'} {fit.chip}.")
         for fault in (*fit.faults, *fit.warnings):
             click.echo(f"- {fault}")
@@ -106,6 +110,20 @@ def convert(
     for warning in converted.warnings:
         click.echo(f"- {warning}")
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
+
+
+@main.command("map", short_help="Give a network its place on the chip; all reasons if there is none.")
+@click.argument("network", type=_FILE)
+@click.option("--split", multiple=True, metavar="LAYER", help="A layer that may stand on several cores; repeatable.")
+@click.option("--loops", is_flag=True, help="Accept layers that feed themselves, where the chip leaves that to you.")
+@click.option("--seed", default=0, show_default=True, help="Of the annealing that lays cores on a mesh.")
+@click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
+@json_option
+def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool) -> None:
+    """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
+    from neurodeploy.cli.map import show_placement
+
+    show_placement(network, split=split, loops=loops, seed=seed, out=out, as_json=as_json)
 
 
 @main.command(short_help="Run a network on data, bit for bit.")

@@ -14,6 +14,9 @@ from typing import Any
 from neurodeploy.errors import missing_extra
 from neurodeploy.mapper.layers import Layer, Plan
 
+#: Bits of the largest weight of a goal: sums stay whole numbers in double precision.
+WEIGHT_BITS = 40
+
 
 @dataclass(frozen=True)
 class Block:
@@ -152,7 +155,13 @@ class _Model:
         words = [sum(m.each[c] for m in self.of.plan.cores.memory.values()) for c in range(self.of.plan.cores.count)]
         cost = sum(v * words[c] for (_, c), v in self.stands.items())
         # ties are settled here, layer by layer, so that no version of the solver settles them
-        low = [sum(v * (1 << c) for (n, c), v in self.stands.items() if n == name) for name in self.names]
+        cores = self.of.plan.cores.count
+        many = max(WEIGHT_BITS // cores, 1)  # layers in one goal: the earlier weighs more than all later ones together
+        turns = [self.names[at : at + many][::-1] for at in range(0, len(self.names), many)]
+        low = [
+            sum(v * (1 << c + cores * turn.index(n)) for (n, c), v in self.stands.items() if n in turn)
+            for turn in turns
+        ]
         solver = None
         for goal in [cost, *low]:
             self.model.minimize(goal)

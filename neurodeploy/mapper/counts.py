@@ -21,12 +21,14 @@ class Link:
     """The synapse entries of one connection kind: pairs with a weight that is not 0, all pairs where none is carried.
 
     sources, targets : (entry,) numbers of neurons
+    projections : (entry,) numbers of projections
     nonzero : weight field -> (entry,) whether it is not 0
     """
 
     kind: ConnectionKind
     sources: Ints
     targets: Ints
+    projections: Ints
     nonzero: Mapping[str, npt.NDArray[np.bool_]]
 
     def counters(self) -> dict[str, int]:
@@ -40,7 +42,10 @@ class Link:
 
     def part(self, of: slice | Ints) -> "Link":
         """Some of the entries."""
-        return Link(self.kind, self.sources[of], self.targets[of], {w: used[of] for w, used in self.nonzero.items()})
+        chosen = self.projections[of]
+        return Link(
+            self.kind, self.sources[of], self.targets[of], chosen, {w: used[of] for w, used in self.nonzero.items()}
+        )
 
 
 class _Whole(dict[str, float]):
@@ -62,6 +67,7 @@ class Tally:
     first : group -> number of its first neuron
     spans : neuron kind -> numbers of its neurons
     links : connection kind -> entries
+    stored : connection kind -> entries that the chip keeps
     projections : those that are counted; all of the network where none are given
     """
 
@@ -84,13 +90,23 @@ class Tally:
         """Connection kind -> entries; spelled out when first asked for, since a large convolution has very many."""
         return {name: self._link(kind) for name, kind in self.chip.connections.items()}
 
-    def _link(self, kind: ConnectionKind) -> Link:
-        parts = [p.pairwise for p in self.projections if p.kind == kind.name]
+    @cached_property
+    def stored(self) -> dict[str, Link]:
+        """Connection kind -> what the chip keeps: where it keeps blocks or kernels, weights of 0 as well."""
+        kinds = self.chip.connections
+        return {n: self._link(k, whole=True) if k.entry.pattern != "pairs" else self.links[n] for n, k in kinds.items()}
+
+    def _link(self, kind: ConnectionKind, *, whole: bool = False) -> Link:
+        numbered = [(i, p.pairwise) for i, p in enumerate(self.projections) if p.kind == kind.name]
+        parts = [p for _, p in numbered]
         none = np.zeros(0, np.int64)
         sources = np.concatenate([none, *(p.sources + self.first[p.source] for p in parts)])
         targets = np.concatenate([none, *(p.targets + self.first[p.target] for p in parts)])
         nonzero = {w: np.concatenate([none, *(p.fields[w] for p in parts)]) != 0 for w in _weights(kind)}
-        every = Link(kind, sources, targets, nonzero)
+        numbers = np.concatenate([none, *(np.full(len(p.sources), i) for i, p in numbered)])
+        every = Link(kind, sources, targets, numbers, nonzero)
+        if whole:
+            return every
         return every.part(np.flatnonzero(np.any(list(nonzero.values()), axis=0))) if nonzero else every
 
     def whole(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from neurodeploy.chips import Chip
-from neurodeploy.chips.schema import LayerCoreEntry
+from neurodeploy.chips.core_tables import LayerCoreEntry
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.mapper.rows import Usage
 from neurodeploy.network import Network
