@@ -13,11 +13,14 @@ from neurodeploy.chips.schema import (
     Every,
     Evidence,
     Figure,
+    LayerCoreEntry,
     LimitEntry,
+    MeshEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
 )
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.step import Interval, Text
 from neurodeploy.step.language import Expression
 
@@ -97,8 +100,13 @@ class ConnectionKind:
 
     @property
     def parameters(self) -> Mapping[str, ParameterEntry]:
-        """Numbers configured once for the connection kind."""
+        """Numbers configured once for the connection kind, or with per = "projection" once for each projection."""
         return self.entry.param
+
+    @property
+    def apart(self) -> bool:
+        """Whether each projection is delivered on its own, and each delay of it: it sums, or has its own parameters."""
+        return self.on_sum is not None or any(p.per == "projection" for p in self.parameters.values())
 
     @property
     def registers(self) -> Mapping[str, StateEntry]:
@@ -131,7 +139,11 @@ class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
+    layer_formulas : parsed formulas of [layer_core], by "memory.NAME" and "limit.NAME"
     digest : hash of ``raw``; two chips with the same digest compute the same
+    dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
+    spoken : name of the dialect that this is, empty for the chip itself
+    agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
     name: str
@@ -145,11 +157,28 @@ class Chip:
     raw: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     path: Path | None = field(default=None, compare=False)
+    layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
+    dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
+    spoken: str = ""
+    agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
 
     @property
     def event_driven(self) -> bool:
         """Whether each event acts on its own, at once; else the chip takes steps."""
         return self.file.schedule.kind == "event"
+
+    def dialect(self, name: str) -> "Chip":
+        """The chip as somebody else computes it; "" is the chip itself.
+
+        Networks of the chip are networks of its dialects: ``dataclasses.replace(network, chip=chip.dialect(name))``.
+        Raises Refusal ND1104 for a dialect that the file does not have.
+        """
+        if name == self.spoken:
+            return self
+        if name not in self.dialects:
+            must = f"one of {', '.join(self.dialects)}" if self.dialects else "a chip file with dialects"
+            raise Refusal(Fault("ND1104", f"chip {self.name!r}", f"no dialect {name!r}", must))
+        return self.dialects[name]
 
     @property
     def core(self) -> CoreEntry | None:
@@ -157,9 +186,23 @@ class Chip:
         return self.file.core
 
     @property
+    def layer_core(self) -> LayerCoreEntry | None:
+        """Cores that hold one layer each, if the chip has such."""
+        return self.file.layer_core
+
+    @property
+    def mesh(self) -> MeshEntry | None:
+        """The grid of the cores, if it is known."""
+        return self.file.mesh
+
+    @property
     def evidence(self) -> Mapping[str, Evidence]:
         """Sources by name."""
         return self.file.evidence_table
+
+    def grade(self, evidence: str | None) -> str:
+        """Evidence grade of an entry of the file; the file's own where the entry states none."""
+        return self.evidence[evidence or self.file.evidence or ""].grade
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -68,14 +68,15 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
-    per : whether each neuron, each feature (channel of the layer's map) or each layer has its own
+    per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of the
+        parameters of a connection "projection", each projection, otherwise the connection kind has one for all
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
-    per: Literal["neuron", "feature", "layer"] = "neuron"
+    per: Literal["neuron", "feature", "layer", "projection"] = "neuron"
 
     @property
     def interval(self) -> Interval:
@@ -142,6 +143,8 @@ class ConnectionEntry(Part):
         loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
         anything else; "-kx" runs backwards. A run may state another order
     targets_first, sources_last : window of hardware ids that the connection reaches
+    register : accumulators, 0 before each delivery; a kind that has some is delivered projection by projection and
+        delay by delay, each time followed by ``on_sum``
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
     """
@@ -171,11 +174,17 @@ class LimitEntry(Part):
     value : formula over counts: neurons_KIND; entries_CONNECTION, the synapses with a weight that is not 0;
         sources_CONNECTION and targets_CONNECTION, the different neurons at their ends; nonzero_CONNECTION_WEIGHT, the
         weights of one synapse field that are not 0. With per = "source" or "target" the counts are those of one
-        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them
-    of : the connection whose sources or targets are meant, with per = "source" or "target"
+        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them; there
+        also axons_CONNECTION, the pairs of a source neuron and a projection that end there, and
+        leaving_CONNECTION, the axons of other or the same core that begin at its neurons
+    of : the connection whose sources or targets are meant, with per = "source", "target" or "axon"
+    per : "axon" sums the formula over the axons of a core. An axon is what one source neuron has in one projection on
+        one core; the formula may ask for ``entries``, its synapses; ``reach``, the highest slot that it reaches, plus
+        1; ``reach_all``, the same over all axons of the projection on that core; the parameters of the projection;
+        and most_FIELD, the largest value of a synapse field in the projection
     """
 
-    per: Literal["chip", "core", "source", "target"] = "chip"
+    per: Literal["chip", "core", "source", "target", "axon"] = "chip"
     of: Identifier | None = None
     value: str
     at_most: int
@@ -189,6 +198,70 @@ class CoreEntry(Part):
     count: Annotated[int, Field(ge=1)]
     neurons: Annotated[int, Field(ge=1)]
     kinds: tuple[Identifier, ...]
+
+
+class MeshEntry(Part):
+    """Cores on a grid, row by row; a spike from one core to another passes as many hops as rows and columns differ."""
+
+    rows: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1)]
+
+
+class MemoryEntry(Part):
+    """A memory that each core has for itself.
+
+    value : words that a layer needs, a formula over its geometry, as in LayerLimitEntry
+    each : words of every core, in the order of the cores
+    """
+
+    value: str
+    unit: str
+    each: tuple[Annotated[int, Field(ge=0)], ...]
+    todo: str = ""
+
+
+class LayerLimitEntry(Part):
+    """What a formula over the geometry of a layer may be: at most a number, or one of some.
+
+    value : formula over channels, features, kernel_rows, kernel_columns, stride_rows, stride_columns, padding_rows,
+        padding_columns, groups of the convolution; source_rows and source_columns, the map that it comes from;
+        pooling_rows, pooling_columns, shift; input_rows, input_columns, the map after pooling; output_rows,
+        output_columns; and set_PARAMETER, 1 where a register of the layer's neurons is not 0
+    of : "layer", each layer; or "output", layers whose events leave the chip
+    rule : whether a layer beyond it is refused or only worth a warning
+    """
+
+    of: Literal["layer", "output"] = "layer"
+    value: str
+    at_most: int | None = None
+    one_of: tuple[int, ...] = ()
+    unit: str
+    todo: str = ""
+    rule: Literal["refuse", "warn"] = "refuse"
+
+
+class LayerCoreEntry(Part):
+    """Cores that hold one layer each, or a block of a layer's features, in memories of their own.
+
+    kinds : neuron kinds whose groups are such layers
+    slots : hardware ids of a core; a neuron's id is core * slots + its index in the block, counted as in the layer
+    destinations : blocks of layers that the events of one core can be sent to
+    inputs : neuron kind of an input -> blocks that its events can be sent to
+    loops : whether a layer may feed itself on a way round: never, when the caller asks for it, or always
+    """
+
+    kinds: tuple[Identifier, ...]
+    slots: Annotated[int, Field(ge=1)]
+    destinations: Annotated[int, Field(ge=1)]
+    inputs: Mapping[Identifier, Annotated[int, Field(ge=1)]] = {}
+    loops: Literal["refuse", "ask", "allow"] = "refuse"
+    memory: Mapping[Identifier, MemoryEntry]
+    limit: Mapping[Identifier, LayerLimitEntry] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of cores."""
+        return min((len(m.each) for m in self.memory.values()), default=0)
 
 
 class Every(Part):
@@ -268,8 +341,23 @@ class ErratumEntry(Part):
     todo: str
 
 
+class AgreementEntry(Part):
+    """Inside which ranges the chip and all its dialects compute the same.
+
+    neuron : neuron kind -> formula over states and parameters -> range; states stand for the values before any wrap or
+        clip, at every step
+    connection : connection kind -> formula over synapse fields, as written to the chip, and parameters -> range
+    """
+
+    neuron: Mapping[Identifier, Mapping[str, Range]] = {}
+    connection: Mapping[Identifier, Mapping[str, Range]] = {}
+
+
 class ChipFile(Part):
-    """The whole file, after ``extends``, ``without`` and ``like`` are resolved."""
+    """The whole file, after ``extends``, ``without`` and ``like`` are resolved.
+
+    dialect : what somebody else computes for the same chip: a table that is laid over the file
+    """
 
     schema_version: int
     name: Identifier
@@ -280,10 +368,14 @@ class ChipFile(Part):
     connection: Mapping[Identifier, ConnectionEntry] = {}
     limit: Mapping[Identifier, LimitEntry] = {}
     core: CoreEntry | None = None
+    layer_core: LayerCoreEntry | None = None
+    mesh: MeshEntry | None = None
     schedule: ScheduleEntry
     report: Mapping[Identifier, Figure] = {}
     block: Mapping[Identifier, BlockEntry] = {}
     erratum: Mapping[Identifier, ErratumEntry] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
+    dialect: Mapping[Identifier, Mapping[str, object]] = {}
+    agreement: AgreementEntry | None = None
     oracle: Mapping[str, Mapping[str, object]] = {}  # oracle -> which of our parts it computes; the oracle checks it

@@ -1,7 +1,8 @@
 """Network -> placed Network, or all reasons why not."""
 
-from neurodeploy.mapper.counts import Usage, reports, usage
+from neurodeploy.mapper.counts import reports, usage
 from neurodeploy.mapper.place import Placement, fit_faults, map_network
+from neurodeploy.mapper.rows import Usage
 from neurodeploy.mapper.values import value_faults
 
 __all__ = ["Placement", "Usage", "fit_faults", "map_network", "reports", "usage", "value_faults"]

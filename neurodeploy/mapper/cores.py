@@ -9,7 +9,8 @@ import numpy as np
 from neurodeploy.chips import Limit
 from neurodeploy.chips.schema import CoreEntry
 from neurodeploy.errors import Fault
-from neurodeploy.mapper.counts import Link, Tally, Usage, grade_of, limit_value
+from neurodeploy.mapper.counts import Link, Tally, limit_value
+from neurodeploy.mapper.rows import Usage
 from neurodeploy.network.network import Ints
 
 
@@ -104,7 +105,7 @@ class _Queue:
 
     def usage(self, starts: list[int]) -> Iterator[Usage]:
         """What the fullest core uses of each limit."""
-        grade, used = grade_of(self.tally.chip, self.core.evidence), len(starts) - 1
+        grade, used = self.tally.chip.grade(self.core.evidence), len(starts) - 1
         yield Usage("core.count", "cores", used, self.core.count, grade)
         full = [end - begin for begin, end in pairwise(starts)]
         where = f"core {int(np.argmax(full))}" if full else ""
@@ -117,7 +118,7 @@ class _Queue:
 
     def row(self, limit: Limit, asked: int, where: str, count: int) -> Usage:
         entry = limit.entry
-        grade = grade_of(self.tally.chip, entry.evidence)
+        grade = self.tally.chip.grade(entry.evidence)
         return Usage(limit.name, entry.unit, asked, entry.at_most, grade, where, count, entry.todo)
 
     def limits_text(self) -> str:

@@ -1,6 +1,6 @@
 """Network -> placed Network, or all reasons why not, each with the number asked, the number available and a way out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from neurodeploy.errors import DoesNotFit, Fault, raise_if
 from neurodeploy.mapper.cores import fill_cores
-from neurodeploy.mapper.counts import Tally, Usage, usage
+from neurodeploy.mapper.counts import Tally, usage
+from neurodeploy.mapper.layer_cores import LayerCores, assign_layers
+from neurodeploy.mapper.rows import Core, Usage
 from neurodeploy.mapper.values import backward_links, figures_beyond, unsafe_values, value_faults
 from neurodeploy.network import Network
 from neurodeploy.network.network import Ints
@@ -18,13 +20,15 @@ from neurodeploy.network.network import Ints
 class Placement:
     """A placed network and what it uses.
 
-    usage : every limit with what is asked of it
+    usage : every limit with what is asked of it, on the fullest core where it is a limit of each
     warnings : what is allowed and still worth a look
+    cores : the cores in use, with what stands on each and what it uses
     """
 
     network: Network
     usage: tuple[Usage, ...]
     warnings: tuple[Fault, ...]
+    cores: tuple[Core, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,14 @@ class Window:
         return f"{self.what} ids {self.low}..{self.high - 1} of kind {self.kind!r}"
 
 
-def map_network(network: Network) -> Placement:
+_NO_LAYERS = LayerCores({}, (), (), (), ())
+
+
+def map_network(network: Network, *, split: Iterable[str] = (), loops: bool = False) -> Placement:
     """Give every neuron a hardware id within all limits of the chip; ids that it has already are not looked at.
 
+    split : layers that may stand on several cores, on chips whose cores hold one layer each
+    loops : accept layers that feed themselves on a way round, where such a chip leaves that to the caller
     Raises DoesNotFit with every reason: ND1801 limits, ND1802 places, ND1703 values that the chip should not get.
     """
     tally, core = Tally(network), network.chip.core
@@ -63,7 +72,13 @@ def map_network(network: Network) -> Placement:
         filled = fill_cores(tally, core)
         asked, ids = asked + filled.usage, filled.ids
         faults += filled.faults
+    layered = assign_layers(network, split=split, loops=loops) if network.chip.layer_core else _NO_LAYERS
+    for name, own in layered.ids.items():
+        ids[tally.first[name] : tally.first[name] + len(own)] = own
+    asked, faults = asked + layered.usage, faults + list(layered.faults)
     for kind, span in tally.spans.items():
+        if network.chip.layer_core and kind in network.chip.layer_core.kinds:
+            continue
         on_cores = core is not None and kind in core.kinds
         windows = tuple(_windows(tally, kind, core.count * core.neurons if core and on_cores else len(span)))
         own = ids[span.start : span.stop]
@@ -77,8 +92,13 @@ def map_network(network: Network) -> Placement:
     backward = list(backward_links(placed))
     faults += [fault for rule, fault in backward if rule == "refuse"]
     raise_if(faults, DoesNotFit)
-    warnings = [*unsafe_values(placed), *(fault for rule, fault in backward if rule == "warn"), *figures_beyond(placed)]
-    return Placement(placed, asked, tuple(warnings))
+    warnings = [
+        *layered.warnings,
+        *unsafe_values(placed),
+        *(fault for rule, fault in backward if rule == "warn"),
+        *figures_beyond(placed),
+    ]
+    return Placement(placed, asked, tuple(warnings), layered.cores)
 
 
 def fit_faults(network: Network) -> list[Fault]:
@@ -99,8 +119,11 @@ def _with_ids(network: Network, tally: Tally, ids: Ints) -> Network:
 def _windows(tally: Tally, kind: str, room: int) -> Iterator[Window]:
     """Windows of the connections that reach only some of the ``room`` hardware ids of a kind."""
     span = tally.spans[kind]
-    for name, link in tally.links.items():
-        entry = link.kind.entry
+    for name, kind_of in tally.chip.connections.items():
+        entry = kind_of.entry
+        if not (entry.targets_first or entry.sources_last):
+            continue
+        link = tally.links[name]
         if entry.targets_first and link.kind.target == kind:
             yield Window(kind, np.unique(link.targets), 0, min(entry.targets_first, room), f"{name!r} reaches")
         if entry.sources_last and kind in link.kind.sources:
