@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.ann import convert_ann
+    from neurodeploy.approximation import approximate
     from neurodeploy.bundles import bundle, verify
     from neurodeploy.checker import check
     from neurodeploy.chips import chip
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: public name -> (module, name there)
 _HOME = {
+    "approximate": ("approximation", "approximate"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
     "chip": ("chips", "chip"),
@@ -54,6 +56,7 @@ _HOME = {
 }
 
 __all__ = [
+    "approximate",
     "bundle",
     "check",
     "chip",

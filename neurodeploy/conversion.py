@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neurodeploy.approximation import LayerLoss, SpikeError, layer_losses, substitute
+from neurodeploy.approximation.report import errors_of, layer_names
 from neurodeploy.bundles import bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import emitter, formats
@@ -20,6 +22,8 @@ from neurodeploy.quantizer import Quantization, constrain, quantize
 
 #: Samples of the given input whose states are kept in a bundle.
 GOLDEN_SAMPLES = 4
+#: Rules of the approximation that ``constrain`` follows without being asked.
+CONSTRAINED = ("max_spikes",)
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,13 @@ class Conversion:
 
     placement : the placed network, what it uses of each limit, warnings
     quantization : scales and errors of each layer
+    losses : for each layer, whether its neurons are those of the model ("faithful") or others ("approximated"): which,
+        and with what error
     """
 
     placement: Placement
     quantization: Quantization
+    losses: tuple[LayerLoss, ...]
 
     @property
     def network(self) -> Network:
@@ -53,6 +60,7 @@ class Conversion:
         return {
             "target": self.network.chip.name,
             "layers": self.quantization.to_json(),
+            "losses": [loss.to_json() for loss in self.losses],
             "usage": usage,
             "figures": figures,
             "warnings": [str(w) for w in self.warnings],
@@ -60,15 +68,31 @@ class Conversion:
 
 
 def convert(
-    model: torch.nn.Module, chip: Chip, *, calibration: npt.ArrayLike | None = None, dt_s: float | None = None
+    model: torch.nn.Module,
+    chip: Chip,
+    *,
+    calibration: npt.ArrayLike | None = None,
+    dt_s: float | None = None,
+    approximate: bool = False,
 ) -> Conversion:
     """Constrain, quantize and map a float model.
 
-    calibration : (time, batch, channel) counts that the scales are chosen by
+    calibration : (time, batch, channel) counts that the scales are chosen by, and errors of substitutes measured
+    approximate : replace neurons that the chip does not compute by the nearest that it does (``nd.approximate``). Only
+        the cap of spikes in a step is replaced without it, by ``constrain``, and declared all the same
     Raises Refusal with all reasons; DoesNotFit where the chip is too small.
     """
-    quantized = quantize(constrain(model, chip), chip, calibration=calibration, dt_s=dt_s)
-    return Conversion(map_network(quantized.network), quantized)
+    if approximate:
+        made, declared = substitute(model, chip)
+        constrained = constrain(made, chip)
+    else:
+        constrained = constrain(model, chip)
+        made, declared = substitute(model, chip, only=CONSTRAINED)
+    quantized = quantize(constrained, chip, calibration=calibration, dt_s=dt_s)
+    errors = tuple[SpikeError, ...]()
+    if calibration is not None and not all(step.exact for step in declared):
+        errors = errors_of(model, made, constrained, quantized.network, calibration)
+    return Conversion(map_network(quantized.network), quantized, layer_losses(layer_names(model), declared, errors))
 
 
 def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path) -> None:

@@ -49,7 +49,8 @@ class Evaluation:
     rule : name of the decision rule, a key of DECISIONS
     latency : steps at the beginning that did not count
     disagreements : ids of the samples that the other evaluation (``against``) decided differently, ties included
-    gap_points : accuracy minus that of the other evaluation, in percentage points; None without another
+    points_lost : accuracy of the other evaluation minus that of this one, in percentage points: above 0 where this run
+        is worse; None without another
     """
 
     accuracy: float
@@ -67,7 +68,7 @@ class Evaluation:
     rule: str
     latency: int
     disagreements: tuple[int | str, ...] = ()
-    gap_points: float | None = None
+    points_lost: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as plain Python values: numbers, strings, lists, None."""
@@ -162,7 +163,7 @@ def _evaluation(score: Integers, label: Integers, ids: Ids, confidence: float) -
 
 
 def _compared(result: Evaluation, against: Evaluation) -> Evaluation:
-    """Add the samples that the other evaluation decided differently, and the gap."""
+    """Add the samples that the other evaluation decided differently, and the points lost."""
     faults = []
     mine, other = result.sample_id.tolist(), against.sample_id.tolist()
     missing, extra = sorted(set(mine) - set(other), key=str), sorted(set(other) - set(mine), key=str)
@@ -183,8 +184,8 @@ def _compared(result: Evaluation, against: Evaluation) -> Evaluation:
         was = f"{relabelled.size} samples have another label in it (the first: {mine[first]!r})"
         raise_if([Fault("ND1504", "against", was, "both evaluations have the same labels")])
     different = result.decision != against.decision[matched]
-    gap = 100 * (result.correct - against.correct) / result.total
-    return replace(result, disagreements=tuple(result.sample_id[different].tolist()), gap_points=gap)
+    lost = 100 * (against.correct - result.correct) / result.total
+    return replace(result, disagreements=tuple(result.sample_id[different].tolist()), points_lost=lost)
 
 
 def _unpacked(counts: Any, latency: int) -> tuple[NDArray[Any], int, list[Fault]]:

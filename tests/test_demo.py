@@ -329,9 +329,9 @@ def test_the_command_prints_tables_or_json(few_images, tmp_path, monkeypatch):  
     assert shown.status == 0
     assert shown.json["folder"] == "digits-tiny_chip"
     assert [trial["seed"] for trial in shown.json["seeds"]] == [0, 1]
-    gaps = [trial["gap_points"] for trial in shown.json["seeds"]]
-    assert shown.json["mean_gap_points"] == pytest.approx(np.mean(gaps))
-    assert shown.json["worst_gap_points"] == max(gaps)
+    gaps = [trial["points_lost"] for trial in shown.json["seeds"]]
+    assert shown.json["mean_points_lost"] == pytest.approx(np.mean(gaps))
+    assert shown.json["worst_points_lost"] == max(gaps)
     assert "training (seed 1)" in shown.err
     plain = run_command("demo", "--target", chip, "--epochs", "1", "--out", "again[x]")
     assert plain.status == 0

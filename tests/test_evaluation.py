@@ -151,23 +151,23 @@ def test_disagreements_are_the_ids_decided_differently_ties_included():
     one, two = evaluate(RUN, LABELS, sample_id=ids), evaluate(other, LABELS, sample_id=ids)
     result = evaluate(other, LABELS, sample_id=ids, against=one)
     assert result.disagreements == ("c", "e")
-    assert result.gap_points == 0.0
-    assert (two.disagreements, two.gap_points) == ((), None)
+    assert result.points_lost == 0.0
+    assert (two.disagreements, two.points_lost) == ((), None)
 
 
-def test_the_gap_is_in_percentage_points():
+def test_points_lost_are_percentage_points_above_0_where_this_run_is_worse():
     better, worse = evaluate(RUN, LABELS), evaluate(RUN, [0, 1, 0, 0, 2], latency=1)
     assert (better.correct, worse.correct) == (3, 3)
     silent = evaluate(np.zeros_like(RUN), LABELS, against=better)
-    assert silent.gap_points == -60.0
-    assert evaluate(RUN, LABELS, against=evaluate(np.zeros_like(RUN), LABELS)).gap_points == 60.0
+    assert silent.points_lost == 60.0
+    assert evaluate(RUN, LABELS, against=evaluate(np.zeros_like(RUN), LABELS)).points_lost == -60.0
 
 
 def test_samples_are_matched_by_id_and_not_by_place():
     order = [3, 1, 4, 0, 2]
     shuffled = evaluate(RUN[:, order], np.array(LABELS)[order], sample_id=order)
     result = evaluate(RUN, LABELS, against=shuffled)
-    assert (result.disagreements, result.gap_points) == ((), 0.0)
+    assert (result.disagreements, result.points_lost) == ((), 0.0)
 
 
 def test_runs_of_other_samples_labels_or_rules_are_not_compared():

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from neurodeploy.errors import Refusal
-from neurodeploy.layers import IAF, LIF, Atan, Delay, Neuron, SingleExponential, build
+from neurodeploy.layers import IAF, LIF, SURROGATES, Atan, Delay, Neuron, SingleExponential, build
+from neurodeploy.layers.registry import LAYERS as REGISTRY
 
 torch.set_num_threads(1)
 
@@ -182,3 +183,26 @@ def test_a_recurrent_connection_of_another_shape_is_refused():
     layer = IAF(3, rec_connect=torch.nn.Linear(3, 1))
     with pytest.raises(Refusal, match=r"rec_connect returns shape \(2, 1\); .*spikes, \(2, 3\)"):
         layer(torch.rand(2, 2, 3))
+
+
+NEURONS = [kind for _, kind in sorted(REGISTRY.items()) if issubclass(kind, Neuron) and kind.arguments]
+
+
+@pytest.mark.parametrize("kind", NEURONS, ids=lambda kind: kind.__name__)
+def test_a_neuron_with_a_resting_potential_does_not_rest_at_zero(kind):
+    assert kind.rests_at_zero == ("v_rest" not in kind.arguments)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+@pytest.mark.parametrize("kind", [kind for kind in NEURONS if not kind.rests_at_zero], ids=lambda kind: kind.__name__)
+def test_a_surrogate_in_thresholds_is_refused_where_the_threshold_is_no_distance(kind, name):
+    surrogate = SURROGATES[name]()
+    assert LIF(3, 5.0, surrogate=surrogate).surrogate == surrogate
+    if not surrogate.relative:
+        assert kind(3, 0.1, surrogate=surrogate).surrogate == surrogate
+        return
+    with pytest.raises(
+        Refusal, match=f"surrogate {name}, which measures in thresholds; .*does not rest at 0"
+    ) as caught:
+        kind(3, 0.1, surrogate=surrogate)
+    assert caught.value.code == "ND1601"

@@ -205,3 +205,10 @@ def test_a_taken_name_is_not_registered():
         register(type("LIF", (torch.nn.Module,), {}))
     with pytest.raises(Refusal, match="register Linear: the name is taken"):
         register(type("Linear", (torch.nn.Module,), {}))
+
+
+@pytest.mark.parametrize("kind", SURROGATES.values(), ids=list(SURROGATES))
+def test_a_surrogate_is_relative_where_moving_membrane_and_threshold_together_changes_it(kind):
+    v = torch.linspace(-1, 3, 41, dtype=torch.float64)
+    near, far = kind().gradient(v, double(1.0)), kind().gradient(v + 2.3, double(3.3))
+    assert kind.relative == (not torch.allclose(near, far))

@@ -320,6 +320,10 @@ REFUSED = {
         "an IAF neuron, which never leaks; .*always decays",
     ),
     "no current": (lambda: model_with(lif(2, tau_syn=None)), "no synaptic current; hidden neurons always have one"),
+    "reset by another amount": (
+        lambda: model_with(lif(2, reset_amount=0.75)),
+        "reset_amount = 0.75; hidden neurons subtract their threshold",
+    ),
     "reset to zero": (lambda: model_with(lif(2, reset="zero")), "reset = 'zero'; hidden neurons have 'subtract'"),
     "reset to value": (
         lambda: model_with(lif(2, reset="value", reset_value=-0.1)),

@@ -51,7 +51,7 @@ def _print(demo: Demo) -> None:
             percent(trial.float_result.accuracy),
             percent(trial.integer_result.accuracy),
             f"{percent(trial.integer_result.low)} - {percent(trial.integer_result.high)}",
-            f"{trial.gap_points:+.1f}",
+            f"{trial.points_lost:+.1f}",
             trial.integer_result.ties,
             len(trial.integer_result.disagreements),
             trial.rails_hit,
@@ -67,7 +67,7 @@ def _print(demo: Demo) -> None:
         )
     if len(demo.trials) > 1:
         means = f"float {100 * shown['float_accuracy']:.2f} %, integer {100 * shown['integer_accuracy']:.2f} %"
-        gaps = f"points lost: mean {shown['mean_gap_points']:.2f}, worst {shown['worst_gap_points']:.2f}"
+        gaps = f"points lost: mean {shown['mean_points_lost']:.2f}, worst {shown['worst_points_lost']:.2f}"
         click.echo(f"Mean of {len(demo.trials)} seeds: {means}, {gaps}.")
     screen.print(layers_table(demo.conversion.quantization.layers))
     screen.print(usage_table(demo.conversion.placement.usage))

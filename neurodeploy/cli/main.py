@@ -67,8 +67,18 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
+@click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @json_option
-def convert(*, model: Path, target: str, data_file: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
+def convert(
+    *,
+    model: Path,
+    target: str,
+    data_file: Path,
+    calibration: Path | None,
+    out: Path,
+    approximate: bool,
+    as_json: bool,
+) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
     from neurodeploy.bundles import refuse_place
     from neurodeploy.chips import chip
@@ -82,15 +92,17 @@ def convert(*, model: Path, target: str, data_file: Path, calibration: Path | No
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
-    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s)
+    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate)
     write_bundle(converted, golden.input, out)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
-    from neurodeploy.cli.tables import layers_table, usage_table
+    from neurodeploy.cli.tables import layers_table, losses_lines, usage_table
 
     console().print(layers_table(converted.quantization.layers))
     console().print(usage_table(converted.placement.usage))
+    for line in losses_lines(converted.losses):
+        click.echo(line)
     for warning in converted.warnings:
         click.echo(f"- {warning}")
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")

@@ -1,10 +1,11 @@
 """Tables that several commands print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from neurodeploy.cli.output import table
+from neurodeploy.approximation import LayerLoss
+from neurodeploy.cli.output import percent, table
 from neurodeploy.mapper import Usage
 from neurodeploy.quantizer import LayerReport
 
@@ -45,3 +46,13 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
         "headroom bits",
     )
     return table("Quantization", columns, rows)
+
+
+def losses_lines(losses: Sequence[LayerLoss]) -> Iterator[str]:
+    """Each substitution in a sentence, and the errors that were measured."""
+    for loss in losses:
+        for step in loss.substitutions:
+            yield f"- layer {loss.layer!r}, {'rewritten' if step.exact else 'approximated'}: {step.sentence}"
+        for error in loss.errors if loss.loss == "approximated" else ():
+            counts = "the given neurons never fire" if error.count_error is None else percent(error.count_error)
+            yield f"  {error.of}: error of the counts {counts}, of the times {error.time_error:.2f} (0 to 1)"

@@ -6,7 +6,7 @@ import click
 
 from neurodeploy.chips import Chip, chip, target_folders
 from neurodeploy.chips.compile import evidence_keys
-from neurodeploy.cli.output import console, emit_json, json_option, table
+from neurodeploy.cli.output import console, emit_json, json_option, percent, table
 
 
 @click.group(invoke_without_command=True, short_help="Chips: every number with its source; support matrix.")
@@ -85,19 +85,33 @@ def _value(raw: Mapping[str, object], place: str) -> str:
 
 @targets.command()
 @json_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table of the README.")
 @click.pass_obj
-def matrix(outer_json: bool, /, *, as_json: bool) -> None:  # noqa: FBT001 - click gives it
-    """Print which float neuron each chip computes: exact, or refused with the reason."""
-    from neurodeploy.support import support_matrix
+def matrix(outer_json: bool, /, *, as_json: bool, as_markdown: bool) -> None:  # noqa: FBT001 - click gives it
+    """Print which float neuron each chip computes: exact, approximated with what error, or refused and why."""
+    from neurodeploy.support import markdown, notes, support_matrix
 
-    rows = support_matrix(_chips())
+    rows = support_matrix(_chips(), integer=not as_markdown)
     if as_json or outer_json:
         emit_json([row.to_json() for row in rows])
-        return
-    console().print(
-        table(
-            "Float neurons",
-            ("neuron", "chip", "layer", "support", "reason"),
-            [(r.neuron, r.chip, r.role, r.support, r.reason) for r in rows],
+    elif as_markdown:
+        click.echo(markdown(rows))
+    else:
+        heads = (
+            "neuron",
+            "variant",
+            "chip",
+            "layer",
+            "support",
+            "count error",
+            "time error",
+            "why, or what is replaced",
         )
-    )
+        shown = []
+        for row in rows:
+            error = row.error
+            counts = "" if error is None or error.count_error is None else percent(error.count_error)
+            times = "" if error is None else f"{error.time_error:.2f}"
+            place = (row.neuron, row.variant, row.chip, row.role)
+            shown.append((*place, row.support, counts, times, "; ".join(notes(row))))
+        console().print(table("Float neurons", heads, shown))

@@ -45,8 +45,8 @@ class Trial:
     rails_hit: int
 
     @property
-    def gap_points(self) -> float:
-        """Percentage points that the integer network lost."""
+    def points_lost(self) -> float:
+        """Percentage points that the integer network lost to the float one; below 0 where it is better."""
         return 100 * (self.float_result.accuracy - self.integer_result.accuracy)
 
 
@@ -66,13 +66,13 @@ class Demo:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         first = self.trials[0]
-        gaps = [t.gap_points for t in self.trials]
+        lost = [t.points_lost for t in self.trials]
         return {
             "target": self.chip.name,
             "float_accuracy": fmean(t.float_result.accuracy for t in self.trials),
             "integer_accuracy": fmean(t.integer_result.accuracy for t in self.trials),
-            "mean_gap_points": fmean(gaps),
-            "worst_gap_points": max(gaps),
+            "mean_points_lost": fmean(lost),
+            "worst_points_lost": max(lost),
             "decision": first.integer_result.rule,
             "interval": [first.integer_result.low, first.integer_result.high],
             "seeds": [
@@ -80,7 +80,7 @@ class Demo:
                     "seed": t.seed,
                     "float_accuracy": t.float_result.accuracy,
                     "integer_accuracy": t.integer_result.accuracy,
-                    "gap_points": t.gap_points,
+                    "points_lost": t.points_lost,
                     "ties": t.integer_result.ties,
                     "disagreements": len(t.integer_result.disagreements),
                     "rails_hit": t.rails_hit,

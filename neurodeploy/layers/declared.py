@@ -1,6 +1,7 @@
 """Constructors of neurons that declare their parameters: the signature, the checks, what the engine is handed."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from inspect import Parameter as Argument
 from inspect import Signature
 from types import MappingProxyType
@@ -58,7 +59,7 @@ def resolve(neuron: Any, shape: object, values: tuple[Any, ...], options: Mappin
     _check_common(parameters, into)
     neuron.check_together(into)
     raise_if(check.faults)
-    texts = {part: _parsed(neuron, part, into.flags) for part in ("once", "step")}
+    texts = {part: parsed(neuron, part, into.flags) for part in ("once", "step")}
     seen = {name for text in texts.values() for name in read(text.statements)}
     known = seen | {statement.name for statement in assigned(texts["step"].statements)}
     states = {name: start for name, start in neuron.states.items() if name in known}
@@ -80,9 +81,17 @@ def resolve(neuron: Any, shape: object, values: tuple[Any, ...], options: Mappin
     }
 
 
-def _parsed(neuron: Any, part: str, flags: Mapping[str, bool]) -> Text:
+def parsed(neuron: Any, part: str, flags: Mapping[str, bool]) -> Text:
+    """Parse a text of a neuron class under these flags; equal ones once."""
     where = f"{neuron.__name__}.{part}"
-    return parse(getattr(neuron, part), neuron.functions, operators=FLOAT, flags=flags, where=where)
+    return _parsed_once(getattr(neuron, part), tuple(neuron.functions.items()), tuple(flags.items()), where)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_once(
+    text: str, functions: tuple[tuple[str, str], ...], flags: tuple[tuple[str, bool], ...], where: str
+) -> Text:
+    return parse(text, dict(functions), operators=FLOAT, flags=dict(flags), where=where)
 
 
 def _check_common(parameters: Mapping[str, Parameter], into: Resolved) -> None:

@@ -67,6 +67,7 @@ class GIF(Neuron):
     neurons.md 6.
     """
 
+    rests_at_zero: ClassVar[bool] = False
     default_surrogate: ClassVar[Surrogate] = FastSigmoid(100.0)
     arguments: ClassVar[Mapping[str, Parameter]] = {
         "dt": Number(positive=True),
@@ -185,6 +186,7 @@ class ExpIF(Neuron):
     its defaults later), neurons.md 7.
     """
 
+    rests_at_zero: ClassVar[bool] = False
     default_surrogate: ClassVar[Surrogate] = FastSigmoid(1.0)
     arguments: ClassVar[Mapping[str, Parameter]] = {
         "dt": Number(positive=True),

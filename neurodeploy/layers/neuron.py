@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.layers.declared import resolve, signature
+from neurodeploy.layers.declared import parsed, resolve, signature
 from neurodeploy.layers.executors import run_kernels, takes_kernels
 from neurodeploy.layers.parameters import Parameter, Resolved
 from neurodeploy.layers.registry import describe, dtype_name, plain
@@ -15,7 +15,7 @@ from neurodeploy.layers.stateful import TIME_BATCH, Stateful
 from neurodeploy.layers.surrogates import SingleExponential, Surrogate, describe_surrogate
 from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
-from neurodeploy.step import FLOAT, Assign, Name, Text, assigned, check_names, parse, run
+from neurodeploy.step import Assign, Name, Text, assigned, check_names, run
 from neurodeploy.step.tree import read
 
 
@@ -33,6 +33,8 @@ class Neuron(Stateful):
         states, the parameters and what ``once`` assigned; it must assign ``spike``, which the layer returns
     functions : macros of both texts
     default_surrogate : where the constructor is given none
+    rests_at_zero : whether the membrane rests at 0, so that the threshold is also the distance to it; without it,
+        surrogates that measure in thresholds are refused
 
     The names ``x`` and ``spike`` belong to every neuron. A subclass without ``arguments`` and ``states`` hands them
     to the constructor itself, with the keywords of ``_make``.
@@ -70,6 +72,7 @@ class Neuron(Stateful):
     step: ClassVar[str] = ""
     functions: ClassVar[Mapping[str, str]] = {}
     default_surrogate: ClassVar[Surrogate] = SingleExponential()
+    rests_at_zero: ClassVar[bool] = True
     __signature__: ClassVar[Signature]
 
     def __init_subclass__(cls) -> None:
@@ -115,6 +118,11 @@ class Neuron(Stateful):
         super().__init__()
         self.shape, self.executor = shape, executor
         self.surrogate = SingleExponential() if surrogate is None else surrogate
+        if not self.rests_at_zero and getattr(self.surrogate, "relative", False):
+            was = f"surrogate {type(self.surrogate).__name__}, which measures in thresholds"
+            must = "its membrane does not rest at 0, so the threshold is no distance"
+            todo = "use one in the unit of the membrane: FastSigmoid, Atan, Gaussian, Triangle"
+            raise Refusal(Fault("ND1601", type(self).__name__, was, must, todo))
         self.rec_connect = rec_connect
         self.record_states, self.check_input = record_states, check_input
         self.recordings: dict[str, torch.Tensor] = {}
@@ -131,8 +139,7 @@ class Neuron(Stateful):
         raise_if(self._text_faults())
 
     def _parsed(self, which: str, flags: Mapping[str, bool]) -> Text:
-        where = f"{type(self).__name__}.{which}"
-        return parse(getattr(self, which), self.functions, operators=FLOAT, flags=flags, where=where)
+        return parsed(type(self), which, flags)
 
     def _text_faults(self) -> list[Fault]:
         given = {*self._tensors, *self._numbers}

@@ -49,6 +49,7 @@ class RefractoryIF(Neuron):
     Its tau_m is documented and does not exist. Source: SynapticFlow 0.0.7 IFPopulation, neurons.md 5.
     """
 
+    rests_at_zero: ClassVar[bool] = False
     default_surrogate: ClassVar[Surrogate] = FastSigmoid(1.0)
     arguments: ClassVar[Mapping[str, Parameter]] = {
         "dt": Number(positive=True),

@@ -4,6 +4,10 @@ Each is a frozen dataclass of options with an expression of the step language in
 the torch table evaluates it, and generated kernels contain it. SURROGATES finds them by name. A layer stores which one
 it uses, because training depends on it; the spikes themselves do not. ``v`` and ``threshold`` are in the unit of the
 membrane.
+
+Those that are ``relative`` measure a distance or a height in thresholds. A neuron whose membrane does not rest at 0
+(GIF: -70 mV, threshold -50 mV) has no such unit: sign and size of its threshold say nothing, and with a negative one
+the exponentials grow with the distance. Its constructor refuses them by name.
 """
 
 import math
@@ -43,6 +47,7 @@ def _parsed(name: str, text: str, macros: tuple[tuple[str, str], ...]) -> Expres
 class _Written:
     """Shared by all: an expression, whose options are positive, finite numbers."""
 
+    relative: ClassVar[bool] = False  # measures in thresholds, so the membrane must rest at 0 and the threshold above
     text: ClassVar[str] = "0"
     functions: ClassVar[Mapping[str, str]] = {}
 
@@ -75,6 +80,7 @@ class SingleExponential(_Written):
     Source: sinabs 3.1.3 (its default), neurons.md 3.5.
     """
 
+    relative: ClassVar[bool] = True
     text: ClassVar[str] = "exp(abs(v - threshold) / -(threshold * width)) * (scale / (threshold * width))"
     width: float = 0.5
     scale: float = 1.0
@@ -90,6 +96,7 @@ class PeriodicExponential(_Written):
     neurons.md 3.5.
     """
 
+    relative: ClassVar[bool] = True
     functions: ClassVar[Mapping[str, str]] = {"frac(x)": "x - floor(x)"}
     text: ClassVar[str] = (
         "exp(abs(v - threshold if v < threshold else threshold * (2 * frac(v / threshold - 0.5) - 1)) / -width) * scale"
@@ -144,6 +151,7 @@ class HeavisideWindow(_Written):
     window : in the unit of the membrane. Source: sinabs 3.1.3 (its Heaviside), neurons.md 3.5.
     """
 
+    relative: ClassVar[bool] = True
     text: ClassVar[str] = "1 / threshold if v >= threshold - window else 0"
     window: float = 1.0
 

@@ -83,13 +83,16 @@ def _constrained(where: str, kind: NeuronKind, layer: Neuron) -> tuple[Neuron | 
     return capped, []
 
 
-def rebuilt(layer: LIF | IAF, **changed: object) -> LIF | IAF:
-    """The same layer with other options and no state; weights and time constants are those of the layer."""
+def rebuilt(layer: LIF | IAF, *, into: type[LIF | IAF] | None = None, **changed: object) -> LIF | IAF:
+    """The same layer with other options and no state; weights and time constants are those of the layer.
+
+    into : another class; its options are those of the layer and the changed ones together
+    """
     options = layer.options | changed
     for name in ("tau_mem", "tau_syn", "threshold", "bias"):
-        if options.get(name) is not None:
+        if options.get(name) is not None and name not in changed:
             options[name] = current(layer, name)
-    result = type(layer)(
+    result = (into or type(layer))(
         **options,
         rec_connect=copy.deepcopy(layer.rec_connect),
         surrogate=layer.surrogate,

@@ -10,6 +10,7 @@ import torch
 
 from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
 from neurodeploy.chips.compile import DELAY
+from neurodeploy.chips.schema import DeployEntry
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Delay, Neuron, SparseLinear, Stateful
 from neurodeploy.layers.registry import children
@@ -176,10 +177,9 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
     where, faults = f"{chip.name}, layer {part.name!r}", list[Fault]()
     if deploy is None:
         return faults
-    constrain = "nd.constrain(model, chip) sets it; train or evaluate the constrained model"
 
-    def fault(was: str, must: str, todo: str, **values: object) -> None:
-        faults.append(Fault(NEURON, where, was, must, todo, values))
+    def fault(was: str, must: str, todo: str) -> None:
+        faults.append(Fault(NEURON, where, was, must, todo))
 
     if not isinstance(module, LIF | IAF) or type(module) not in (LIF, IAF):
         fault(f"a {type(module).__name__} neuron", f"{kind.name} neurons compute {deploy.model}", f"use {deploy.model}")
@@ -189,19 +189,7 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
         fault("an IAF neuron, which never leaks", f"the membrane of {kind.name} neurons always decays", todo)
     if isinstance(module, LIF) and deploy.model == "IAF":
         fault("an LIF neuron, which leaks", f"the membrane of {kind.name} neurons never decays", "use IAF")
-    options = module.options
-    for name, allowed in (("reset", deploy.reset), ("comparison", deploy.comparison)):
-        if options[name] not in allowed:
-            fault(
-                f"{name} = {options[name]!r}",
-                f"{kind.name} neurons have {' or '.join(map(repr, allowed))}",
-                "train with it",
-            )
-    if options["max_spikes"] != deploy.max_spikes:
-        must = f"{kind.name} neurons fire at most {deploy.max_spikes} times in a step"
-        fault(f"max_spikes = {options['max_spikes']}", must, constrain, max_spikes=deploy.max_spikes)
-    if options["v_min"] is not None and not deploy.lower_bound:
-        fault(f"v_min = {options['v_min']}", f"{kind.name} neurons have no lower bound", "set v_min=None and train so")
+    faults += _option_faults(where, kind, deploy, module.options)
     synapse = module.alpha_syn is not None
     if deploy.synaptic_current == "required" and not synapse:
         fault("no synaptic current", f"{kind.name} neurons always have one", "set tau_syn")
@@ -212,6 +200,27 @@ def neuron_faults(chip: Chip, kind: NeuronKind, part: Piece) -> list[Fault]:
     if _has_bias(part.linear):
         was = f"a bias in {part.linear_name!r}, which would pass through the synaptic current"
         fault(was, "the chip adds a bias to the membrane only", "use Linear(..., bias=False) and LIF(..., bias=0.0)")
+    return faults
+
+
+def _option_faults(where: str, kind: NeuronKind, deploy: DeployEntry, options: Mapping[str, Any]) -> list[Fault]:
+    """Resets, comparisons, caps and bounds that the chip's neuron does not have."""
+    faults, constrain = list[Fault](), "nd.constrain(model, chip) sets it; train or evaluate the constrained model"
+    for name, allowed in (("reset", deploy.reset), ("comparison", deploy.comparison)):
+        if options[name] not in allowed:
+            must = f"{kind.name} neurons have {' or '.join(map(repr, allowed))}"
+            faults.append(Fault(NEURON, where, f"{name} = {options[name]!r}", must, "train with it"))
+    if options["max_spikes"] != deploy.max_spikes:
+        must = f"{kind.name} neurons fire at most {deploy.max_spikes} times in a step"
+        values = {"max_spikes": deploy.max_spikes}
+        faults.append(Fault(NEURON, where, f"max_spikes = {options['max_spikes']}", must, constrain, values))
+    for name, has, words in (
+        ("reset_amount", False, "subtract their threshold"),
+        ("v_min", deploy.lower_bound, "have no lower bound"),
+    ):
+        if options[name] is not None and not has:
+            todo = f"set {name}=None and train so"
+            faults.append(Fault(NEURON, where, f"{name} = {options[name]}", f"{kind.name} neurons {words}", todo))
     return faults
 
 
