@@ -26,7 +26,6 @@ class Block:
 def blocks_of(network: Network, table: LayersTable) -> tuple[dict[str, tuple[Block, ...]], list[Fault]]:
     """Blocks of every layer by its hardware ids, and layers whose ids are not those of whole features on a core."""
     cores, found, faults = cores_of(network.chip), dict[str, tuple[Block, ...]](), list[Fault]()
-    taken: dict[int, Block] = {}
     for g in network.of_kind(table.kind):
         where = f"{network.chip.name}, layer {g.name!r}"
         blocks = _blocks(g, cores.slots) if len(g.shape) == 3 else None
@@ -35,12 +34,11 @@ def blocks_of(network: Network, table: LayersTable) -> tuple[dict[str, tuple[Blo
             must = f"core * {cores.slots} + place in the core, for a map of (feature, row, column)"
             faults.append(Fault("ND1901", where, was, must, "call neurodeploy.map(network)"))
             continue
-        for block in blocks:
-            other = taken.setdefault(block.core, block)
-            if block.core >= cores.count or other is not block:
-                was = f"core {block.core}" + (f", on which {other.layer!r} stands" if other is not block else "")
-                must = f"a core below {cores.count}, and one block on each"
-                faults.append(Fault("ND1901", where, was, must, "call neurodeploy.map(network)"))
+        # every block begins at the first id of its core, so two on one core would share ids, which no network has
+        beyond = [b.core for b in blocks if b.core >= cores.count]
+        if beyond:
+            was, must = f"core {beyond[0]}", f"a core below {cores.count}"
+            faults.append(Fault("ND1901", where, was, must, "call neurodeploy.map(network)"))
         found[g.name] = blocks
     return found, faults
 

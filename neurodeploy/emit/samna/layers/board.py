@@ -145,9 +145,8 @@ class Board:
         if hasattr(watch, "start"):
             watch.reset()
             watch.start()
-        else:  # samna of before 2023
+        else:  # older versions of samna
             watch.set_enable_value(True)
-            watch.reset()
 
     def stream(
         self, spikes: Spikes, *, timeout_s: float = 10.0, quiet_s: float = 0.5, poll_s: float = 0.1
@@ -165,21 +164,29 @@ class Board:
         stale, clock = len(list(self._sink.get_events())), self._clock
         self.start_watch()
         start = clock.now()
-        self._source.write(to_samna(spikes, self._spike))
+        try:
+            self._source.write(to_samna(spikes, self._spike))
+        except Exception as error:  # noqa: BLE001 - the vendor's library states no exceptions of its own
+            raise Refusal(self._fault(f"events not taken: {_words(error)}", "a board that takes events")) from None
         due = float(spikes["t_us"].max(initial=0)) / 1e6
         most = int(np.ceil((due + timeout_s) / poll_s)) + 1
-        objects, last, polls, silent = list[Any](), due, 0, False
+        objects, last, polls, silent, trouble = list[Any](), due, 0, False, ""
         while not silent and polls < most and clock.now() - start < due + timeout_s:
             clock.sleep(poll_s)
             polls += 1
-            new, elapsed = list(self._sink.get_events()), clock.now() - start
+            try:
+                new = list(self._sink.get_events())
+            except Exception as error:  # noqa: BLE001 - what came before it is worth keeping
+                trouble = _words(error)
+                break
+            elapsed = clock.now() - start
             objects += new
             last = max(last, elapsed) if new else last
             silent = not new and elapsed - last >= quiet_s
         mine = [o for o in objects if isinstance(o, self._spike)]
         others = Counter(type(o).__name__ for o in objects if not isinstance(o, self._spike))
         waited = clock.now() - start
-        return Collected(from_samna(mine), dict(others), stale, len(spikes), polls, waited, not silent)
+        return Collected(from_samna(mine), dict(others), stale, len(spikes), polls, waited, not silent, trouble)
 
     def soft_reset(self) -> None:
         """Reset the board; configuration and states are lost."""

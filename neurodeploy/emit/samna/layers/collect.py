@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.emit.samna.layers.events import SPIKE, Spikes, by_place
+from neurodeploy.emit.samna.layers.events import Spikes, by_place
 
 Place = tuple[int, ...]
 
@@ -21,7 +21,8 @@ class Collected:
     stale : events that were waiting before the first was sent; they belong to an earlier stream and are not in spikes
     sent : events that went to the board
     polls, waited_s : how often, and how long, the board was asked
-    timed_out : events were still coming, or might have been, when the time was up
+    timed_out : the collection ended before the board had been silent for long enough; events may be missing
+    trouble : what samna said when the board stopped answering, empty where it did not
     """
 
     spikes: Spikes
@@ -31,6 +32,7 @@ class Collected:
     polls: int = 0
     waited_s: float = 0.0
     timed_out: bool = False
+    trouble: str = ""
 
     @property
     def backward(self) -> int:
@@ -49,7 +51,7 @@ class Collected:
 
     def to_json(self) -> dict[str, Any]:
         """What was seen, without the events."""
-        names = ("sent", "stale", "polls", "waited_s", "timed_out", "backward", "repeated", "untimed")
+        names = ("sent", "stale", "polls", "waited_s", "timed_out", "trouble", "backward", "repeated", "untimed")
         result: dict[str, Any] = {"received": len(self.spikes), "others": dict(self.others)}
         return result | {name: getattr(self, name) for name in names}
 
@@ -86,10 +88,5 @@ class Comparison:
             if held:
                 first = ", ".join(map(str, next(iter(held))))
                 parts.append(f"{sum(held.values()):,} {name}, first at layer, feature, y, x = {first}")
-        cut = ["the time was up before the board fell silent"] * self.timed_out
+        cut = ["the collection ended before the board fell silent"] * self.timed_out
         return "; ".join([*parts, *cut])
-
-
-def spike_table(rows: list[tuple[int, int, int, int, int]]) -> Spikes:
-    """Spikes from rows of (t_us, layer, feature, y, x)."""
-    return np.array(rows, SPIKE)

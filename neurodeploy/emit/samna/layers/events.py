@@ -24,7 +24,7 @@ ATTRIBUTES: Mapping[str, str] = {"layer": "layer", "feature": "feature", "y": "y
 def spikes_of_stimulus(network: Network, stimulus: Stimulus, *, dt_us: int | None = None, sample: int = 0) -> Spikes:
     """What the host sends for one sample of a stimulus, in its order: one spike for each core that an event reaches.
 
-    dt_us : microseconds of a step; needed where the stimulus has no times of its own. Times begin at 0.
+    dt_us : microseconds of a step; needed where the stimulus has no times of its own, which are kept as they are
     Pooling and shift between input and core are done here: the chip pools behind a core, never before one.
     Raises Refusal: ND1301 without times, ND1901 for a network that stands on no cores.
     """
@@ -48,10 +48,7 @@ def spikes_of_stimulus(network: Network, stimulus: Stimulus, *, dt_us: int | Non
                 order.append(at * len(network.projections) + turn)
     if not parts:
         return np.zeros(0, SPIKE)
-    rows = np.concatenate(parts)
-    rows = rows[np.argsort(np.concatenate(order), kind="stable")]
-    rows["t_us"] -= rows["t_us"].min(initial=0) if stimulus.t_us is not None and rows["t_us"].min(initial=0) < 0 else 0
-    return rows
+    return np.concatenate(parts)[np.argsort(np.concatenate(order), kind="stable")]
 
 
 def spikes_of_raster(
@@ -74,9 +71,8 @@ def spikes_of_raster(
         raise Refusal(Fault("ND1502", "raster", was, "a step above 0 and a delay from 0 on, in seconds"))
     if truncate:
         counts = np.minimum(counts.astype(np.int64), 1)
-    places = [np.zeros((0, 4), np.int64)]
-    for value in range(int(counts.max(initial=0)), 0, -1):
-        places.append(np.tile(np.argwhere(counts == value), (value, 1)))
+    values = range(int(counts.max(initial=0)), 0, -1)
+    places = [np.tile(np.argwhere(counts == value), (value, 1)) for value in values] or [np.zeros((0, 4), np.int64)]
     rows = np.concatenate(places)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     t_us = (rows[:, 0] * 1e6 * dt_s + delay_s * 1e6).astype(np.int64)
@@ -116,7 +112,7 @@ def counts_of_groups(
     counts = {}
     for name, rows in events.items():
         counts[name] = np.zeros((steps, 1, network.group(name).size), np.int64)
-        np.add.at(counts[name], (rows["t_us"] // dt_us, 0, rows["neuron"]), 1)
+        np.add.at(counts[name], (rows["t_us"] // dt_us, np.zeros(len(rows), np.int64), rows["neuron"]), 1)
     return counts, np.concatenate([strange, spikes[~inside]])
 
 
