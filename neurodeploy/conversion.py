@@ -12,7 +12,7 @@ from neurodeploy.approximation import LayerLoss, SpikeError, layer_losses, subst
 from neurodeploy.approximation.report import errors_of, layer_names
 from neurodeploy.bundles import bundle, verify
 from neurodeploy.chips import Chip
-from neurodeploy.emit import emitter, formats
+from neurodeploy.emit import chip_format, emitter, formats
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.golden import FILE_NAME, check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, reports
@@ -101,10 +101,14 @@ def convert(
     return Conversion(map_network(quantized.network), quantized, layer_losses(layer_names(model), declared, errors))
 
 
-def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path) -> None:
-    """Write the bundle of a conversion: network, configuration, golden vectors of the given counts, report, hashes."""
+def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path, *, emit: str | None = None) -> None:
+    """Write the bundle of a conversion: network, configuration, golden vectors of the given counts, report, hashes.
+
+    emit : format of the configuration; None takes the first of the chip's, if there is one
+    Raises Refusal ND9002 for a format that the chip has not.
+    """
     network = converted.network
-    names = formats(network.chip)
+    names = formats(network.chip) if emit is None else (chip_format(network.chip, emit),)
     configuration = emitter(names[0]).configure(network) if names else None
     array = np.asarray(counts)
     samples = range(min(GOLDEN_SAMPLES, array.shape[1]))

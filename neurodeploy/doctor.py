@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Literal
 from neurodeploy.archive import canonical_json
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
+from neurodeploy.emit.samna.layers import layers_table
 from neurodeploy.errors import Refusal
 from neurodeploy.oracles import ORACLES
 from neurodeploy.oracles.process import Process
@@ -186,7 +188,18 @@ def _devices(found: SamnaState, timeout_s: float) -> Finding:
     if not names:
         todo = "plug the board in; on Linux it also needs the vendor's udev rules"
         return Finding("devices", "missing", None, "samna sees no board", todo)
-    return Finding("devices", "ok", None, ", ".join(map(str, names)))
+    known = _boards()
+    return Finding("devices", "ok", None, ", ".join(f"{n} ({known[n]})" if n in known else str(n) for n in names))
+
+
+def _boards() -> dict[str, str]:
+    """Boards that this program can open, as samna calls them, with the chip that they hold."""
+    result = dict[str, str]()
+    with suppress(Exception):  # what is wrong with chips of others is said elsewhere
+        for name, folder in target_folders().items():
+            with suppress(Refusal):
+                result |= dict.fromkeys(layers_table(chip(folder)).board.names, name)
+    return result
 
 
 def _python(program: str, timeout_s: float) -> tuple[str, str]:

@@ -46,6 +46,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND1801": "mapper: limit exceeded",
         "ND1802": "mapper: place not available",
         "ND1901": "configuration: cannot be written or read",
+        "ND1902": "device: does not open, take its configuration, or offer what is asked",
         "ND2001": "verification: nothing was compared",
         "ND2002": "verification: difference",
         "ND2003": "verification: runs cannot be compared",

@@ -71,6 +71,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
+@click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @json_option
 def convert(
@@ -80,6 +81,7 @@ def convert(
     data_file: Path,
     calibration: Path | None,
     out: Path,
+    emit: str | None,
     approximate: bool,
     as_json: bool,
 ) -> None:
@@ -88,16 +90,19 @@ def convert(
     from neurodeploy.chips import chip
     from neurodeploy.conversion import convert as convert_model
     from neurodeploy.conversion import write_bundle
+    from neurodeploy.emit import chip_format
     from neurodeploy.events import load_data
     from neurodeploy.models import load_model
 
     refuse_place(out)  # before any work is spent
+    if emit is not None:
+        chip_format(chip(target), emit)
     loaded, info = load_model(model)
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
     converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate)
-    write_bundle(converted, golden.input, out)
+    write_bundle(converted, golden.input, out, emit=emit)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
