@@ -16,7 +16,7 @@ def integers(depth, low, high):
 
     def check(value):
         array = np.asarray(value)
-        plain = isinstance(value, np.ndarray) or isinstance(value, list)
+        plain = isinstance(value, (np.ndarray, list))
         sound = plain and array.ndim == depth and array.dtype.kind == "i"
         return sound and (array.size == 0 or (array.min() >= low and array.max() <= high))
 

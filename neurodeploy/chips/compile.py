@@ -10,6 +10,7 @@ from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, 
 from neurodeploy.chips.event_driven import Complaint, emission_faults, emitter_faults, scan_faults
 from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.chips.guards import grid_faults, guard_names
+from neurodeploy.chips.phases import phases_of
 from neurodeploy.chips.schema import (
     AgreementEntry,
     ChipFile,

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from neurodeploy.chips import Chip
-from neurodeploy.chips.schema import Part
+from neurodeploy.chips.part import Part
 from neurodeploy.errors import Fault, Refusal, raise_if
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurodeploy.chips import Chip
+from neurodeploy.chips.core_tables import LayerCoreEntry
 from neurodeploy.chips.cores import GEOMETRY
-from neurodeploy.chips.schema import LayerCoreEntry, NumberEntry, Part
+from neurodeploy.chips.part import Part
+from neurodeploy.chips.schema import NumberEntry
 from neurodeploy.errors import Fault, Refusal, raise_if
 
 NAME = "samna_layers"
