@@ -89,6 +89,7 @@ _SHOWN = {
     *("holds", "may", "safe", "default", "signed", "unsigned", "start", "at_most", "per"),
     *("value", "one_of", "formula", "rule", "todo", "kind", "step", "every", "queue", "waits", "depth", "when_full"),
 }
+_RANGES = {"holds", "may", "safe"}
 _UNITS = ("block.", "limit.")  # tables whose numbers have one
 
 
@@ -104,12 +105,13 @@ def _value(raw: Mapping[str, object], place: str) -> str:
     if not isinstance(node, Mapping):
         return "below" if "\n" in str(node) else str(node)
     keys = {"at_most"} if "at_most" in node else _SHOWN  # of a limit the number, not its formula
-    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in node.items() if k in keys)
+    pairs = {k: tuple(v) if k in _RANGES and isinstance(v, list) else v for k, v in node.items() if k in keys}
+    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in pairs.items())
     return f"{shown} {node['unit']}" if place.startswith(_UNITS) else shown
 
 
 def _plain(value: object) -> str:
-    """A list without quotes and brackets."""
+    """A list without quotes and brackets; a tuple, which is a range, keeps its brackets."""
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     return f"[{_plain(list(value))}]" if isinstance(value, tuple) else str(value)
