@@ -1,6 +1,7 @@
 """Each command does what it says: tables for people, JSON for programs, an exit status for scripts."""
 
 import json
+import re
 import shlex
 
 import click
@@ -14,6 +15,7 @@ from neurodeploy import conversion
 from neurodeploy.bundles import verification
 from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
+from neurodeploy.cli.targets import _rows
 from neurodeploy.doctor import Finding
 from neurodeploy.errors import Differs, missing_extra
 from neurodeploy.network import save_network
@@ -104,6 +106,31 @@ def test_show_prints_every_limit_source_text_and_unknown(name):
     assert "function.dash(x, d)\n1 if x > 0 and x >> d == 0 else x >> d\n" in answer.out
     assert "xylosim 0.1.3" in answer.out
     assert "2026-11-20" in answer.out
+
+
+def numbers(node, path=()):
+    """Every number of a chip file with the keys that lead to it."""
+    for key, value in node.items() if hasattr(node, "items") else ():
+        if hasattr(value, "items"):
+            yield from numbers(value, (*path, key))
+        else:
+            parts = value if isinstance(value, list) else [value]
+            yield from (((*path, key), v) for v in parts if isinstance(v, int | float) and not isinstance(v, bool))
+
+
+@pytest.mark.parametrize("name", sorted(target_folders()))
+def test_show_prints_every_number_beside_its_name(name):
+    described = nd.chip(name)
+    rows = {place: value for place, value, grade, source in _rows(described) if grade and source}
+    aside = ("schema_version", "sources", "dialect")
+    found = [(path, v) for path, v in numbers(described.raw) if path[0] not in aside]
+    assert len(found) > 50
+    missing = []
+    for path, number in found:
+        place = next((p for n in range(len(path), 0, -1) if (p := ".".join(path[:n])) in rows), None)
+        if place is None or not re.search(rf"(?<![\w.-]){re.escape(str(number))}(?![\w.])", rows[place]):
+            missing.append((".".join(path), number))
+    assert missing == []
 
 
 @pytest.mark.parametrize("place", [("targets", "--json", "show"), ("targets", "show", "--json")])
@@ -290,6 +317,9 @@ class Liar:
 
     def available(self):
         return "1.0"
+
+    def faults(self, _network):
+        return []
 
     def missing(self, purpose):
         return missing_extra("liar", "oracles", purpose)
