@@ -8,7 +8,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from command_line import CHIP, CLASSES, PROGRAM, PYTHON, SAMPLES, STEPS, counts, data, make, model, run, shell
+from command_line import CHIP, CLASSES, PROGRAM, PYTHON, SAMPLES, STEPS, counts, data, make, model, refused, run, shell
 
 import neurodeploy as nd
 from neurodeploy import conversion
@@ -18,11 +18,12 @@ from neurodeploy.cli import main
 from neurodeploy.cli.targets import _rows
 from neurodeploy.doctor import Finding
 from neurodeploy.errors import Differs, missing_extra
-from neurodeploy.network import save_network
+from neurodeploy.network import Network, group, place_identity, projection, save_network
+from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "simulate", "verify", "targets", "bench", "doctor"]
+COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "targets", "bench", "doctor"]
 
 
 @pytest.fixture(scope="session")
@@ -287,7 +288,35 @@ def test_the_decision_rule_is_that_asked_for(made):
     assert answer.json["decision"] == "first_spike"
 
 
+# emit
+
+
+def test_emit_writes_the_file_of_the_chips_format(made, folder):
+    answer = run("emit", made / "bundle.nd", "--out", "c.json", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.json == {"target": CHIP, "format": "samna", "out": "c.json"}
+    nd.emit.emitter("samna").write(nd.load_network(made / "bundle.nd" / "network.npz"), folder / "expected.json")
+    assert (folder / "c.json").read_bytes() == (folder / "expected.json").read_bytes()
+    assert "samna's field names" in run("emit", made / "bundle.nd", "--format", "samna", "--out", "c.json").out
+
+
+def test_emit_refuses_what_the_format_cannot_hold_before_anything_is_written(made, folder):
+    refused("ND9002", 2, "emit", made / "bundle.nd", "--format", "netx", "--out", "net.net")
+    refused("ND1401", 2, "emit", made / "bundle.nd", "--out", "nowhere/c.json")
+    chip = nd.chip("loihi2")
+    groups = (group(chip, "in", "input", 1), group(chip, "out", "lif", 1, dv=0, threshold=9, refractory=2))
+    links = (projection(chip, "dense", *groups, {"exponent": -6, "bits": 2, "sign_mode": 2}, w=192),)
+    save_network(place_identity(Network(chip, groups, links)), folder / "n.npz")
+    answer = refused("ND1901", 2, "emit", "n.npz", "--out", "net.net")
+    assert "refractory = 2" in answer.json["error"][0]["was"]
+    assert not (folder / "net.net").exists()
+
+
 # verify
+
+
+def test_verify_names_every_oracle_in_its_help():
+    assert all(name in run("verify", "--help").out for name in ORACLES)
 
 
 def test_verify_says_with_what_it_compared(made):
