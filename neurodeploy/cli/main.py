@@ -138,25 +138,41 @@ def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: 
 @click.option("--executor", default="numpy", show_default=True, help="numpy, or python (the reference, slow).")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
+@click.option(
+    "--scan", default=None, metavar="AXES", help="Order inside one event, such as -f,ky,kx; event-driven chips."
+)
+@click.option("--order", default=None, help="breadth or depth: which waiting event is next; event-driven chips.")
 @json_option
 def simulate(
-    *, network: Path, data_file: Path, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
+    *,
+    network: Path,
+    data_file: Path,
+    out: Path | None,
+    executor: str,
+    decision: str,
+    raw: bool,
+    scan: str | None,
+    order: str | None,
+    as_json: bool,
 ) -> None:
     """Simulate NETWORK (a bundle folder or a network file) on DATA (.npz) bit for bit."""
     from neurodeploy.cli.simulate import show_simulation
 
-    show_simulation(network, data_file, out=out, executor=executor, decision=decision, raw=raw, as_json=as_json)
+    axes = None if scan is None else tuple(scan.split(","))
+    options = {"executor": executor, "raw": raw, "scan": axes, "order": order}
+    show_simulation(network, data_file, out=out, decision=decision, options=options, as_json=as_json)
 
 
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
 @click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
+@click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
+def verify(*, bundle: Path, against: str | None, orders: int, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
-    result = verify_bundle(bundle, against=against)
+    result = verify_bundle(bundle, against=against, orders=orders)
     if as_json:
         refused = errors((*result.faults, *result.missing))
         emit_json(result.to_json() | ({"error": refused} if refused else {}))

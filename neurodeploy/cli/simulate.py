@@ -18,9 +18,12 @@ from neurodeploy.simulator import simulate
 
 
 def show_simulation(
-    network_path: Path, data_path: Path, *, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
+    network_path: Path, data_path: Path, *, out: Path | None, decision: str, options: Mapping[str, Any], as_json: bool
 ) -> None:
-    """Simulate, evaluate if there are labels, print."""
+    """Simulate, evaluate if there are labels, print.
+
+    options : those of ``simulate``, handed on
+    """
     raise_if(decision_faults(decision))
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
@@ -30,9 +33,7 @@ def show_simulation(
     screen = messages()
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("simulating", total=data.steps)
-        run = simulate(
-            network, data.input, executor=executor, raw=raw, progress=lambda t: bar.update(task, completed=t + 1)
-        )
+        run = simulate(network, data.input, progress=lambda t: bar.update(task, completed=t + 1), **options)
     result: dict[str, Any] = {
         "target": network.chip.name,
         "executor": run.executor,
@@ -42,6 +43,10 @@ def show_simulation(
         "unchecked": run.unchecked,
         "events": {name: int(counts.sum()) for name, counts in run.counts.items()},
     }
+    if network.chip.event_driven:
+        (scans,) = run.scans
+        result |= {"order": run.order, "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
+        result["synaptic_operations"] = int(run.meetings.sum())
     if data.label is not None:
         evaluation = evaluate(run, np.asarray(data.label), sample_id=data.sample_id, decision=decision)
         result |= {
@@ -65,10 +70,12 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
     for name, value in result.items():
         if name == "events":
             rows += [(f"events of {group}", count) for group, count in value.items()]
+        elif name == "scan":
+            rows += [(f"scan of {kind}", axes) for kind, axes in value.items()]
         elif name == "accuracy":
             rows.append((name, percent(value)))
         elif name == "interval":
             rows.append(("95 % interval", f"{percent(value[0])} - {percent(value[1])}"))
         else:
-            rows.append((name, value))
+            rows.append((name.replace("_", " "), value))
     return rows
