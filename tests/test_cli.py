@@ -372,9 +372,9 @@ def test_bench_tells_ratios_of_one_run():
 
 
 def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
-    from neurodeploy import bench
+    from neurodeploy.bench import training
 
-    monkeypatch.setattr(bench, "PEERS", {"no_such_peer": None})
+    monkeypatch.setattr(training, "PEERS", {"no_such_peer": None})
     answer = run("bench", "--steps", "2", "--rounds", "1", "--require-peers")
     assert answer.status == 3
     assert "not installed: no_such_peer" in answer.err

@@ -54,6 +54,18 @@ def test_the_number_of_threads_changes_nothing():
     assert torch.equal(alone[2], together[2])
 
 
+@NUMBA
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(1030, 20, 300), (1030, 600, 257), (511, 20, 256), (5000, 9, 3)]
+)
+def test_parts_of_the_weights_gradient_add_up(rows, inputs, outputs):
+    torch.manual_seed(rows)
+    x = torch.randint(1, 4, (rows, inputs)).double() * (torch.rand(rows, inputs) < 0.1)
+    layer, arriving = EventLinear(inputs, outputs, bias=False, dtype=torch.float64), torch.randn(rows, outputs).double()
+    (found,) = torch.autograd.grad(layer(x), layer.weight, arriving)
+    assert torch.allclose(found, arriving.t() @ x, rtol=1e-12, atol=1e-12)
+
+
 def test_an_event_layer_is_restored_from_its_description():
     layer = EventLinear(5, 4, bias=False, dtype=torch.float64)
     twin = build(json.loads(json.dumps(layer.describe())))

@@ -150,18 +150,24 @@ main.add_command(targets)
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds, all variants in turn.")
 @click.option("--require-peers", is_flag=True, help="Fail where a peer library is not installed.")
+@click.option("--fresh", is_flag=True, help="Also first use and peak memory, each in a process of its own.")
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of tables.")
 @json_option
-def bench(*, steps: int, threads: int, rounds: int, require_peers: bool, as_json: bool) -> None:
+def bench(
+    *, steps: int, threads: int, rounds: int, require_peers: bool, fresh: bool, markdown: bool, as_json: bool
+) -> None:
     """Time a training step of three LIF layers, variants in turn."""
-    from neurodeploy.bench import bench_training
+    from neurodeploy.cli.bench import show_bench
 
-    result = bench_training(steps=steps, threads=threads, rounds=rounds, require_peers=require_peers)
-    if as_json:
-        emit_json(result.as_dict())
-        return
-    rows = [(name, times, result.ratios("kernels")[name]) for name, times in result.ratios().items()]
-    heads = ("variant", "time / events", "time / kernels")
-    console().print(table(f"Training step, T = {steps}, {threads} threads, median of {rounds} rounds", heads, rows))
+    show_bench(
+        steps=steps,
+        threads=threads,
+        rounds=rounds,
+        require_peers=require_peers,
+        fresh=fresh,
+        markdown=markdown,
+        as_json=as_json,
+    )
 
 
 @main.command(short_help="What is installed, which oracles and devices answer.")

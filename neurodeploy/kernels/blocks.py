@@ -7,6 +7,7 @@ from functools import lru_cache
 
 BLOCK = 4096  # columns whose states stay in the cache of a core
 SMALL = 1 << 16  # updates that one thread finishes before a second has started
+SHARES = 4  # blocks for each thread: one that is held up takes fewer of them
 
 
 @lru_cache(maxsize=4)
@@ -14,12 +15,15 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a
     return ThreadPoolExecutor(threads, thread_name_prefix="neurodeploy")
 
 
-def over_blocks(run: Callable[[int, int], None], *, steps: int, width: int, threads: int) -> None:
-    """Call ``run(low, high)`` for blocks that cover all columns, on several threads where that pays."""
+def over_blocks(run: Callable[[int, int], None], *, steps: int, width: int, threads: int, unit: int = 16) -> None:
+    """Call ``run(low, high)`` for blocks that cover all columns, on several threads where that pays.
+
+    unit : columns that stay together; 16 make whole vectors
+    """
     if threads == 1 or steps * width < SMALL:
         threads = 1
-    size = min(BLOCK, -(-width // threads))
-    size = -(-size // 16) * 16  # whole vectors
+    size = min(BLOCK, -(-width // (threads * SHARES if threads > 1 else 1)))
+    size = -(-size // unit) * unit
     blocks = iter([(low, min(low + size, width)) for low in range(0, width, size)])
 
     def work(blocks: Iterator[tuple[int, int]] = blocks) -> None:

@@ -17,6 +17,8 @@ from neurodeploy.kernels.cache import Compiled, has_numba
 from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
 
 DENSE = 0.15  # share of entries that are not 0
+SLICE = 256  # columns of the weights' gradient that stay in the cache of a core
+PARTS, LEAST = 8, 512  # the most parts into which the rows are cut for it, and the fewest rows of a part
 
 _CODE = '''"""Products of spikes with a matrix; made by neurodeploy, changes are not read."""
 
@@ -28,34 +30,31 @@ F = np.{dtype}
 def count(rows, inputs, low, high, x, ends):
     for r in range(low, high):
         row = x[r * inputs : (r + 1) * inputs]
-        found = 0
+        found = np.int32(0)
         for j in range(row.shape[0]):
-            found += np.int64(1) if row[j] != F(0.0) else np.int64(0)
+            found = np.int32(found + (np.int32(1) if row[j] != F(0.0) else np.int32(0)))
         ends[r] = found
 
 
 def fill(rows, inputs, low, high, x, ends, places, values):
-    whole = inputs // 16 * 16
+    flags = np.zeros((inputs + 7) // 8 * 8, np.uint8)
+    words = flags.view(np.uint64)
+    found = np.empty(flags.shape[0] + 1, np.int64)
     for r in range(low, high):
         row = x[r * inputs : (r + 1) * inputs]
-        bits = row.view(np.{integer})
+        for j in range(row.shape[0]):
+            flags[j] = np.uint8(1) if row[j] != F(0.0) else np.uint8(0)
+        n = np.int64(0)
+        for word in range(words.shape[0]):
+            if words[word] != 0:
+                # every place is written and the next writes over what is 0: a branch would be guessed wrong too often
+                for j in range(8 * word, 8 * word + 8):
+                    found[n] = j
+                    n += np.int64(flags[j])
         at = ends[r - 1] if r > 0 else 0
-        for begin in range(0, whole, 16):
-            part = bits[begin : begin + 16]
-            any_bit = part[0]
-            for k in range(1, 16):
-                any_bit |= part[k]
-            if any_bit != 0:
-                for j in range(begin, begin + 16):
-                    if row[j] != F(0.0):
-                        places[at] = j
-                        values[at] = row[j]
-                        at += 1
-        for j in range(whole, inputs):
-            if row[j] != F(0.0):
-                places[at] = j
-                values[at] = row[j]
-                at += 1
+        for k in range(n):
+            places[at + k] = found[k]
+            values[at + k] = row[found[k]]
 
 
 def product(rows, outputs, low, high, ends, places, values, weights, y):
@@ -90,36 +89,46 @@ def product(rows, outputs, low, high, ends, places, values, weights, y):
             out[:] = F(0.0)
 
 
-def outer(rows, outputs, low, high, ends, places, values, g, weights):
-    at = 0
-    for r in range(rows):
-        given = g[r * outputs + low : r * outputs + high]
-        end = ends[r]
-        while at < end:
-            v = values[at]
-            a = places[at] * outputs
-            out = weights[a + low : a + high]
-            for j in range(out.shape[0]):
-                out[j] += v * given[j]
-            at += 1
+def outer(rows, outputs, low, high, ends, places, values, g, bounds, parts):
+    slices = (outputs + {slice} - 1) // {slice}
+    size = parts.shape[0] // (bounds.shape[0] - 1)
+    for task in range(low, high):
+        part = task // slices
+        left = task % slices * {slice}
+        right = min(left + {slice}, outputs)
+        weights = parts[part * size : (part + 1) * size]
+        for a in range(0, size, outputs):
+            weights[a + left : a + right] = F(0.0)
+        at = ends[bounds[part] - 1] if bounds[part] > 0 else 0
+        for r in range(bounds[part], bounds[part + 1]):
+            given = g[r * outputs + left : r * outputs + right]
+            end = ends[r]
+            while at < end:
+                v = values[at]
+                a = places[at] * outputs
+                out = weights[a + left : a + right]
+                for j in range(out.shape[0]):
+                    out[j] += v * given[j]
+                at += 1
 '''
 _FUNCTIONS = {
     "count": (("x", ARRAY), ("ends", PLACES)),
     "fill": (("x", ARRAY), ("ends", PLACES), ("places", PLACES), ("values", ARRAY)),
     "product": (("ends", PLACES), ("places", PLACES), ("values", ARRAY), ("weights", ARRAY), ("y", ARRAY)),
-    "outer": (("ends", PLACES), ("places", PLACES), ("values", ARRAY), ("g", ARRAY), ("weights", ARRAY)),
+    "outer": tuple(
+        {"ends": PLACES, "places": PLACES, "values": ARRAY, "g": ARRAY, "bounds": PLACES, "parts": ARRAY}.items()
+    ),
 }
-_INTEGERS = {torch.float32: ("float32", "int32"), torch.float64: ("float64", "int64")}
+_NAMES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 @lru_cache(maxsize=4)
 def _compiled(dtype: torch.dtype) -> Compiled:
-    name, integer = _INTEGERS[dtype]
-    return Compiled(Source(_CODE.format(dtype=name, integer=integer), name, _FUNCTIONS))
+    return Compiled(Source(_CODE.format(dtype=_NAMES[dtype], slice=SLICE), _NAMES[dtype], _FUNCTIONS))
 
 
-def _run(name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor) -> None:
-    """Call a function for blocks of what threads share: rows, or columns of the weights."""
+def _run(name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor, unit: int = 16) -> None:
+    """Call a function for blocks of what threads share: rows, or parts of the weights' gradient."""
     dtype = next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
     function = _compiled(dtype).function(name)
     given = [tensor.detach().view(-1).numpy() for tensor in tensors]
@@ -128,6 +137,7 @@ def _run(name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor) 
         steps=rows * inner // shared,
         width=shared,
         threads=torch.get_num_threads(),
+        unit=unit,
     )
 
 
@@ -145,11 +155,19 @@ def _lists(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] |
     return ends, places, values
 
 
+def _turned(weight: torch.Tensor) -> torch.Tensor:
+    # by NumPy: after a copy of its own, torch's threads wait in a loop on the cores that ours need next
+    return torch.from_numpy(np.ascontiguousarray(weight.detach().numpy().T))
+
+
 def _outer(gradient: torch.Tensor, inputs: int, *lists: torch.Tensor) -> torch.Tensor:
+    """(outputs, inputs). Threads share parts of the rows, which the shapes alone decide, and slices of the outputs."""
     rows, outputs = gradient.shape
-    turned = torch.zeros(inputs, outputs, dtype=gradient.dtype)
-    _run("outer", rows, outputs, outputs, *lists, gradient, turned)
-    return turned.t()
+    count = max(1, min(PARTS, rows // max(LEAST, inputs)))
+    bounds = torch.tensor([rows * part // count for part in range(count + 1)])
+    parts = memory.empty((count, inputs, outputs), gradient.dtype)
+    _run("outer", rows, outputs, count * -(-outputs // SLICE), *lists, gradient, bounds, parts, unit=1)
+    return (torch.from_numpy(parts.numpy().sum(0)) if count > 1 else parts[0]).t()
 
 
 class _Product(torch.autograd.Function):
@@ -164,7 +182,7 @@ class _Product(torch.autograd.Function):
             torch.mm(x, weight.t(), out=y)
             ctx.save_for_backward(weight, x)
         else:
-            _run("product", rows, outputs, rows, *lists, weight.detach().t().contiguous(), y)
+            _run("product", rows, outputs, rows, *lists, _turned(weight), y)
             ctx.save_for_backward(weight, *lists)
         return y if bias is None else y.add_(bias)
 
