@@ -7,6 +7,8 @@
 NEURODEPLOY_DATA : folder of the public recordings
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
+NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has nengo-loihi, one that has lava-nc; .ci/run
+    makes both
 """
 
 import os
@@ -35,10 +37,8 @@ def missing(item):
     """What a test needs and does not find, in words; an empty list where it can run."""
     reasons = []
     for mark in item.iter_markers("oracle"):
-        for name in mark.args or ORACLES:
-            if ORACLES[name].available() is None:
-                line = f'pip install "neurodeploy[{ORACLES[name].extra}]"'
-                reasons.append(f"oracle {name} is not installed: {line}")
+        absent = [ORACLES[name] for name in mark.args or ORACLES if ORACLES[name].available() is None]
+        reasons += [f"oracle {o.name} is not installed: {o.install}" for o in absent]
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

@@ -9,7 +9,9 @@ from neurodeploy.chips import Chip, chip, from_raw, target_root
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.step import Interval
 
-OURS = sorted(p.parent.name for p in target_root().glob("*/chip.toml"))
+NAMES = sorted(p.parent.name for p in target_root().glob("*/chip.toml"))
+#: Chips whose connections hold single synapses; random_networks.py also draws kernels.
+OURS = [n for n in NAMES if all(c.entry.pattern != "conv" for c in chip(n).connections.values())]
 
 
 def with_delays(c: Chip) -> Chip:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neurodeploy.chips.compile import DELAY
-from neurodeploy.network import Group, Network, Projection, place_identity
+from neurodeploy.network import Convolution, Group, Network, Projection, place_identity
 from neurodeploy.step.language import Name
 
 UNIFORM_UP_TO = 64  # ranges up to this width are drawn evenly
@@ -27,7 +27,7 @@ class Options:
     doubled : share of synapses that stand twice
     corners : share of values drawn from the corners of their range
     narrow : parameter or synapse field -> range to draw from, inside what the register holds
-    without : connection kinds left out
+    without : connection kinds and neuron kinds left out
     rates : mean events per input and step, one is drawn for each sample
     beyond_cap : whether input counts leave the chip's event cap for what the register holds
     """
@@ -50,18 +50,21 @@ class Options:
 
 def random_network(chip, rng, options=Options()):
     """Draw a placed network of all neuron kinds and all connection kinds of a chip."""
-    groups = [g for kind in chip.neurons.values() for g in _groups(kind, rng, options)]
+    kinds = [kind for kind in chip.neurons.values() if kind.name not in options.without]
+    groups = [g for kind in kinds for g in _groups(kind, rng, options)]
+    if any(c.entry.pattern == "conv" and c.name not in options.without for c in chip.connections.values()):
+        groups = [replace(g, shape=_shape(g.size, rng)) for g in groups]
     projections = []
     for kind in chip.connections.values():
         if kind.name in options.without:
             continue
-        parameters = {n: int(_values(rng, n, p.interval, 1, options)[0]) for n, p in kind.parameters.items()}
+        parameters = _parameters(kind, rng, options)
+        apart = any(p.per == "projection" for p in kind.parameters.values())
         for source in (g for g in groups if g.kind in kind.sources):
-            projections += [
-                _projection(chip, kind, source, target, parameters, rng, options)
-                for target in groups
-                if target.kind == kind.target
-            ]
+            for target in (g for g in groups if g.kind == kind.target):
+                mine = _parameters(kind, rng, options) if apart else parameters
+                build = _convolution if kind.entry.pattern == "conv" else _projection
+                projections.append(build(chip, kind, source, target, mine, rng, options))
     network = Network(chip, tuple(groups), tuple(projections))
     return _scattered(network, rng) if options.groups > 1 else place_identity(network)
 
@@ -93,8 +96,35 @@ def _groups(kind, rng, options):
     low, high = {"input": options.inputs, "output": options.outputs}.get(role, options.hidden)
     for number in range(int(rng.integers(1, options.groups + 1))):
         size = int(rng.integers(low, high + 1))
-        parameters = {n: _values(rng, n, p.interval, size, options) for n, p in kind.parameters.items()}
+        each = {n: 1 if p.per == "layer" else size for n, p in kind.parameters.items()}
+        drawn = {n: _values(rng, n, p.interval, each[n], options) for n, p in kind.parameters.items()}
+        parameters = {n: np.broadcast_to(v, size).copy() for n, v in drawn.items()}
         yield Group(f"{kind.name}{number}" if number else kind.name, kind.name, size, parameters)
+
+
+def _parameters(kind, rng, options):
+    return {n: int(_values(rng, n, p.interval, 1, options)[0]) for n, p in kind.parameters.items()}
+
+
+def _shape(size, rng):
+    """Size neurons as channels of one row."""
+    channels = int(rng.choice([n for n in range(1, size + 1) if size % n == 0]))
+    return channels, 1, size // channels
+
+
+def _convolution(_, kind, source, target, parameters, rng, options):
+    """Draw a kernel as long as these two sizes need."""
+    (channels, _, width), (features, _, wanted) = source.shape, target.shape
+    padding = max(0, -((width - wanted) // 2)) + int(rng.integers(0, 2))
+    kernel = (features, channels, 1, width + 2 * padding - wanted + 1)
+    geometry = Convolution(source.shape, kernel, padding=(0, padding))
+    mask = rng.random(geometry.entries) < rng.uniform(*options.density)
+    fields = {}
+    for name, entry in kind.fields.items():
+        values = _values(rng, name, entry.interval, geometry.entries, options)
+        fields[name] = np.where(mask, values, 0) if name in kind.entry.weights else values
+    none = np.zeros(0, np.int64)
+    return Projection(kind.name, source.name, target.name, none, none, fields, parameters, geometry)
 
 
 def _projection(chip, kind, source, target, parameters, rng, options):

@@ -48,22 +48,37 @@ def expected(d: Draw, net: Plain, counts: list[list[int]]) -> dict[str, list[lis
 
 def deliver(link: Link, net: Plain, now: dict[str, list[dict[str, int]]], emitted: list[list[dict[str, int]]]) -> None:
     """``emitted`` is the history of the source kind; its last entry is what it last emitted."""
-    accumulators = [0] * len(now[link.to.name])
-    mine = net.synapses[link.name]
-    for synapse in sorted(mine, key=lambda s: (s.source, -s.delay)):
-        events = emitted[-1 - synapse.delay][synapse.source]["n"] if synapse.delay < len(emitted) else 0
-        if events == 0:
-            continue
-        charge = events * stored(link, synapse, net.gains[link.name])
-        if link.acc is None:
-            neuron = now[link.to.name][synapse.target]
-            neuron[link.state] = saturated(neuron[link.state] + charge, link.to.bits)
-        else:
-            accumulators[synapse.target] = saturated(accumulators[synapse.target] + charge, link.acc[0])
-    if link.acc is not None:
-        for neuron, total in zip(now[link.to.name], accumulators, strict=True):
+    neurons = now[link.to.name]
+    for reached, mine in parts(link, net):
+        accumulators = dict.fromkeys(reached, 0)
+        for synapse in sorted(mine, key=lambda s: (s.source, -s.delay)):
+            events = emitted[-1 - synapse.delay][synapse.source]["n"] if synapse.delay < len(emitted) else 0
+            if events == 0:
+                continue
+            charge = events * stored(link, synapse, net.gains[link.name])
+            if link.acc is None:
+                neuron = neurons[synapse.target]
+                neuron[link.state] = saturated(neuron[link.state] + charge, link.to.bits)
+            else:
+                accumulators[synapse.target] = saturated(accumulators[synapse.target] + charge, link.acc[0])
+        for target, total in accumulators.items():
             added = {"none": total, "floor": total // 2, "to_zero": int(Fraction(total, 4))}[link.acc[1]]
-            neuron[link.state] = saturated(neuron[link.state] + added, link.to.bits)
+            neurons[target][link.state] = saturated(neurons[target][link.state] + added, link.to.bits)
+
+
+def parts(link: Link, net: Plain) -> list[tuple[list[int], list[SimpleNamespace]]]:
+    """Neurons that are summed up afterwards, and synapses: sums are made by pair of groups and delay, oldest first."""
+    mine = net.synapses[link.name]
+    if link.acc is None:
+        return [([], mine)]
+    group_of = {(kind, i): (name, ids) for name, kind, ids in net.groups for i in ids}
+    ends = [(group_of[link.source, s.source][0], *group_of[link.to.name, s.target]) for s in mine]
+    found = []
+    for source, target, ids in {end[:2]: end for end in ends}.values():
+        own = [s for s, end in zip(mine, ends, strict=True) if end[:2] == (source, target)]
+        delays = sorted({s.delay for s in own}, reverse=True)
+        found += [(ids, [s for s in own if s.delay == delay]) for delay in delays]
+    return found
 
 
 def stored(link: Link, synapse: SimpleNamespace, gain: int) -> int:

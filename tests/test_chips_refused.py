@@ -96,9 +96,29 @@ ONE_FAULT = {
         ("synapse.w", 'register.s = { signed = 9, start = 1 }\non_sum = ""\nsynapse.w'),
         "a start value; only states of neurons have one",
     ),
-    "sum of an unset parameter": (
-        ("synapse.w", 'param.g = { holds = [0, 3] }\non_sum = "v = sat(v + g, 12)"\nsynapse.w'),
-        "connection.in.param.g: on_sum reads it and it has no default",
+    "connection with a layer's parameter": (
+        ("synapse.w", 'param.g = { holds = [0, 3], per = "layer" }\nsynapse.w'),
+        'connection.in.param.g: per = "layer"; "projection", or nothing: one for the kind.',
+    ),
+    "neuron with a projection's parameter": (
+        ("param.threshold", 'param.g = { holds = [0, 3], per = "projection" }\nparam.threshold'),
+        'neuron.cell.param.g: per = "projection"; "neuron" or "layer".',
+    ),
+    "agreement without dialects": (
+        ("[schedule]", "[agreement.neuron.cell]\nv = [0, 9]\n[schedule]"),
+        "agreement: a table without dialects; [dialect.NAME] beside it.",
+    ),
+    "agreement of an unknown kind": (
+        ("[schedule]", "[dialect.other]\n[agreement.neuron.cel]\nv = [0, 9]\n[schedule]"),
+        "agreement: neuron kind = 'cel'; one of channel, cell.",
+    ),
+    "agreement of an unknown name": (
+        ("[schedule]", "[dialect.other]\n[agreement.connection.in]\nv = [0, 9]\n[schedule]"),
+        "agreement.connection.in: unknown name 'v'; known: w.",
+    ),
+    "dialect with a fault": (
+        ("[schedule]", "[dialect.other]\nneuron.cell.on.step = 'v = u'\n[schedule]"),
+        "dialect 'other' of small, neuron.cell.on.step, line 1, column 5: unknown name 'u'",
     ),
     "shift unknown": (('weights = ["w"]', 'weights = ["w"]\nshift = "s"'), "connection.in: shift = 's'; one of w."),
     "may unknown name": (('weights = ["w"]', 'weights = ["w"]\nmay = { "w << s" = [0, 9] }'), "unknown name 's'"),

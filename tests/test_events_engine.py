@@ -243,6 +243,28 @@ def test_the_kernel_is_not_flipped_and_rows_are_not_columns():
     assert v.tolist() == [[6, 5, 4], [3, 2, 1]]
 
 
+def test_input_may_have_the_shape_of_its_map_but_no_other():
+    network = chain(CHIP, np.random.default_rng(0), source=(2, 4, 6))
+    x = random_input(network, np.random.default_rng(0))["in"]
+    assert same(simulate(network, x), simulate(network, x.reshape(*x.shape[:2], 2, 4, 6)))
+    assert refusal(network, x.reshape(*x.shape[:2], 2, 6, 4)).code == "ND1301"
+
+
+def test_each_projection_may_have_a_register_of_its_own():
+    text = PLAIN.replace("v = sat(v + w, 12)", "v = sat(v + (w << gain), 12)").replace(
+        "synapse.w = { signed = 8 }",
+        'synapse.w = { signed = 8 }\nparam.gain = { holds = [0, 3], default = 0, per = "projection" }',
+    )
+    network = crossbar(chip_of(text), weights=[[5]], into=[[10], [20]])
+    for number, gain in enumerate((2, 1)):
+        pieces = list(network.projections)
+        pieces[number] = dataclasses.replace(pieces[number], parameters={"gain": gain})
+        network = dataclasses.replace(network, projections=tuple(pieces))
+    for executor in ("numpy", "python"):
+        run = simulate(network, np.array([[[1, 0]], [[0, 1]], [[1, 0]]]), record="v", executor=executor)
+        assert run.states["cell"]["v"].ravel().tolist() == [40, 10, 50]  # 40, 120: fires, 0 and 5 << 1 of its own
+
+
 # --- queues, ticks that fire, hardware order: another chip ------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from command_line import ROOT, shell
 
 EXAMPLES = ROOT / "examples"
 #: Longest file of each kind, in lines.
-LONGEST = {"digits.py": 25, "deploy.sh": 10}
+LONGEST = {"digits.py": 25, "deploy.sh": 10, "events.py": 30}
 FLOOR = 90.0  # percent
 OWN = "own_neuron.py"
 
@@ -56,6 +56,15 @@ def test_the_python_example_runs_and_decides(trained, folder):
     assert 0 <= int(others) <= 447
     assert "digits/mine.nd: exact" in trained.stdout
     assert (folder / "digits" / "mine.nd" / "manifest.json").exists()
+
+
+def test_the_example_of_single_events_runs_and_says_what_was_observed(tmp_path):
+    done = shell(f"python {EXAMPLES / 'events.py'}", tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "observed over 8 scan orders" in done.stdout
+    assert re.search(r"'features': exact, [\d,]{4,} events", done.stdout)
+    assert re.search(r"'classes': [\d,]{3,}", done.stdout)
 
 
 @pytest.mark.parametrize("name", LONGEST)

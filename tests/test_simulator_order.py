@@ -128,18 +128,44 @@ def test_two_connections_in_a_scan_deliver_source_by_source(executor, tmp_path):
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_sums_run_where_no_synapse_is(executor, tmp_path):
+def test_sums_run_on_every_neuron_of_a_projection_also_where_no_synapse_is(executor, tmp_path):
     change = ('on_input = "v = sat(v + arriving * w, 12)"', """register.acc = { signed = 12 }
 param.offset = { holds = [0, 9], default = 5 }
 on_input = "acc = sat(acc + arriving * w, 12)"
 on_sum = "v = sat(v + acc + offset, 12)"
 """)  # fmt: skip
     c = chip(write(tmp_path / "sums", change=change))
-    x, y = group(c, "x", "channel", 1), group(c, "y", "cell", 1)
-    network = place_identity(Network(c, (x, y), ()))
-    run = simulate(network, counts(1, 1), record=["v"], executor=executor, drain=0)
-    # in and rec both add 5, then a quarter decays: 10 -> 8, 18 -> 14
-    assert run.states["y"]["v"][:, 0, 0].tolist() == [8, 14]
+    x, y, z = group(c, "x", "channel", 1), group(c, "y", "cell", 2), group(c, "z", "cell", 1)
+    network = place_identity(Network(c, (x, y, z), (projection(c, "in", x, y, w=[[4, 0]]),)))
+    run = simulate(network, counts(0, 1), record=["v"], executor=executor, drain=0)
+    # 5 is added to both neurons of y, then a quarter decays: 5 -> 4, 4 + 4 + 5 -> 10; nothing reaches z
+    assert run.states["y"]["v"][:, 0].tolist() == [[4, 4], [10, 7]]
+    assert run.states["z"]["v"].tolist() == [[[0]], [[0]]]
+
+
+PER_DELAY = """register.acc = { signed = 12 }
+synapse.delay = { unsigned = 2 }
+param.halved = { holds = [0, 4], per = "projection" }
+on_input = "acc = sat(acc + arriving * w, 12)"
+on_sum = "v = sat(v + (acc >> halved), 12)"
+"""
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_sums_are_made_for_each_projection_and_each_delay(executor, tmp_path):
+    """3 >> 1 twice is 2, 6 >> 1 is 3: what arrives together is summed apart where delay or projection differ."""
+    change = ('on_input = "v = sat(v + arriving * w, 12)"', PER_DELAY)
+    c = chip(write(tmp_path / "sums", change=change))
+    x = group(c, "x", "channel", 2)
+    y, z = (group(c, n, "cell", 2, threshold=2000) for n in "yz")
+    one = projection(c, "in", x, y, {"halved": 1}, w=[[3, 3], [3, 3]], delay=[[0, 0], [0, 1]])
+    two = projection(c, "in", x, z, {"halved": 0}, w=[[3, 3], [3, 3]])
+    three = projection(c, "in", x, z, {"halved": 2}, w=[[-3, 0], [-3, 0]])
+    network = place_identity(Network(c, (x, y, z), (one, two, three)))
+    run = simulate(network, counts(1, 1, channels=2), record=["v"], executor=executor, drain=0)
+    # then a quarter of v decays. y: 3 and 3 >> 1 = 1, then 3 and (3 >> 1) + (3 >> 1); z: 6 + (-6 >> 2) and 6
+    assert run.states["y"]["v"][:, 0].tolist() == [[3, 1], [5, 3]]
+    assert run.states["z"]["v"][:, 0].tolist() == [[3, 5], [6, 9]]
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

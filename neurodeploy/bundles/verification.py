@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
-from neurodeploy.errors import Fault, Missing, Refusal, missing_extra
+from neurodeploy.errors import Fault, Missing, Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator import Trace, simulate
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
@@ -29,6 +29,9 @@ class Oracle(Protocol):
 
     def available(self) -> str | None:
         """Version of the installed package, None where there is none."""
+
+    def missing(self, purpose: str) -> Missing:
+        """Refusal that says how to make it available."""
 
     def run(self, network: Network, counts: Any) -> Trace:
         """Observe a placed network from reset, one step for each step of the counts."""
@@ -198,7 +201,7 @@ def _oracle_check(loaded: Bundle, name: str) -> Check:
         raise Refusal(Fault("ND9002", f"verify, against = {name!r}", "no oracle of that name", f"one of {known}"))
     oracle, network = oracles[name], loaded.network
     if oracle.available() is None:
-        raise missing_extra(name, "oracles", f"verify, against = {name!r}")
+        raise oracle.missing(f"verify, against = {name!r}")
     trace = oracle.run(network, loaded.input)
     known_states = set(all_states(network))
     record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]

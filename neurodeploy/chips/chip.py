@@ -18,6 +18,7 @@ from neurodeploy.chips.schema import (
     ParameterEntry,
     StateEntry,
 )
+from neurodeploy.errors import Fault, Refusal
 from neurodeploy.step import Interval, Text
 from neurodeploy.step.language import Expression
 
@@ -97,8 +98,13 @@ class ConnectionKind:
 
     @property
     def parameters(self) -> Mapping[str, ParameterEntry]:
-        """Numbers configured once for the connection kind."""
+        """Numbers configured once for the connection kind, or with per = "projection" once for each projection."""
         return self.entry.param
+
+    @property
+    def apart(self) -> bool:
+        """Whether each projection is delivered on its own, and each delay of it: it sums, or has its own parameters."""
+        return self.on_sum is not None or any(p.per == "projection" for p in self.parameters.values())
 
     @property
     def registers(self) -> Mapping[str, StateEntry]:
@@ -132,6 +138,9 @@ class Chip:
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
     digest : hash of ``raw``; two chips with the same digest compute the same
+    dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
+    spoken : name of the dialect that this is, empty for the chip itself
+    agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
     name: str
@@ -145,6 +154,23 @@ class Chip:
     raw: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     path: Path | None = field(default=None, compare=False)
+    dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
+    spoken: str = ""
+    agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
+
+    def dialect(self, name: str) -> "Chip":
+        """The chip as somebody else computes it; "" is the chip itself.
+
+        A network of the chip is one of a dialect, too, ``dataclasses.replace(network, chip=chip.dialect(name))``, and
+        is refused where that holds less in a register.
+        Raises Refusal ND1104 for a dialect that the file does not have.
+        """
+        if name == self.spoken:
+            return self
+        if name not in self.dialects:
+            must = f"one of {', '.join(self.dialects)}" if self.dialects else "a chip file with dialects"
+            raise Refusal(Fault("ND1104", f"chip {self.name!r}", f"no dialect {name!r}", must))
+        return self.dialects[name]
 
     @property
     def event_driven(self) -> bool:

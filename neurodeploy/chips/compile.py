@@ -15,6 +15,7 @@ from neurodeploy.chips.event_driven import (
     scan_faults,
 )
 from neurodeploy.chips.schema import (
+    AgreementEntry,
     ChipFile,
     ConnectionEntry,
     DeployEntry,
@@ -71,9 +72,23 @@ class _Compiler:
         for kind in file.core.kinds if file.core else ():
             self.one_of("core.kinds", "kind", kind, file.neuron)
         reports = self.reports(counters)
+        agreement = self.agreement(file.agreement) if file.agreement else {}
         self.evidence()
         raise_if(self.faults)
-        result = Chip(file.name, file.title, file, neurons, connections, schedule, limits, reports, raw, digest, path)
+        result = Chip(
+            file.name,
+            file.title,
+            file,
+            neurons,
+            connections,
+            schedule,
+            limits,
+            reports,
+            raw,
+            digest,
+            path,
+            agreement=agreement,
+        )
         self.between_emissions(result)
         raise_if(self.faults)
         return result
@@ -99,6 +114,8 @@ class _Compiler:
         numbers = {**entry.param, **({GIVEN_EXTERNAL: entry.external} if entry.external else {})}
         for parameter, number in numbers.items():
             self.ranges(f"{where}.{'' if number is entry.external else 'param.'}{parameter}", number)
+            if number.per == "projection":
+                self.fault(f"{where}.param.{parameter}", 'per = "projection"', '"neuron" or "layer"')
             if parameter in entry.state or (number is entry.external and parameter in entry.param):
                 self.fault(f"{where}.param.{parameter}", "the name stands twice", "a name of its own")
         if self.event_driven:
@@ -121,6 +138,24 @@ class _Compiler:
             for handler, text in entry.on.items()
         }
         return NeuronKind(name, entry, handlers)
+
+    def agreement(self, entry: AgreementEntry) -> dict[tuple[str, str], tuple[tuple[Expression, Interval], ...]]:
+        """Parse the formulas of the ranges in which all dialects are equal, by neuron or connection and kind."""
+        if not self.file.dialect:
+            self.fault("agreement", "a table without dialects", "[dialect.NAME] beside it")
+        found = {}
+        known = (("neuron", entry.neuron, self.file.neuron), ("connection", entry.connection, self.file.connection))
+        for part, tables, kinds in known:
+            for kind, ranges in tables.items():
+                where = f"agreement.{part}.{kind}"
+                self.one_of("agreement", f"{part} kind", kind, kinds)
+                owner = kinds.get(kind)
+                own = owner.state if isinstance(owner, NeuronEntry) else owner.synapse if owner else {}
+                names = {*own, *(owner.param if owner else ())}
+                found[part, kind] = tuple(
+                    (self.formula(text, names, where, INTEGER), Interval(*bounds)) for text, bounds in ranges.items()
+                )
+        return found
 
     def width(self, where: str, register: StateEntry) -> None:
         if (register.signed is None) == (register.unsigned is None):
@@ -187,6 +222,8 @@ class _Compiler:
                     self.fault(f"{where}.{group}.{key}", "a start value", "only states of neurons have one")
         for parameter, number in entry.param.items():
             self.ranges(f"{where}.param.{parameter}", number)
+            if number.per == "layer":
+                self.fault(f"{where}.param.{parameter}", 'per = "layer"', '"projection", or nothing: one for the kind')
         for weight in entry.weights:
             self.one_of(where, "weight", weight, entry.synapse)
         if entry.shift is not None:
@@ -221,10 +258,6 @@ class _Compiler:
         on_sum = None
         if entry.register_ or entry.on_sum:
             on_sum = self.handler(entry.on_sum, shared, target.state, f"{where}.on_sum", sound=sound)
-            for parameter in sorted(on_sum.reads & set(parameters)):
-                if entry.param[parameter].default is None:
-                    was, must = "on_sum reads it and it has no default", "sums run where no synapse has set it, too"
-                    self.fault(f"{where}.param.{parameter}", was, must, "state default = ...")
         return ConnectionKind(name, entry, entry.source, entry.to, stored, ranges, on_input, on_sum, may)
 
     def emitted(self, source: NeuronEntry) -> Interval:
@@ -325,7 +358,8 @@ class _Compiler:
         self, source: str, names: Iterable[str], where: str, operators: Mapping[str, str] = _FORMULA_OPERATORS
     ) -> Expression:
         try:
-            result = parse_expression(source, operators=operators, where=f"{self.file.name}, {where}")
+            macros = self.file.function if operators is INTEGER else {}
+            result = parse_expression(source, macros, operators=operators, where=f"{self.file.name}, {where}")
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Const(0)

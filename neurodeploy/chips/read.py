@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, time
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -85,7 +86,20 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     raise_if(faults)
     plain = json.loads(json.dumps(raw, default=_plain))
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-    return compile_chip(file, plain, digest, path)
+    result = compile_chip(file, plain, digest, path)
+    dialects = {}
+    for spoken, table in raw.get("dialect", {}).items():
+        try:
+            dialects[spoken] = replace(from_raw(_spoken(raw, table), path), spoken=spoken)
+        except Refusal as refusal:
+            faults += [replace(f, where=f"dialect {spoken!r} of {f.where}") for f in refusal.faults]
+    raise_if(faults)
+    return replace(result, dialects=dialects)
+
+
+def _spoken(raw: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """A chip file with a dialect laid over it; what compares dialects is left out."""
+    return _merge({k: v for k, v in raw.items() if k not in {"dialect", "agreement"}}, table)
 
 
 def _plain(value: object) -> object:
@@ -223,4 +237,27 @@ def _resolve_like(raw: Mapping[str, Any], chip_name: str) -> tuple[dict[str, Any
 
     for name in list(connections):
         resolve(name, ())
-    return ({**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)), faults
+    resolved = {**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)
+    if "dialect" in raw and isinstance(written, Mapping) and not faults:
+        resolved["dialect"] = _alike(raw["dialect"], written)
+    return resolved, faults
+
+
+def _alike(dialects: Any, written: Mapping[str, Any]) -> Any:
+    """Dialects in which a connection that is ``like`` another takes over that one's changes, too."""
+
+    def changes(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        own, entry = tables.get(name, {}), written.get(name)
+        if not isinstance(entry, Mapping) or "like" not in entry:
+            return own if isinstance(own, Mapping) else {}
+        base = {k: v for k, v in changes(tables, entry["like"]).items() if k not in entry}
+        return _merge(base, own)
+
+    result = {}
+    for spoken, table in dialects.items() if isinstance(dialects, Mapping) else ():
+        tables = table.get("connection", {}) if isinstance(table, Mapping) else None
+        if not isinstance(tables, Mapping):
+            return dialects  # the schema says what is wrong
+        added = {name: found for name in {**tables, **written} if (found := changes(tables, name))}
+        result[spoken] = {**table, "connection": added} if added else table
+    return result

@@ -68,14 +68,15 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
-    per : whether each neuron, each feature (channel of the layer's map) or each layer has its own
+    per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of a
+        connection's parameters "projection", each projection, otherwise the connection kind has one for all
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
-    per: Literal["neuron", "feature", "layer"] = "neuron"
+    per: Literal["neuron", "feature", "layer", "projection"] = "neuron"
 
     @property
     def interval(self) -> Interval:
@@ -142,6 +143,8 @@ class ConnectionEntry(Part):
         loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
         anything else; "-kx" runs backwards. A run may state another order
     targets_first, sources_last : window of hardware ids that the connection reaches
+    register : accumulators, 0 before each delivery; a kind that has some is delivered projection by projection and
+        delay by delay, each time followed by ``on_sum``
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
     """
@@ -268,8 +271,23 @@ class ErratumEntry(Part):
     todo: str
 
 
+class AgreementEntry(Part):
+    """Inside which ranges the chip and all its dialects compute the same.
+
+    neuron : neuron kind -> formula over states and parameters -> range; states stand for the values before any wrap or
+        clip, at every step
+    connection : connection kind -> formula over synapse fields, as written to the chip, and parameters -> range
+    """
+
+    neuron: Mapping[Identifier, Mapping[str, Range]] = {}
+    connection: Mapping[Identifier, Mapping[str, Range]] = {}
+
+
 class ChipFile(Part):
-    """The whole file, after ``extends``, ``without`` and ``like`` are resolved."""
+    """The whole file, after ``extends``, ``without`` and ``like`` are resolved.
+
+    dialect : what somebody else computes for the same chip: a table that is laid over the file
+    """
 
     schema_version: int
     name: Identifier
@@ -286,4 +304,6 @@ class ChipFile(Part):
     erratum: Mapping[Identifier, ErratumEntry] = {}
     unknown: tuple[str, ...] = ()
     emit: Mapping[str, Mapping[str, object]] = {}
+    dialect: Mapping[Identifier, Mapping[str, object]] = {}
+    agreement: AgreementEntry | None = None
     oracle: Mapping[str, Mapping[str, object]] = {}  # oracle -> which of our parts it computes; the oracle checks it

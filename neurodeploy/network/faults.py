@@ -39,7 +39,11 @@ def faults(network: "Network") -> list[Fault]:
     shared: dict[tuple[str, str], int] = {}
     for p in network.projections:
         found += _projection_faults(chip, p, by_name)
+        kind = chip.connections.get(p.kind)
+        apart = {n for n, e in kind.parameters.items() if e.per == "projection"} if kind else set()
         for name, value in p.parameters.items():
+            if name in apart:
+                continue
             first = shared.setdefault((p.kind, name), value)
             if first != value:
                 where = f"{chip.name}, projection {p.source} -> {p.target}"

@@ -46,7 +46,7 @@ class Projection:
     source, target : names of groups
     sources, targets : (synapse,) index inside the group; empty where ``geometry`` says who meets whom
     fields : name -> (synapse,) synapse fields as written to the chip; with a geometry (kernel entry,)
-    parameters : name -> value; one register for the connection kind
+    parameters : name -> value; one register for the connection kind, or where the chip says so for each projection
     geometry : a convolution whose kernel the fields hold; None where each synapse has fields of its own
     """
 

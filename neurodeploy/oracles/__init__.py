@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from neurodeploy.chips import Chip
 from neurodeploy.chips.schema import Grade
-from neurodeploy.errors import Fault, Refusal, missing_extra, raise_if
+from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
 from neurodeploy.oracles import xylosim
+from neurodeploy.oracles.process import Process
 from neurodeploy.simulator import Trace
 
 __all__ = ["ORACLES", "Oracle", "oracle", "oracles_of"]
@@ -30,6 +31,7 @@ class Oracle:
     faults : why it cannot run a network; empty where it can
     observe : network and counts -> Trace, called only where there are no faults
     probe : Python program, a small real use that sets ``answers``; run in a process of its own
+    process : where it runs in an interpreter of its own, which an environment variable names; else None
     """
 
     name: str
@@ -39,9 +41,17 @@ class Oracle:
     faults: Callable[[Network], list[Fault]]
     observe: Callable[[Network, Counts], Trace]
     probe: str = "answers = False"
+    process: Process | None = None
+
+    @property
+    def install(self) -> str:
+        """Command that makes the oracle available."""
+        return self.process.install if self.process else f'pip install "neurodeploy[{self.extra}]"'
 
     def available(self) -> str | None:
         """Version of the installed package, None where there is none; imports nothing."""
+        if self.process is not None:
+            return self.process.available()
         try:
             return version(self.package)
         except PackageNotFoundError:
@@ -54,17 +64,47 @@ class Oracle:
         Raises Missing where the package is not installed, Refusal with every reason where the network cannot be run.
         """
         if self.available() is None:
-            raise missing_extra(self.package, self.extra, f"oracle {self.name}")
+            raise self.missing(f"oracle {self.name}")
         raise_if(self.faults(network))
         return self.observe(network, counts)
+
+    def missing(self, purpose: str) -> Missing:
+        """Refusal that says how to make the oracle available."""
+        return self.process.missing(purpose) if self.process else missing_extra(self.package, self.extra, purpose)
 
 
 _XYLOSIM = Oracle(
     xylosim.NAME, "xylosim", "oracles", "vendor-simulator", xylosim.faults, xylosim.observe, xylosim.PROBE
 )
 
+_MAKE = "python3.11 -m venv DIR && DIR/bin/pip install {} && export {}=DIR/bin/python"
+_NENGO_LOIHI = Process(
+    "nengo_loihi",
+    "nengo-loihi",
+    "NEURODEPLOY_ORACLE_NENGO_LOIHI",
+    _MAKE.format('"nengo-loihi==1.1.0" "nengo==3.2.0" "numpy==1.26.4"', "NEURODEPLOY_ORACLE_NENGO_LOIHI"),
+    "inferred",
+)
+# lava-nc asks for Python 3.10 in its metadata and for packages that its process models never import
+_LAVA = Process(
+    "lava",
+    "lava-nc",
+    "NEURODEPLOY_ORACLE_LAVA",
+    _MAKE.format(
+        '"numpy==1.26.4" scipy networkx asteval && DIR/bin/pip install --no-deps --ignore-requires-python '
+        '"lava-nc==0.10.0"',
+        "NEURODEPLOY_ORACLE_LAVA",
+    ),
+    "vendor-simulator",
+)
+
+
+def _apart(process: Process) -> Oracle:
+    return Oracle(process.name, process.package, "", process.grade, process.faults, process.observe, process=process)
+
+
 #: The table. A new oracle is a file beside this one, a line here, and a table in the chips that it can run.
-ORACLES: Mapping[str, Oracle] = MappingProxyType({o.name: o for o in (_XYLOSIM,)})
+ORACLES: Mapping[str, Oracle] = MappingProxyType({o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA))})
 
 
 def oracle(name: str) -> Oracle:

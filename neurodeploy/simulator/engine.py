@@ -15,7 +15,7 @@ from neurodeploy.network import Network
 from neurodeploy.simulator.event_engine import ORDERS, EventEngine
 from neurodeploy.simulator.executors import EXECUTORS, Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import Ints, Machine, Row, assemble, initial_states, stored_fields
+from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, assemble, initial_states, stored_fields
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus, expand
 
@@ -70,15 +70,16 @@ class Engine:
 
     def _phase(self, phase: Phase, external: Mapping[str, Ints]) -> None:
         if not phase.neuron:
-            self._deliver(self.machine.chip.connections[phase.name], self.machine.rows[phase.name])
+            for delivery in self.machine.deliveries[phase.name]:
+                self._deliver(self.machine.chip.connections[phase.name], delivery)
             return
         lane = self.machine.lanes[phase.neuron]
         handler = lane.kind.handlers[phase.handler]
         given = {"external": external[phase.neuron]} if phase.neuron in external else {}
         for scan in self.machine.scans[phase.name]:
             self.executor.handle(handler, lane, lane.kind.states, self.states[phase.neuron], scan.part, given)
-            for name, rows in scan.deliveries:
-                self._deliver(self.machine.chip.connections[name], rows)
+            for name, delivery in scan.deliveries:
+                self._deliver(self.machine.chip.connections[name], delivery)
 
     def _emitted(self, row: Row, kind: ConnectionKind) -> Ints:
         """What the source of a row last emitted, ``delay`` steps before."""
@@ -88,22 +89,22 @@ class Engine:
         back = row.delay - 1 + self.machine.chip.lag(kind.name, row.source_kind)
         return self.history[row.source_kind][back][:, row.source]
 
-    def _deliver(self, kind: ConnectionKind, rows: tuple[Row, ...]) -> None:
+    def _deliver(self, kind: ConnectionKind, delivery: Delivery) -> None:
         """Deliver row by row; the synapses of one source all see what it emitted before the first of them."""
-        if not rows and kind.on_sum is None:
+        if not delivery.rows:
             return
         lane = self.machine.lanes[kind.target]
-        given = self.machine.registers[kind.name]
+        given = delivery.registers
         states: dict[str, Ints] = dict(self.states[kind.target])
         states |= {r: np.zeros((self.batch, lane.size), np.int64) for r in kind.registers}
         widths = kind.registers or lane.kind.states
-        for _, group in groupby(rows, lambda row: (row.source_kind, row.source)):
+        for _, group in groupby(delivery.rows, lambda row: (row.source_kind, row.source)):
             mine = tuple(group)
             # read once: a connection from a neuron to itself may change what that neuron emits
             for row, arriving in zip(mine, [self._emitted(row, kind).copy() for row in mine], strict=True):
                 self.executor.deliver(kind.on_input, lane, widths, states, row, given, arriving)
         if kind.on_sum is not None:
-            self.executor.handle(kind.on_sum, lane, lane.kind.states, states, slice(0, lane.size), given)
+            self.executor.handle(kind.on_sum, lane, lane.kind.states, states, delivery.part, given)
 
 
 def simulate(
@@ -122,7 +123,8 @@ def simulate(
 ) -> Run:
     """Simulate a placed network bit for bit.
 
-    counts : (time, batch, channel) whole numbers, or one such array for each input group. Where events drive the chip
+    counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
+        takes (time, batch, *shape) as well. Where events drive the chip
         they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
     record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
     state : where to go on; None starts from reset
@@ -247,6 +249,8 @@ def external_counts(
         except ValueError:
             must = f"(time, batch, {g.size})"
             raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
+        if g.shape and array.ndim == 2 + len(g.shape) and array.shape[2:] == g.shape:
+            array = array.reshape(*array.shape[:2], g.size)
         faults += input_faults(network, g.name, array, raw=raw)
         arrays[g.name] = array
     raise_if(faults)

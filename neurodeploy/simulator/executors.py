@@ -1,6 +1,6 @@
 """Two executors: the Python table one neuron at a time (the reference) and the NumPy table over arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from neurodeploy.chips import Handler
 from neurodeploy.chips.schema import StateEntry
 from neurodeploy.errors import Fault, TextAtFault
-from neurodeploy.simulator.machine import Ints, Lane, Row
+from neurodeploy.simulator.machine import Ints, Lane, Part, Row
 from neurodeploy.step import NUMPY, PYTHON, Table, assigned, run
 
 States = Mapping[str, Ints]  # state -> (batch, neuron), written in place
@@ -26,7 +26,7 @@ class Executor(Protocol):
 
     name: str
 
-    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: Part, given: Given) -> None:
         """Run a handler on the neurons ``part`` of a lane."""
 
     def deliver(
@@ -53,15 +53,20 @@ def check_width(handler: Handler, registers: Widths, name: str, low: int, high: 
         )
 
 
+def positions(part: Part) -> Iterable[int]:
+    """Every position of a part, in order."""
+    return range(part.start, part.stop) if isinstance(part, slice) else part.tolist()
+
+
 class PythonExecutor:
     """The reference: plain integers, one neuron, one sample, one synapse at a time."""
 
     name = "python"
 
-    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: Part, given: Given) -> None:
         """See Executor."""
         for batch in range(next(iter(states.values())).shape[0]):
-            for neuron in range(part.start, part.stop):
+            for neuron in positions(part):
                 here = {n: v if isinstance(v, int) else int(v[batch, neuron]) for n, v in given.items()}
                 self._run(handler, lane, widths, states, (batch, neuron), here)
 
@@ -95,7 +100,7 @@ class NumpyExecutor:
     name = "numpy"
     table: Table = NUMPY
 
-    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: slice, given: Given) -> None:
+    def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: Part, given: Given) -> None:
         """See Executor."""
         here = {n: v if isinstance(v, int) else v[:, part] for n, v in given.items()}
         self._run(handler, lane, widths, states, part, (slice(None), part), here)

@@ -30,7 +30,7 @@ class Fan:
     starts : (neuron + 1,) of the source kind; synapses of neuron i are starts[i] .. starts[i + 1] - 1, in scan order
     size : synapses; where several scan orders stand side by side, those of the next begin there
     targets : (synapse,) positions among the target kind
-    fields : name -> (synapse,) stored synapse fields
+    fields : name -> (synapse,) stored synapse fields, and parameters that each projection has of its own
     unique : no footprint holds a neuron twice
     """
 
@@ -51,7 +51,7 @@ class EventMachine:
 
     fans : in the order in which an event queues for them
     leaving : neuron kind -> numbers of the fans that its events may take
-    registers : connection kind -> parameter -> value
+    registers : connection kind -> parameter that all its projections share -> value
     scans : one or several, connection kind -> scan order
     """
 
@@ -120,7 +120,7 @@ def _fan(
     parts = [_synapses(network, p, lanes) for p in projections]
     source, target, number = (np.concatenate([p[0][i] for p in parts]) for i in range(3))
     axes = {n: np.concatenate([p[1][n] for p in parts]) for n in parts[0][1]}
-    fields = {n: np.concatenate([p[2][n] for p in parts]) for n in kind.fields}
+    fields = {n: np.concatenate([p[2][n] for p in parts]) for n in parts[0][2]}
     keys = [list(_keys(axes, scan[kind.name])) for scan in scans]
     orders = np.concatenate([np.lexsort((number, target, *reversed(k), source)) for k in keys])
     starts = np.searchsorted(np.sort(source), np.arange(lanes[source_kind].size + 1))
@@ -156,6 +156,8 @@ def _synapses(
         f, _, ky, kx = np.unravel_index(links.entries, p.geometry.kernel)
         axes = {"f": f, "ky": ky, "kx": kx}
         fields = {n: v[links.entries] for n, v in fields.items()}
+    own = {n: v for n, v in p.parameters.items() if kind.parameters[n].per == "projection"}
+    fields |= {n: np.full(len(sources), v) for n, v in own.items()}
     return (sources, targets, np.arange(len(sources))), axes, fields
 
 

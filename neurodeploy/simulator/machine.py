@@ -1,8 +1,8 @@
 """A placed network laid out for execution: neurons of a kind in ascending hardware id, synapses in rows by source."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 from neurodeploy.chips import Chip, ConnectionKind, NeuronKind, Phase
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal
-from neurodeploy.network import Network
+from neurodeploy.network import Network, Projection
 from neurodeploy.step import NUMPY, run
 
 Ints = npt.NDArray[np.int64]
+Part = slice | Ints  # positions of neurons
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,24 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """Rows that are delivered one after the other, into accumulators that are 0 before the first of them.
+
+    rows : source kinds in the order of the chip file, sources in ascending hardware id
+    registers : parameter -> value
+    part : positions among the target kind on which ``on_sum`` runs after the last row
+    projection : which of the network's projections, in its order; 0 where the rows are those of all of a kind
+    delay : additional steps of the rows; 0 where they have various ones
+    """
+
+    rows: tuple[Row, ...]
+    registers: Mapping[str, int]
+    part: Part
+    projection: int = 0
+    delay: int = 0
+
+
+@dataclass(frozen=True)
 class Scan:
     """Neurons that may be stepped together, and what they deliver afterwards.
 
@@ -59,21 +78,23 @@ class Scan:
     """
 
     part: slice
-    deliveries: tuple[tuple[str, tuple[Row, ...]], ...] = ()
+    deliveries: tuple[tuple[str, Delivery], ...] = ()
 
 
 @dataclass(frozen=True)
 class Machine:
     """What an executor runs.
 
-    rows : connection kind -> rows: source kinds in the order of the chip file, sources in ascending hardware id
-    registers : connection kind -> parameter -> value; the default where no projection sets it
+    deliveries : connection kind -> what is delivered together. A kind that sums or has parameters for each projection
+        is delivered projection by projection in the order of the network, the longest delay (the oldest events) first;
+        of any other kind all rows are one delivery
+    registers : connection kind -> parameter that all its projections share -> value, the default where none sets it
     scans : neuron phase -> its pieces
     """
 
     chip: Chip
     lanes: Mapping[str, Lane]
-    rows: Mapping[str, tuple[Row, ...]]
+    deliveries: Mapping[str, tuple[Delivery, ...]]
     registers: Mapping[str, Mapping[str, int]]
     scans: Mapping[str, tuple[Scan, ...]]
     longest_delay: int
@@ -82,11 +103,13 @@ class Machine:
 def assemble(network: Network) -> Machine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
     chip, lanes = network.chip, lanes_of(network)
-    rows = {name: tuple(_rows(network, kind, lanes)) for name, kind in chip.connections.items()}
     registers = registers_of(network)
-    scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, rows)) for p in chip.schedule if p.neuron}
-    longest = max((row.delay for many in rows.values() for row in many), default=0)
-    return Machine(chip, lanes, rows, registers, scans, longest)
+    deliveries = {
+        name: tuple(_deliveries(network, kind, lanes, registers[name])) for name, kind in chip.connections.items()
+    }
+    scans = {p.name: tuple(_scans(p, lanes[p.neuron].size, chip, deliveries)) for p in chip.schedule if p.neuron}
+    longest = max((row.delay for many in deliveries.values() for d in many for row in d.rows), default=0)
+    return Machine(chip, lanes, deliveries, registers, scans, longest)
 
 
 def lanes_of(network: Network) -> dict[str, Lane]:
@@ -99,13 +122,16 @@ def lanes_of(network: Network) -> dict[str, Lane]:
 
 
 def registers_of(network: Network) -> dict[str, dict[str, int]]:
-    """Parameters of every connection kind; the default where no projection sets it."""
-    registers = {
-        name: {n: p.default for n, p in kind.parameters.items() if p.default is not None}
+    """Parameters that all projections of a connection kind share; the default where none sets it."""
+    shared = {
+        name: {n: p for n, p in kind.parameters.items() if p.per != "projection"}
         for name, kind in network.chip.connections.items()
     }
+    registers = {
+        name: {n: p.default for n, p in known.items() if p.default is not None} for name, known in shared.items()
+    }
     for p in network.projections:
-        registers[p.kind] = dict(p.parameters)
+        registers[p.kind] = {n: v for n, v in p.parameters.items() if n in shared[p.kind]}
     return registers
 
 
@@ -125,11 +151,33 @@ def initial_states(lanes: Mapping[str, Lane], batch: int) -> dict[str, dict[str,
     }
 
 
-def _scans(phase: Phase, size: int, chip: Chip, rows: Mapping[str, tuple[Row, ...]]) -> Iterator[Scan]:
-    inner = [(c, tuple(own)) for c in phase.connections for _, own in groupby(rows[c], lambda row: row.source)]
-    inner.sort(key=lambda pair: pair[1][0].source)
-    sources = [own[0].source for _, own in inner]
-    here = [row for c, own in inner if chip.connections[c].target == phase.neuron for row in own]
+def _deliveries(
+    network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane], registers: Mapping[str, int]
+) -> Iterator[Delivery]:
+    mine = [(i, p) for i, p in enumerate(network.projections) if p.kind == kind.name]
+    if not kind.apart:
+        rows = tuple(_rows(network, kind, lanes, [p for _, p in mine]))
+        yield Delivery(rows, registers, slice(0, lanes[kind.target].size))
+        return
+    for number, p in mine:
+        positions = lanes[kind.target].slices[p.target]
+        close = positions.size == int(np.ptp(positions)) + 1
+        part = slice(int(positions.min()), int(positions.max()) + 1) if close else positions
+        own = sorted(_rows(network, kind, lanes, [p]), key=lambda row: -row.delay)
+        for delay, slot in groupby(own, lambda row: row.delay):
+            yield Delivery(tuple(slot), p.parameters, part, number, delay)
+
+
+def _scans(phase: Phase, size: int, chip: Chip, deliveries: Mapping[str, tuple[Delivery, ...]]) -> Iterator[Scan]:
+    inner = [
+        (c, replace(delivery, rows=tuple(own)))
+        for c in phase.connections
+        for delivery in deliveries[c]
+        for _, own in groupby(delivery.rows, lambda row: row.source)
+    ]
+    inner.sort(key=lambda pair: pair[1].rows[0].source)
+    sources = [delivery.rows[0].source for _, delivery in inner]
+    here = [row for c, delivery in inner if chip.connections[c].target == phase.neuron for row in delivery.rows]
     links = [(row.source, int(t)) for row in here for t in row.targets]
     for begin, end in _segments(size, links):
         yield Scan(slice(begin, end), tuple(inner[bisect_left(sources, begin) : bisect_left(sources, end)]))
@@ -163,12 +211,14 @@ def stored_fields(kind: ConnectionKind, fields: Mapping[str, Ints], parameters: 
     return {n: np.broadcast_to(np.asarray(environment[n], np.int64), (size,)) for n in kind.fields}
 
 
-def _rows(network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane]) -> Iterator[Row]:
+def _rows(
+    network: Network, kind: ConnectionKind, lanes: Mapping[str, Lane], projections: Sequence[Projection]
+) -> Iterator[Row]:
     columns: list[tuple[Ints, ...]] = []
     names = [n for n in kind.fields if n != DELAY]
     for order, source_kind in enumerate(kind.sources):
-        for p in network.projections:
-            if p.kind != kind.name or network.group(p.source).kind != source_kind:
+        for p in projections:
+            if network.group(p.source).kind != source_kind:
                 continue
             fields, at = stored_fields(kind, p.pairwise.fields, p.parameters), p.pairwise
             sources = lanes[source_kind].slices[p.source][at.sources]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.chips import Phase
+from neurodeploy.chips import ConnectionKind, Phase
 from neurodeploy.simulator import Engine, Run, Snapshot, assemble
 from neurodeploy.simulator.executors import EXECUTORS
 from neurodeploy.simulator.machine import Ints
@@ -53,6 +53,7 @@ class _Side:
             for group, positions in lane.slices.items()
             for index, position in enumerate(positions)
         }
+        self.delivery_of = {id(row): d for many in self.machine.deliveries.values() for d in many for row in d.rows}
         steps = max(len(a) for a in run.input.values())
         self.external = {
             name: np.zeros((steps, 1, lane.size), np.int64)
@@ -94,7 +95,7 @@ class _Side:
         def observe(_: int, done: Phase, __: Engine) -> None:
             if done.name == phase:
                 found.extend(executor.pieces)
-            executor.pieces.clear()
+            executor.clear()
 
         engine.step(self.events(t), observe)
         return found
@@ -257,12 +258,22 @@ class _Locator:
         kinds = [chip.connections[c] for c in phase.connections]
         number = next(i for i, k in enumerate(kinds) if piece.handler is k.on_input or piece.handler is k.on_sum)
         if piece.row is None:
-            return (_LAST if phase.neuron else 0), _SUM, number
+            return (_LAST if phase.neuron else self._delivery(side, kinds[number], piece)), _SUM, number
         row = piece.row
         source = self.first.position(*side.place(row.source_kind, row.source))[1]
         order = kinds[number].sources.index(row.source_kind)
         # inside a scan the source's own step decides when it delivers
-        return (source if phase.neuron else 0), _EVENT, number, order, source, -row.delay
+        first = source if phase.neuron else self._delivery(side, kinds[number], piece)
+        return first, _EVENT, number, order, source, -row.delay
+
+    def _delivery(self, side: _Side, kind: ConnectionKind, piece: Piece) -> int:
+        """Order of the delivery that a piece belongs to, the same number on both sides: projection, longest delay."""
+        if not kind.apart:
+            return 0
+        many = [d for d in side.machine.deliveries[kind.name] if d.rows]
+        delivery = many[piece.turn] if piece.row is None else side.delivery_of[id(piece.row)]
+        longest = max(s.machine.longest_delay for s in (self.first, self.second))
+        return delivery.projection * (longest + 1) + longest - delivery.delay
 
     def _line(
         self, first: _Course, second: _Course, key: Rank, group: str, state: str
@@ -281,7 +292,7 @@ class _Locator:
         present = next(p for p in pieces if p is not None)
         source = self._source(present, is_first=pieces[0] is not None)
         if rank[1] == _SUM:
-            source, more = self._through_sum(first, second)
+            source, more = self._through_sum(first, second, rank)
             notes = more + notes
         return *place_of(texts[0], number), source, notes
 
@@ -290,8 +301,11 @@ class _Locator:
             return None
         return (self.first if is_first else self.second).place(piece.row.source_kind, piece.row.source)
 
-    def _through_sum(self, first: _Course, second: _Course) -> tuple[tuple[str, int] | None, list[str]]:
+    def _through_sum(self, first: _Course, second: _Course, rank: Rank) -> tuple[tuple[str, int] | None, list[str]]:
         """The event whose addition to an accumulator made the sums differ."""
+        first, second = (
+            _Course({r: p for r, p in c.pieces.items() if r[0] == rank[0]}) for c in (first, second)
+        )  # each delivery begins with accumulators of 0
         names = {n for c in (first, second) for p in c.pieces.values() if p.row for _, n, _ in p.values}
         keys = [first_for_good(first.of(n), second.of(n), (0, 0)) for n in sorted(names)]
         parted = min((k for k in keys if k and k[1] == _EVENT), default=None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from neurodeploy.chips import Chip, Handler, Phase
 from neurodeploy.chips.schema import StateEntry
-from neurodeploy.simulator.machine import Ints, Lane, Row
+from neurodeploy.simulator.executors import positions
+from neurodeploy.simulator.machine import Ints, Lane, Part, Row
 from neurodeploy.step import PYTHON, Assign, Guard, Text, assigned, evaluate
 
 
@@ -16,6 +17,7 @@ class Piece:
 
     kind, neuron : neuron kind and position among it
     row : the synapses of the source whose event arrived, None where no event did
+    turn : how many handlers ran on neurons before it in this phase: with sums, which delivery it belongs to
     given : every number that the text could read, before its first line
     values : (line, name, value) of every assignment that was executed, in order
     """
@@ -25,6 +27,7 @@ class Piece:
     neuron: int
     row: Row | None
     given: Mapping[str, int]
+    turn: int = 0
     values: list[tuple[int, str, int]] = field(default_factory=list)
 
     def follow(self, statements: tuple[Assign | Guard, ...], environment: dict[str, int]) -> None:
@@ -45,6 +48,12 @@ class FollowingExecutor:
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
+        self.turn = 0
+
+    def clear(self) -> None:
+        """Forget the phase that is over."""
+        self.pieces.clear()
+        self.turn = 0
 
     def handle(
         self,
@@ -52,14 +61,15 @@ class FollowingExecutor:
         lane: Lane,
         widths: Mapping[str, StateEntry],
         states: Mapping[str, Ints],
-        part: slice,
+        part: Part,
         given: Mapping[str, Ints | int],
     ) -> None:
         """See Executor."""
-        for neuron in range(part.start, part.stop):
+        for neuron in positions(part):
             here = {n: v if isinstance(v, int) else int(v[0, neuron]) for n, v in given.items()}
             given_here = self._environment(lane, states, neuron, here)
-            self._run(Piece(handler, lane.kind.name, neuron, None, given_here), widths, states)
+            self._run(Piece(handler, lane.kind.name, neuron, None, given_here, self.turn), widths, states)
+        self.turn += 1
 
     def deliver(
         self,
@@ -78,7 +88,7 @@ class FollowingExecutor:
             here = {n: int(v[synapse]) for n, v in row.fields.items()}
             here |= {n: int(v) for n, v in given.items()} | {"arriving": int(arriving[0])}
             given_here = self._environment(lane, states, neuron, here)
-            self._run(Piece(handler, lane.kind.name, neuron, row, given_here), widths, states)
+            self._run(Piece(handler, lane.kind.name, neuron, row, given_here, self.turn), widths, states)
 
     @staticmethod
     def _environment(lane: Lane, states: Mapping[str, Ints], neuron: int, here: dict[str, int]) -> dict[str, int]:
