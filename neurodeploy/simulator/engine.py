@@ -136,7 +136,8 @@ def simulate(
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
     of the chip file leaves the width of a register.
     """
-    if isinstance(executor, str) and executor not in EXECUTORS:
+    compiled = executor == "numba" and network.chip.event_driven
+    if isinstance(executor, str) and executor not in EXECUTORS and not compiled:
         must = f"one of {', '.join(EXECUTORS)}"
         raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
     if drain is not None and (type(drain) is not int or drain < 0):
@@ -146,12 +147,13 @@ def simulate(
     latency = latency_of(network)
     external, steps, batch = external_counts(network, machine, counts, raw=raw)
     extra = latency if drain is None else drain
-    runner = EXECUTORS[executor] if isinstance(executor, str) else executor
+    runner = EXECUTORS["numpy" if compiled else executor] if isinstance(executor, str) else executor
+    name = "numba" if compiled else runner.name
     given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
     engine: Engine | EventEngine
     if isinstance(machine, EventMachine):
         stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
-        engine = EventEngine(machine, stimulus, runner.name, order=order, snapshot=state)
+        engine = EventEngine(machine, stimulus, name, order=order, snapshot=state)
     else:
         engine = Engine(machine, batch, runner, state)
     wanted = _wanted(network, record)
@@ -171,7 +173,7 @@ def simulate(
                 states[g.name][name][t] = engine.states[g.kind][name][:, at]
         if progress is not None:
             progress(t)
-    run = Run(network, events, states, engine.snapshot(), latency, runner.name, raw, given, state)
+    run = Run(network, events, states, engine.snapshot(), latency, name, raw, given, state)
     return engine.completed(run) if isinstance(engine, EventEngine) else run
 
 

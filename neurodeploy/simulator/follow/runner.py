@@ -1,0 +1,265 @@
+"""States in the memory of compiled code, and calls of it: events of a sample followed until nothing waits."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.chips import Handler, Phase
+from neurodeploy.generated import Compiled
+from neurodeploy.simulator.executors import check_width
+from neurodeploy.simulator.follow.plan import of_fan, plans_of
+from neurodeploy.simulator.follow.source import (
+    EventSource,
+    Stop,
+    TextPlan,
+    event_source,
+    field_name,
+    parameter_name,
+    state_name,
+    stored_type,
+    tick_name,
+)
+from neurodeploy.simulator.follow.source import Control as C
+from neurodeploy.simulator.follow.strips import Array, strips_of
+from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.machine import Ints
+
+WORTH_A_THREAD = 2_000  # events
+MADE_AT_ONCE = 1 << 16
+RING = 1 << 12
+
+
+@dataclass
+class _Space:
+    """What one call needs for itself."""
+
+    control: Ints
+    ring: Ints
+    batch: Ints
+    made: Ints
+    made_by: Ints
+    flags: Array
+    keys: Ints
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A sample that cannot go on: the chip's queue was full, or activity did not end."""
+
+    sample: int
+    code: Stop
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What became of the events of one sample.
+
+    neuron, cause : (event,) number of the neuron over all kinds in memory, and what started it
+    """
+
+    sample: int
+    neuron: Ints
+    cause: Ints
+    lost: int
+    meetings: int
+
+
+@lru_cache(maxsize=32)
+def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Compiled:
+    return Compiled(EventSource(code, dict(arguments)))
+
+
+class Runner:
+    """A machine with its states in compiled form.
+
+    states : (neuron kind, state) -> (batch, neuron) in the order of memory
+    """
+
+    def __init__(
+        self, machine: EventMachine, batch: int, states: Mapping[str, Mapping[str, Ints]], *, newest: bool, patience: int
+    ) -> None:
+        self.machine, self.batch, self.newest, self.patience = machine, batch, newest, patience
+        self.strips = strips_of(machine)
+        self.texts, self.ticks = plans_of(machine, states)
+        kinds = {n: {s: e.interval for s, e in lane.kind.states.items()} for n, lane in machine.lanes.items()}
+        self.states = {
+            (n, s): np.ascontiguousarray(v[:, self.place(n)], stored_type(kinds[n][s]))
+            for n, many in states.items()
+            for s, v in many.items()
+        }
+        self.arrays = self._arrays()
+        types = {n: str(v.dtype) for n, v in self.arrays.items()}
+        source = event_source(list(self.texts.values()), self.ticks, kinds, types)
+        self.arguments = source.arguments
+        self.compiled = _compiled(source.code, tuple(source.arguments.items()))
+        self.neurons = sum(lane.size for lane in machine.lanes.values())
+        self.spaces: list[_Space] = []
+        self.ranks = {n: np.ascontiguousarray(self.place(n)) for n in machine.lanes}
+
+    def place(self, kind: str) -> Ints:
+        """Position of each place in memory."""
+        return np.argsort(self.strips.memory[kind])
+
+    def wide_states(self) -> dict[str, dict[str, Ints]]:
+        """Neuron kind -> state -> (batch, neuron) by position."""
+        result: dict[str, dict[str, Ints]] = {n: {} for n in self.machine.lanes}
+        for (name, state), values in self.states.items():
+            result[name][state] = values[:, self.strips.memory[name]].astype(np.int64)
+        return result
+
+    def _arrays(self) -> dict[str, Array]:
+        """Parameters and synapse fields by the names that the kernels give them."""
+        machine, strips, arrays = self.machine, self.strips, dict[str, Array](self.strips.tables)
+        for name, lane in machine.lanes.items():
+            for p, values in lane.parameters.items():
+                sort = stored_type(lane.kind.parameters[p].interval)
+                arrays[parameter_name(name, p)] = np.ascontiguousarray(values[self.place(name)], sort)
+        empty = np.zeros(int(strips.tables["strip_first"][-1]), np.int64)
+        for number, (connection, text) in enumerate(self.texts.items()):
+            kind = machine.chip.connections[connection]
+            for f in text.fields:
+                entry = kind.fields[f] if f in kind.fields else kind.parameters[f]
+                values = strips.fields.get(connection, {}).get(f, empty)
+                arrays[field_name(number, f)] = np.ascontiguousarray(values, stored_type(entry.interval))
+        order = list(self.texts)
+        fans = machine.fans
+        arrays["fan_text"] = np.array([order.index(f.kind.name) for f in fans], np.int32)
+        arrays["fan_before"] = np.array([strips.offset[f.kind.target] for f in fans], np.int32)
+        arrays["syn_rank"] = np.append(arrays["syn_rank"], np.zeros(8, np.int32)).astype(np.int32)  # read in eights
+        arrays["shared"] = self._shared()
+        return arrays
+
+    def _shared(self) -> Ints:
+        """Numbers that all neurons of a footprint share, fan after fan."""
+        width = max((len(t.numbers) + len(t.registers) for t in self.texts.values()), default=0)
+        table = np.zeros((len(self.machine.fans), width), np.int64)
+        for number, fan in enumerate(self.machine.fans):
+            text, lane = self.texts[fan.kind.name], self.machine.lanes[fan.kind.target]
+            row = [int(of_fan(self.machine, number, lane.parameters[p]).max(initial=0)) for p in text.numbers]
+            row += [self.machine.registers[fan.kind.name][r] for r in text.registers]
+            table[number, : len(row)] = row
+        return table.reshape(-1)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _space(self) -> _Space:
+        try:
+            return self.spaces.pop()
+        except IndexError:
+            widest = max(self.strips.widest, *(lane.size for lane in self.machine.lanes.values()), 0) + 16
+            entries = widest * max(self.strips.most, 1)
+            ring = max(RING, 1 << (4 * entries).bit_length())
+            made = max(MADE_AT_ONCE, 2 * widest)
+            control, batch, keys = (np.zeros(n, np.int64) for n in (len(C), entries, widest))
+            return _Space(control, np.zeros(ring, np.int64), batch, *(np.zeros(made, np.int64) for _ in range(2)),
+                          np.zeros(-(-widest // 8) * 8 + 64, np.uint8), keys)  # fmt: skip
+
+    def _call(self, name: str, own: Mapping[str, Any], sample: int) -> None:
+        rows = {state_name(n, s): v[sample] for (n, s), v in self.states.items()}
+        function = self.compiled.function(name)
+        function(*(own[n] if n in own else rows[n] if n in rows else self.arrays[n] for n, _ in self.arguments[name]))
+
+    def follow(self, sample: int, roots: Ints, causes: Ints, *, together: bool) -> Followed | Stopped:
+        """Follow events of one sample; raises TextAtFault.
+
+        roots, causes : neurons counted over all kinds in memory, and the input event that each is
+        together : all of them wait from the beginning, as after a tick
+        """
+        space = self._space()
+        schedule = self.machine.chip.file.schedule
+        control = space.control
+        control[:] = 0
+        control[C.ROOTS], control[C.TOGETHER] = len(roots), together
+        control[C.BEFORE] = int(self.machine.block(sample, self.batch)) * self.neurons
+        control[C.WIDEST], control[C.ENTRIES] = self.strips.widest, len(space.batch)
+        control[C.NEWEST], control[C.JOINED] = self.newest, schedule.waits == "spike"
+        control[C.DEPTH] = -1 if schedule.depth is None else schedule.depth
+        control[C.DROP], control[C.PATIENCE] = schedule.when_full == "drop", self.patience
+        if together:
+            self._longer(space, len(roots) * max(self.strips.most, 1) + len(space.batch))
+        neuron, cause = list[Ints](), list[Ints]()
+        while True:
+            own = vars(space) | {"roots": roots, "causes": causes}
+            self._call("follow", own, sample)
+            count = int(control[C.MADE])
+            neuron.append(space.made[:count].copy())
+            cause.append(space.made_by[:count].copy())
+            control[C.MADE] = 0
+            if control[C.CODE] != Stop.ROOM:
+                break
+            self._longer(space, int(control[C.SIZE]) + 2 * len(space.batch))
+        code, lost, meetings = Stop(int(control[C.CODE])), int(control[C.LOST]), int(control[C.MEETINGS])
+        if code == Stop.FAULT:
+            text = list(self.texts.values())[int(control[C.WHERE])]
+            self._fault(text, control)
+        self.spaces.append(space)
+        if code != Stop.DONE:
+            return Stopped(sample, code)
+        return Followed(sample, np.concatenate(neuron), np.concatenate(cause), lost, meetings)
+
+    def _longer(self, space: _Space, needed: int) -> None:
+        """Give the queue room for so many entries."""
+        size = len(space.ring)
+        if needed <= size:
+            return
+        waiting = (int(space.control[C.HEAD]) + np.arange(int(space.control[C.SIZE]))) % size
+        ring = np.zeros(1 << (2 * needed).bit_length(), np.int64)
+        ring[: len(waiting)] = space.ring[waiting]
+        space.ring, space.control[C.HEAD] = ring, 0
+
+    def _fault(self, text: TextPlan, control: Ints) -> None:
+        handler: Handler = text.handler
+        name = sorted(handler.unproved)[int(control[C.REGISTER])]
+        value = int(control[C.VALUE])
+        check_width(handler, self.machine.lanes[text.kind].kind.states, name, value, value)
+
+    def tick(self, phase: Phase) -> tuple[Ints, Ints]:
+        """Run a tick on all samples; sample and place in memory of what fired, by ascending hardware id."""
+        number, text = list(self.ticks).index(phase.name), self.ticks[phase.name]
+        space, fired = self._space(), list[Ints]()
+        for sample in range(self.batch):
+            self._call(tick_name(number), vars(space) | {"rank": self.ranks[text.kind]}, sample)
+            if space.control[C.CODE] == Stop.FAULT:
+                self._fault(text, space.control)
+            fired.append(space.keys[: int(space.control[C.MADE])] & 0xFFFFFFFF)
+        self.spaces.append(space)
+        lengths = [len(f) for f in fired]
+        return np.repeat(np.arange(self.batch), lengths), np.concatenate([np.zeros(0, np.int64), *fired])
+
+    def follow_all(self, sample: Ints, roots: Ints, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:
+        """Follow the events of all samples; sample ascends. In threads where it pays; the first fault is raised."""
+        samples, begin = np.unique(sample, return_index=True)
+        ends = [*begin[1:].tolist(), len(sample)]
+        pieces = list(zip(samples.tolist(), begin.tolist(), ends, strict=True))
+
+        def one(piece: tuple[int, int, int]) -> Followed | Stopped:
+            number, first, last = piece
+            return self.follow(number, roots[first:last], causes[first:last], together=together)
+
+        threads = min(len(pieces), _threads())
+        if threads < 2 or len(sample) < WORTH_A_THREAD:  # noqa: PLR2004 - one thread is this one
+            yield from map(one, pieces)
+            return
+        self.compiled.function("follow")
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(one, pieces)
+
+    def located(self, followed: Sequence[Followed]) -> Iterator[tuple[str, Ints, Ints, Ints]]:
+        """Kind, sample, cause and position of what was made."""
+        neuron = np.concatenate([np.zeros(0, np.int64), *(f.neuron for f in followed)])
+        cause = np.concatenate([np.zeros(0, np.int64), *(f.cause for f in followed)])
+        sample = np.repeat([f.sample for f in followed], [len(f.neuron) for f in followed]).astype(np.int64)
+        for name, lane in self.machine.lanes.items():
+            begin = self.strips.offset[name]
+            mine = np.flatnonzero((neuron >= begin) & (neuron < begin + lane.size))
+            yield name, sample[mine], cause[mine], self.ranks[name][neuron[mine] - begin]
+
+
+def _threads() -> int:
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdigit() and int(stated) > 0 else os.cpu_count() or 1
