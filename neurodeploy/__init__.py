@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
     from neurodeploy.events import data, load_data, load_events, moving_edge, save_data, save_events, stimulus
+    from neurodeploy.layers import Graph
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.quantizer import constrain, quantize
+    from neurodeploy.read import read_nir
     from neurodeploy.simulator import simulate
     from neurodeploy.training import run_model, train
     from neurodeploy.verifier import compare, observe_orders
 
 #: public name -> (module, name there)
 _HOME = {
+    "Graph": ("layers", "Graph"),
     "approximate": ("approximation", "approximate"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
@@ -44,6 +47,7 @@ _HOME = {
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
     "quantize": ("quantizer", "quantize"),
+    "read_nir": ("read", "read_nir"),
     "run_model": ("training", "run_model"),
     "save_data": ("events", "save_data"),
     "save_events": ("events", "save_events"),
@@ -56,6 +60,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Graph",
     "approximate",
     "bundle",
     "check",
@@ -75,6 +80,7 @@ __all__ = [
     "observe_orders",
     "place_identity",
     "quantize",
+    "read_nir",
     "run_model",
     "save_data",
     "save_events",

@@ -8,7 +8,7 @@ import torch
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import DoesNotFit, Fault, Refusal
-from neurodeploy.mapper import Usage, map_network, reports, usage
+from neurodeploy.mapper import Core, Usage, map_network, reports, usage
 from neurodeploy.quantizer import constrain, lower, structure
 
 
@@ -21,6 +21,7 @@ class Fit:
     figures : the chip's figures for reports, name -> (value, unit); empty in the same case
     faults : all reasons why not
     warnings : what is allowed and still worth a look
+    cores : the cores in use, with what stands on each and what it uses
     """
 
     chip: str
@@ -29,6 +30,7 @@ class Fit:
     figures: Mapping[str, tuple[float, str]]
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
+    cores: tuple[Core, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -42,12 +44,11 @@ class Fit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        names = ("limit", "unit", "asked", "at_most", "fits", "where", "grade")
-        rows = [{name: getattr(u, name) for name in names} for u in self.usage]
         return {
             "target": self.chip,
             "fits": self.fits,
-            "usage": rows,
+            "usage": [u.to_json() for u in self.usage],
+            "cores": [core.to_json() for core in self.cores],
             "figures": {name: {"value": value, "unit": unit} for name, (value, unit) in self.figures.items()},
             "reasons": [str(f) for f in self.faults],
             "warnings": [str(f) for f in self.warnings],
@@ -71,10 +72,10 @@ def check(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> F
         faults += refusal.faults
     if network is None:
         return Fit(chip.name, False, (), {}, tuple(faults), ())
-    asked, warnings = usage(network), tuple[Fault, ...]()
+    asked, warnings, cores = usage(network), tuple[Fault, ...](), tuple[Core, ...]()
     try:
         placed = map_network(network)
-        asked, warnings = placed.usage, placed.warnings
+        asked, warnings, cores = placed.usage, placed.warnings, placed.cores
     except DoesNotFit as refusal:
         faults += refusal.faults
-    return Fit(chip.name, not faults, asked, reports(network), tuple(faults), warnings)
+    return Fit(chip.name, not faults, asked, reports(network), tuple(faults), warnings, cores)

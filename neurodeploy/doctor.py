@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Literal
 from neurodeploy.archive import canonical_json
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
+from neurodeploy.emit.samna.layers import layers_table
 from neurodeploy.errors import Refusal
 from neurodeploy.oracles import ORACLES
+from neurodeploy.oracles.process import Process
 
 State = Literal["ok", "missing", "failed", "stub", "unknown", "not probed"]
 
@@ -59,10 +62,11 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
     {"numpy": "", "torch": "", "safetensors": "", "scikit-learn": "demo", "xylosim": "oracles"}
 )
 ANSWER = "neurodeploy: the oracle answers"
-#: One for each oracle of the table.
+#: One for each oracle of the table that runs in this Python.
 PROBES = tuple(
     Probe(o.name, o.package, f"{o.probe}\nprint({ANSWER!r} if answers else 'unexpected spikes or states')")
     for o in ORACLES.values()
+    if o.process is None
 )
 _DEVICES = """
 import json, samna
@@ -86,6 +90,7 @@ def diagnose(*, probes: Iterable[Probe] = PROBES, timeout_s: float = 20.0) -> li
         *(_package(name, extra) for name, extra in PACKAGES.items()),
         _samna(samna),
         *(_oracle(probe, timeout_s) for probe in probes),
+        *(_elsewhere(o.process) for o in ORACLES.values() if o.process is not None),
         _devices(samna, timeout_s),
     ]
 
@@ -161,6 +166,14 @@ def _oracle(probe: Probe, timeout_s: float) -> Finding:
     return Finding(name, "failed", version, detail, _install(PACKAGES.get(probe.package, "oracles")))
 
 
+def _elsewhere(process: Process) -> Finding:
+    """Look for an oracle that runs in a Python of its own."""
+    name, version = f"oracle {process.package}", process.available()
+    if version is None:
+        return Finding(name, "missing", None, f"{process.variable} names no Python that has it", process.install)
+    return Finding(name, "ok", version, f"in {process.interpreter}; not run")
+
+
 def _devices(found: SamnaState, timeout_s: float) -> Finding:
     if found.state != "real":
         detail = f"samna is {found.state}: boards can only be seen through it"
@@ -175,7 +188,18 @@ def _devices(found: SamnaState, timeout_s: float) -> Finding:
     if not names:
         todo = "plug the board in; on Linux it also needs the vendor's udev rules"
         return Finding("devices", "missing", None, "samna sees no board", todo)
-    return Finding("devices", "ok", None, ", ".join(map(str, names)))
+    known = _boards()
+    return Finding("devices", "ok", None, ", ".join(f"{n} ({known[n]})" if n in known else str(n) for n in names))
+
+
+def _boards() -> dict[str, str]:
+    """Boards that this program can open, as samna calls them, with the chip that they hold."""
+    result = dict[str, str]()
+    with suppress(Exception):  # what is wrong with chips of others is said elsewhere
+        for name, folder in target_folders().items():
+            with suppress(Refusal):
+                result |= dict.fromkeys(layers_table(chip(folder)).board.names, name)
+    return result
 
 
 def _python(program: str, timeout_s: float) -> tuple[str, str]:

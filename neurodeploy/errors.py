@@ -46,10 +46,13 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND1801": "mapper: limit exceeded",
         "ND1802": "mapper: place not available",
         "ND1901": "configuration: cannot be written or read",
+        "ND1902": "device: does not open, take its configuration, or offer what is asked",
         "ND2001": "verification: nothing was compared",
         "ND2002": "verification: difference",
         "ND2003": "verification: runs cannot be compared",
         "ND2101": "bundle: unreadable or incomplete",
+        "ND2201": "proof: dialects of a chip could differ",
+        "ND2202": "guard: outside what is known of the chip",
         "ND9001": "optional package or oracle missing",
         "ND9002": "usage",
     }

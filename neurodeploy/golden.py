@@ -18,7 +18,7 @@ import numpy.typing as npt
 from neurodeploy.archive import write_atomically
 from neurodeploy.chips import Chip
 from neurodeploy.chips import chip as read_chip
-from neurodeploy.chips.schema import Grade
+from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Differs, Fault, Refusal, raise_if
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.geometry import geometry_from_json

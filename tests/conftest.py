@@ -1,10 +1,12 @@
 """What needs somebody else's program or recordings says so; the counts of a session are printed at its end.
 
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
+``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
 
 NEURODEPLOY_DATA : folder of the public recordings
+NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
 NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has nengo-loihi, one that has lava-nc; .ci/run
@@ -39,6 +41,10 @@ def missing(item):
     for mark in item.iter_markers("oracle"):
         absent = [ORACLES[name] for name in mark.args or ORACLES if ORACLES[name].available() is None]
         reasons += [f"oracle {o.name} is not installed: {o.install}" for o in absent]
+    for mark in item.iter_markers("interpreter"):
+        reasons += [
+            f"{name} does not name a Python" for name in mark.args if not Path(os.environ.get(name, "")).is_file()
+        ]
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

@@ -155,7 +155,7 @@ RULES = {
         {"synaptic_current": "optional"},
         "the fastest current, tau_syn = 1.4",
     ),
-    "lower_bound": ({"v_min": -0.5}, {}, {"lower_bound": True}, "the membrane may fall below -0.5"),
+    "lower_bound": ({"v_min": -0.5}, {}, {"lower_bound": "bias"}, "the membrane may fall below -0.5"),
     "reset_amount": ({"reset_amount": 0.75}, {}, None, "takes the threshold off the membrane, not 0.75"),
 }
 

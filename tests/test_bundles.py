@@ -428,6 +428,9 @@ class StandIn:
     def available(self):
         return self.installed
 
+    def missing(self, purpose):
+        return missing_extra("standin", "oracles", purpose)
+
     def run(self, network, counts):
         self.asked.append(counts)
         return self.answer(network, counts)

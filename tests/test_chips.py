@@ -11,7 +11,7 @@ from small_chip import SOUND, refused, small_network, write
 
 from neurodeploy.chips import chip, from_raw, target_folders, target_root
 from neurodeploy.chips import read as reading
-from neurodeploy.chips.compile import evidence_keys
+from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.errors import Refusal
 from neurodeploy.simulator import simulate
 

@@ -7,7 +7,7 @@ from event_chip import PLAIN, chip_of, crossbar
 from small_chip import SOUND, refused
 
 from neurodeploy.chips import chip
-from neurodeploy.chips.compile import evidence_keys
+from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.simulator import simulate
 from neurodeploy.step import check_names, parse
 
@@ -92,10 +92,9 @@ def test_what_is_kept_counts_as_read():
 @pytest.mark.parametrize("name", SPECKS)
 def test_both_specks_have_nine_cores_and_the_same_arithmetic(name):
     c = chip(name)
-    core = c.file.block["core"].number
     for memory, total in (("kernel", 272 * 1024), ("neuron", 327_680), ("bias", 9 * 1024)):
-        assert isinstance(core[memory].value, tuple)
-        assert (len(core[memory].value), sum(core[memory].value)) == (9, total)
+        each = c.layer_core.memory[memory].each
+        assert (len(each), sum(each)) == (9, total)
     assert c.raw["connection"] == chip(SPECKS[0]).raw["connection"]
     assert c.raw["neuron"] == chip(SPECKS[0]).raw["neuron"]
 

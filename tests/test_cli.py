@@ -15,7 +15,7 @@ from neurodeploy.bundles import verification
 from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
 from neurodeploy.doctor import Finding
-from neurodeploy.errors import Differs
+from neurodeploy.errors import Differs, missing_extra
 from neurodeploy.network import save_network
 from neurodeploy.simulator import Trace
 
@@ -290,6 +290,9 @@ class Liar:
 
     def available(self):
         return "1.0"
+
+    def missing(self, purpose):
+        return missing_extra("liar", "oracles", purpose)
 
     def run(self, network, given):
         run = nd.simulate(network, given, drain=0)

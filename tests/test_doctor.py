@@ -12,6 +12,7 @@ import pytest
 import neurodeploy
 from neurodeploy import doctor
 from neurodeploy.chips import target_folders
+from neurodeploy.oracles import ORACLES
 
 OWN = Path(neurodeploy.__file__).parent
 
@@ -221,3 +222,13 @@ def test_findings_are_frozen_and_come_as_json():
 def test_the_doctor_prints_nothing(capfd):
     doctor.diagnose(probes=())
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("process", [o.process for o in ORACLES.values() if o.process], ids=lambda p: p.name)
+def test_an_oracle_in_a_python_of_its_own_is_found_or_said_how_to_make(process, monkeypatch):
+    monkeypatch.setenv(process.variable, "")
+    missing = by_name()[f"oracle {process.package}"]
+    assert (missing.state, missing.todo) == ("missing", process.install)
+    assert process.variable in missing.detail
+    monkeypatch.setattr(type(process), "available", lambda _: "9.9")
+    assert by_name()[f"oracle {process.package}"].version == "9.9"

@@ -9,7 +9,7 @@ from command_line import ROOT, shell
 
 EXAMPLES = ROOT / "examples"
 #: Longest file of each kind, in lines.
-LONGEST = {"digits.py": 25, "deploy.sh": 10, "events.py": 30}
+LONGEST = {"digits.py": 25, "deploy.sh": 10, "events.py": 30, "moving_edges.py": 45}
 FLOOR = 90.0  # percent
 OWN = "own_neuron.py"
 
@@ -56,6 +56,17 @@ def test_the_python_example_runs_and_decides(trained, folder):
     assert 0 <= int(others) <= 447
     assert "digits/mine.nd: exact" in trained.stdout
     assert (folder / "digits" / "mine.nd" / "manifest.json").exists()
+
+
+def test_the_example_of_moving_edges_decides_and_says_what_the_order_changes(tmp_path):
+    done = shell(f"python {EXAMPLES / 'moving_edges.py'}", tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    ((real, integer, _),) = re.findall(r"float ([\d.]+)%, integer ([\d.]+)%, (\d+) decided", done.stdout)
+    assert float(real) > FLOOR
+    assert float(integer) > FLOOR
+    assert "speck2f: fits" in done.stdout
+    assert "edges.nd: exact" in done.stdout
 
 
 def test_the_example_of_single_events_runs_and_says_what_was_observed(tmp_path):

@@ -18,7 +18,8 @@ from neurodeploy.quantizer import constrain, lower, quantize
 from neurodeploy.quantizer.activity import observe
 from neurodeploy.quantizer.explain import bracket, explained
 from neurodeploy.quantizer.rails import Watch
-from neurodeploy.quantizer.scale import build_network, room_of
+from neurodeploy.quantizer.registers import build_network
+from neurodeploy.quantizer.scale import room_of
 from neurodeploy.quantizer.search import settle, trial_of
 from neurodeploy.simulator import simulate
 

@@ -12,9 +12,10 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "kernels", "layers", "models", "ann",
-    "events", "evaluation", "quantizer", "approximation", "mapper", "checker", "read", "emit", "oracles", "golden",
-    "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo", "doctor", "cli",
+    "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "ranges", "kernels", "layers",
+    "models", "ann", "events", "evaluation", "quantizer", "approximation", "mapper", "checker", "read", "emit",
+    "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo", "doctor",
+    "cli",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles", "read"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -26,6 +27,7 @@ TORCH_AT_THE_TOP = {
     "approximation",
     "quantizer",
     "checker",
+    "read",
     "training",
     "conversion",
     "support",

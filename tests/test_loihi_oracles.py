@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from golden_loihi import OTHER, VENDOR, vectors_of
 from loihi_networks import CHIPS, FAMILIES, PROCESSES, cases
 
 from neurodeploy.chips import chip
+from neurodeploy.golden import FILE_NAME, read_golden, write_golden
 from neurodeploy.simulator import simulate
 
 EACH = 3  # networks of each family, chip and oracle in the default run
@@ -99,3 +101,21 @@ def test_overflow_networks_tell_the_dialects_apart(name, count):
             apart += runs[0] != runs[1]
     assert apart > 8
     count(f"networks on which the dialects of {name} differ", apart)
+
+
+@pytest.mark.oracle("lava")
+@pytest.mark.oracle("nengo_loihi")
+@pytest.mark.parametrize("name", CHIPS)
+def test_the_oracles_still_give_the_golden_file(name, tmp_path):
+    golden, vendor = read_golden(chip(name).path), PROCESSES[VENDOR]
+    made_by = f"{vendor.package} {vendor.available()}"
+    write_golden(tmp_path, vectors_of(chip(name)), made_by=made_by, on=golden.on, grade=vendor.grade)
+    assert (tmp_path / FILE_NAME).read_text() == (chip(name).path / FILE_NAME).read_text()
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_golden_vectors_say_who_made_them_and_in_which_dialect(name):
+    golden = read_golden(chip(name).path)
+    assert (golden.made_by, golden.grade) == ("lava-nc 0.10.0", "vendor-simulator")
+    makers = {(v.made_by, v.grade, v.network.chip.spoken) for v in golden.vectors}
+    assert makers == {("", "", ""), ("nengo-loihi 1.1.0", "inferred", ""), ("nengo-loihi 1.1.0", "inferred", OTHER)}

@@ -18,10 +18,12 @@ from neurodeploy.errors import CODES
 
 PACKAGE = ROOT / "neurodeploy"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
+CHIPS = sorted(folder.parent.name for folder in (ROOT / "targets").glob("*/chip.toml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Files above 350 lines, with the reason.
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "neurodeploy/chips/schema.py": "one class for each table that a chip file may have, and nothing else",
+}
 
 
 def name_of(file):

@@ -16,7 +16,8 @@ from neurodeploy.network import place_identity, save_network
 from neurodeploy.quantizer import constrain, lower, quantize, structure
 from neurodeploy.quantizer.activity import observe
 from neurodeploy.quantizer.rails import Watch
-from neurodeploy.quantizer.scale import Choice, Room, largest_shift, quantize_stage, room_of
+from neurodeploy.quantizer.registers import quantize_stage
+from neurodeploy.quantizer.scale import Choice, Room, largest_shift, room_of
 from neurodeploy.quantizer.search import wanted_counts
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model
@@ -71,7 +72,9 @@ def test_weight_threshold_and_bias_of_a_neuron_are_rounded_on_one_grid_halves_to
     hidden = lif(2, threshold=torch.tensor([1.0, 0.5]), bias=torch.tensor([2.5 / 127, -0.3]))
     stage = lower(two_layers(hidden), AUDIO3).stages[0]
     source = structure(two_layers(hidden), AUDIO3).group("channel")
-    quantized, faults = quantize_stage(AUDIO3, stage, source, Choice(shifts={"in": 0}), room_of(stage, None))
+    quantized, faults = quantize_stage(
+        AUDIO3, stage, {source.name: source}, Choice(shifts={"in": 0}), room_of(stage, None)
+    )
     assert faults == []
     # neuron 0: its largest weight 1.0 is 127 steps; neuron 1: 0.25 is 127 steps, so 1.0 is 508
     assert np.allclose(quantized.scale, [127, 508])
@@ -91,7 +94,9 @@ def test_the_shift_halves_the_weights_and_not_threshold_and_bias():
     stage = lower(two_layers(lif(2, bias=0.25)), AUDIO3).stages[0]
     source = structure(two_layers(), AUDIO3).group("channel")
     room = Room(np.full(2, 127.0), np.full(2, 127.0))  # the scale stays
-    (one, _), (two, _) = (quantize_stage(AUDIO3, stage, source, Choice(shifts={"in": shift}), room) for shift in (0, 1))
+    (one, _), (two, _) = (
+        quantize_stage(AUDIO3, stage, {source.name: source}, Choice(shifts={"in": shift}), room) for shift in (0, 1)
+    )
     assert one.projections[0].fields["w1"].tolist() == [127, 32, -64, 13]
     assert two.projections[0].fields["w1"].tolist() == [64, 16, -32, 6]  # 63.5, 15.9, -31.75, 6.35
     assert two.projections[0].parameters == {"shift": 1}
@@ -113,7 +118,9 @@ def test_the_scales_of_two_neurons_do_not_touch_each_other():
     for weight in (0.25, 9.0):
         lowered = lower(two_layers(weights=np.array([[1.0, -0.5], [weight, 0.1]])), AUDIO3)
         stage, source = lowered.stages[0], structure(lowered.model, AUDIO3).group("channel")
-        done.append(quantize_stage(AUDIO3, stage, source, Choice(shifts={"in": 1}), room_of(stage, None))[0])
+        done.append(
+            quantize_stage(AUDIO3, stage, {source.name: source}, Choice(shifts={"in": 1}), room_of(stage, None))[0]
+        )
     one, two = (q.projections[0].fields["w1"].reshape(2, 2) for q in done)
     thresholds = [q.group.parameters["threshold"] for q in done]
     assert one[:, 0].tolist() == two[:, 0].tolist()
@@ -341,7 +348,7 @@ def test_a_model_without_delays_is_compared_with_the_steps_that_the_chip_had_tim
     activity = observe(lowered, counts)
     for stage, late in zip(lowered.stages, (0, 1, 2), strict=True):
         expected = activity.counts[stage.name][: 12 - late].sum(0)
-        assert np.array_equal(wanted_counts(lowered, stage, activity), expected)
+        assert np.array_equal(wanted_counts(stage, activity), expected)
     done = quantize(model_with_caps(model), AUDIO3, calibration=counts)
     assert done.layers[2].count_error < 0.1
     assert all(layer.explained == 1 for layer in done.layers)

@@ -32,7 +32,7 @@ def test_random_networks_use_every_neuron_and_connection_kind_and_fire(name):
 @pytest.mark.parametrize("name", CHIPS)
 def test_corners_reach_both_ends_of_every_register(name):
     found = {}
-    for network, counts in many(name, corners=0.5, steps=(20, 20)):
+    for network, counts in many(name, range(40), corners=0.5, steps=(20, 20)):
         held = [(g.kind, n, v) for g in network.groups for n, v in g.parameters.items()]
         held += [(p.kind, n, v) for p in network.projections for n, v in p.fields.items()]
         held += [(network.group(n).kind, "external", v) for n, v in counts.items()]

@@ -18,12 +18,12 @@ from neurodeploy.layers.parameters import Choice, Compat
 from neurodeploy.layers.registry import LAYERS
 from neurodeploy.quantizer import constrain
 from neurodeploy.quantizer.explain import _arriving, bracket
-from neurodeploy.quantizer.lower import pieces
+from neurodeploy.quantizer.pieces import neuron_layers
 from neurodeploy.support import BEGIN, END, ROLES, Variant, markdown, neuron_classes, support_matrix, variants
 from neurodeploy.support.matrix import _arithmetic, as_the_chip, sample_counts, sample_model
 
 torch.set_num_threads(1)
-CHIPS = [name for name in sorted(target_folders()) if not nd.chip(name).event_driven]  # those have kernels alone
+CHIPS = [name for name in sorted(target_folders()) if "xylosim" in nd.chip(name).oracles]
 OURS = [
     name for name, kind in LAYERS.items() if issubclass(kind, Neuron) and kind.__module__.startswith("neurodeploy.")
 ]
@@ -171,7 +171,7 @@ def test_every_exact_row_computes_what_rounding_explains_in_float_and_in_integer
     assert len(cases) > 10
     for chip, row, role in cases:
         model, lowered, done, run = exact_run(chip, row, role)
-        given = pieces(model)[0][ROLES.index(role)].neuron
+        given = neuron_layers(model)[ROLES.index(role)][1]
         if bracket(lowered.stages[ROLES.index(role)], done[ROLES.index(role)], run) is not None:
             assert inside(given, lowered, done, run, ROLES.index(role)) == (True, True), (chip, row.title, role)
 
@@ -181,7 +181,7 @@ def test_a_float_neuron_of_another_rule_lies_outside_so_that_exact_says_somethin
     model, lowered, done, run = exact_run("xylo_imu", row, "hidden")
     options = dict(as_the_chip(row, nd.chip("xylo_imu").neurons["hidden"]))
     for other in ({"reset_amount": 0.75}, {"reset": "zero"}, {"max_spikes": 1, "reset_amount": 2.0}):
-        wrong = LIF(pieces(model)[0][0].neuron.shape, **options | other)
+        wrong = LIF(neuron_layers(model)[0][1].shape, **options | other)
         assert inside(wrong, lowered, done, run, 0) == (True, False)
 
 

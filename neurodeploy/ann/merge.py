@@ -30,7 +30,7 @@ def merged(plan: Plan) -> Plan:
         if step.kind != "norm":
             done[step.name] = replace(step, sources=sources)
         elif into is not None and into.kind == "affine" and users[step.sources[0]] == 1:
-            done[into.name] = replace(into, module=_scaled(into.module, *_gain_and_shift(step.module)))
+            done[into.name] = replace(into, module=_scaled(into.module, *gain_and_shift(step.module)))
             now[step.name] = into.name
         else:
             done[step.name] = replace(step, kind="affine", sources=sources, module=_alone(step.module))
@@ -47,7 +47,8 @@ def affine_like(
     return new
 
 
-def _gain_and_shift(norm: torch.nn.Module | None) -> tuple[torch.Tensor, torch.Tensor]:
+def gain_and_shift(norm: torch.nn.Module | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(channel,) factor and summand of a normalisation by running statistics, in float64."""
     if not isinstance(norm, _NORM) or norm.running_mean is None or norm.running_var is None:
         raise TypeError(norm)
     gain = (norm.running_var.double() + norm.eps) ** -0.5
@@ -67,7 +68,7 @@ def _scaled(module: torch.nn.Module | None, gain: torch.Tensor, shift: torch.Ten
 
 
 def _alone(norm: torch.nn.Module | None) -> torch.nn.Module:
-    gain, shift = _gain_and_shift(norm)
+    gain, shift = gain_and_shift(norm)
     size = len(gain)
     like = next((value for value in (norm.buffers() if norm is not None else ()) if value.is_floating_point()), gain)
     if isinstance(norm, torch.nn.BatchNorm2d):

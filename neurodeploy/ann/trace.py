@@ -29,15 +29,15 @@ MODULES: Mapping[type, str] = MappingProxyType(
     }
 )
 _RELU = (torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_")
-_ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
-_FLATTEN = (torch.flatten, "flatten")
-_RESHAPE = (torch.reshape, "view", "reshape")
-_SHAPE = (getattr, operator.getitem, "size", "dim")  # harmless by themselves: whoever uses the result is judged
+ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
+FLATTEN = (torch.flatten, "flatten")
+RESHAPE = (torch.reshape, "view", "reshape")
+SHAPE = (getattr, operator.getitem, "size", "dim")  # harmless by themselves: whoever uses the result is judged
 _MUST = (
     "one of Linear, Conv2d, BatchNorm1d, BatchNorm2d, AvgPool2d, Flatten, ReLU, Dropout, Identity, and additions of "
     "two values"
 )
-_INSTEAD = {
+INSTEAD = {
     "MaxPool2d": "use AvgPool2d and train again",
     "max_pool2d": "use torch.nn.AvgPool2d and train again",
     "AdaptiveAvgPool2d": "use AvgPool2d with the kernel size that your images need",
@@ -110,13 +110,13 @@ def trace(module: torch.nn.Module) -> Plan:
     tracer = Tracer()
     graph = tracer.run(module)
     reader = _Reader(module, tracer)
-    for node in _live(graph):
+    for node in live(graph):
         reader.read(node)
     raise_if([*tracer.faults, *reader.faults])
     return Plan(tuple(reader.steps), reader.output)
 
 
-def _live(graph: torch.fx.Graph) -> list[Node]:
+def live(graph: torch.fx.Graph) -> list[Node]:
     """Nodes that the result depends on, in order; all of them where the trace broke off before a result."""
     live = {node for node in graph.nodes if node.op in ("placeholder", "output")}
     if not any(node.op == "output" for node in live):
@@ -177,18 +177,18 @@ class _Reader:
     def _function(self, node: Node) -> None:
         if node.target in _RELU:
             self._step(node, "relu")
-        elif node.target in _ADD:
+        elif node.target in ADD:
             self._add(node)
-        elif node.target in _FLATTEN:
-            start, end = _given(node, 1, "start_dim", 0), _given(node, 2, "end_dim", -1)
+        elif node.target in FLATTEN:
+            start, end = given_argument(node, 1, "start_dim", 0), given_argument(node, 2, "end_dim", -1)
             self._flatten(node, start, end)
-        elif node.target in _RESHAPE and _keeps_batch(node):
+        elif node.target in RESHAPE and keeps_batch(node):
             self._flatten(node, 1, -1)
-        elif node.target is functional.dropout and _given(node, 2, "training", default=True) is False:
+        elif node.target is functional.dropout and given_argument(node, 2, "training", default=True) is False:
             pass  # evaluation mode: nothing is dropped
         elif node.target is functional.dropout:
             self._fault(node, "a dropout that is always on", "F.dropout(x, p, training=self.training)", "or nn.Dropout")
-        elif node.target not in _SHAPE:
+        elif node.target not in SHAPE:
             name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
             what = "method" if node.op == "call_method" else "function"
             self._unsupported(node, name, f"the {what} {name}")
@@ -230,14 +230,15 @@ class _Reader:
         self.faults.append(Fault("ND1603", self._where(node), was, must, todo, told | values))
 
     def _unsupported(self, node: Node, name: str, was: str) -> None:
-        self._fault(node, was, f"it must be {_MUST}", _INSTEAD.get(name, ""), name=name)
+        self._fault(node, was, f"it must be {_MUST}", INSTEAD.get(name, ""), name=name)
 
 
-def _given(node: Node, position: int, name: str, default: object) -> Any:
+def given_argument(node: Node, position: int, name: str, default: object) -> Any:
+    """Argument of a traced call, by position or by name."""
     return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
 
 
-def _keeps_batch(node: Node) -> bool:
+def keeps_batch(node: Node) -> bool:
     """Whether a reshape is ``x.view(x.size(0), -1)`` in one of its spellings, which is ``flatten(x, 1)``."""
     sizes = node.args[1] if len(node.args) == 2 else node.args[1:]
     if not isinstance(sizes, tuple | list) or len(sizes) != 2 or sizes[1] != -1 or not isinstance(sizes[0], Node):

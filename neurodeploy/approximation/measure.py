@@ -21,7 +21,7 @@ import torch
 
 from neurodeploy.models import reset_states
 from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import pieces
+from neurodeploy.quantizer.pieces import neuron_layers
 
 #: Steps after which a spike counts 1 / e in the comparison of times.
 TAU = 10.0
@@ -85,13 +85,13 @@ def spikes_of(model: torch.nn.Module, counts: npt.NDArray[Any]) -> list[Floats]:
     """(time, batch, neuron) spikes of each layer of neurons in a copy of a model, dropout off, from reset."""
     model = copy.deepcopy(model).cpu().eval()
     reset_states(model)
-    neurons = [part.neuron for part in pieces(model)[0]]
+    neurons = [neuron for _, neuron in neuron_layers(model)]
     seen: dict[int, torch.Tensor] = {}
     for index, neuron in enumerate(neurons):
         neuron.register_forward_hook(lambda _m, _i, out, index=index: seen.__setitem__(index, out))
     with torch.no_grad():
         model(torch.as_tensor(np.asarray(counts, np.float64)).to(neurons[0].dtype))
-    return [seen[index].double().numpy() for index in range(len(neurons))]
+    return [seen[index].double().flatten(2).numpy() for index in range(len(neurons))]
 
 
 def measure(names: Sequence[str], of: str, given: Sequence[Floats], found: Sequence[Floats]) -> tuple[SpikeError, ...]:

@@ -13,7 +13,7 @@ from neurodeploy.approximation.table import Substitution
 from neurodeploy.chips import Chip
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer import constrain, quantize
-from neurodeploy.quantizer.lower import pieces
+from neurodeploy.quantizer.pieces import neuron_layers
 from neurodeploy.simulator import simulate
 
 
@@ -26,7 +26,7 @@ class Approximation:
     losses : one entry for each layer of neurons, with the errors measured on calibration data
     """
 
-    model: torch.nn.Sequential
+    model: torch.nn.Module
     substitutions: tuple[Substitution, ...]
     losses: tuple[LayerLoss, ...]
 
@@ -59,13 +59,13 @@ def approximate(
 
 def layer_names(model: torch.nn.Module) -> list[str]:
     """Layers of neurons of a model, in order."""
-    return [part.name for part in pieces(model)[0]]
+    return [name for name, _ in neuron_layers(model)]
 
 
 def errors_of(
     model: torch.nn.Module,
     made: torch.nn.Module,
-    constrained: torch.nn.Sequential,
+    constrained: torch.nn.Module,
     network: Network | None,
     calibration: npt.ArrayLike,
 ) -> tuple[SpikeError, ...]:
@@ -79,7 +79,7 @@ def errors_of(
     if network is None:
         return errors
     # the given neurons between the delays of the chip, which are no error of the neurons
-    given = [part.neuron for part in pieces(model)[0]]
+    given = [neuron for _, neuron in neuron_layers(model)]
     delayed = swapped(constrained, dict(zip(layer_names(constrained), given, strict=True)))
     run = simulate(place_identity(network), counts, drain=0)
     found = [run.counts[name].astype(np.float64) for name in layer_names(constrained)]

@@ -1,7 +1,6 @@
 """Search: for each neuron of a model, the nearest that the chip computes; every step of the way is declared."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,7 +13,9 @@ from neurodeploy.approximation.translate import translate
 from neurodeploy.chips import Chip, NeuronKind
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Neuron
-from neurodeploy.quantizer.lower import choose_kind, flat, neuron_faults, pieces
+from neurodeploy.quantizer.compute import neuron_faults
+from neurodeploy.quantizer.constraint import with_modules
+from neurodeploy.quantizer.wiring import wire
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def layer_losses(
 
 def substitute(
     model: torch.nn.Module, chip: Chip, *, only: Collection[str] | None = None
-) -> tuple[torch.nn.Sequential, tuple[Substitution, ...]]:
+) -> tuple[torch.nn.Module, tuple[Substitution, ...]]:
     """Replace each neuron that the chip does not compute by the nearest that it does.
 
     A neuron that the chip computes is left alone. Another one is first written as LIF or IAF (``translate``); then
@@ -60,14 +61,11 @@ def substitute(
     only : names of rules; others are not applied and classes are not translated
     Raises Refusal (ND1701) for every neuron without a substitute, with the reasons, ND1603 for modules.
     """
-    parts, faults = pieces(model)
-    raise_if(faults)
-    source, replaced, declared = chip.inputs()[0], dict[str, torch.nn.Module](), list[Substitution]()
-    for index, part in enumerate(parts):
-        kind, more = choose_kind(chip, source, part, last=index == len(parts) - 1)
-        faults += more
-        if kind is None:
-            break
+    wiring, unwired = wire(model, chip)
+    faults = list(unwired) if wiring is None else []
+    replaced, declared = dict[str, torch.nn.Module](), list[Substitution]()
+    for layer in wiring.layers if wiring else ():
+        kind, part = layer.kind, layer.piece
         neuron, steps = part.neuron, list[Substitution]()
         if neuron_faults(chip, kind, part):
             neuron, steps, more = _nearest(chip, kind, part.name, part.neuron, only)
@@ -76,14 +74,8 @@ def substitute(
             faults += more or (left if only is None else [])
         replaced[part.name] = neuron
         declared += steps
-        source = kind
     raise_if(faults)
-    layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
-    for name, module in flat(model):
-        layers[name.replace(".", "_")] = replaced[name] if name in replaced else copy.deepcopy(module)
-    result = torch.nn.Sequential(layers)
-    result.training = model.training
-    return result, tuple(declared)
+    return with_modules(model, replaced, {}), tuple(declared)
 
 
 def _nearest(
@@ -97,7 +89,8 @@ def _nearest(
         found = translate(given)
         title = type(given).__name__
         if found.layer is None:
-            must, todo = f"{kind.name} neurons compute {deploy.model}", f"train with {deploy.model}"
+            known = " or ".join(deploy.model)
+            must, todo = f"{kind.name} neurons compute {known}", f"train with {known}"
             was, values = f"{title} has no substitute: {'; '.join(found.reasons)}", {"reasons": found.reasons}
             return given, [], [Fault("ND1701", where, was, must, todo, values)]
         if found.layer is not given:
@@ -115,7 +108,6 @@ def _nearest(
     return neuron, steps, []
 
 
-def swapped(model: torch.nn.Sequential, neurons: Mapping[str, Neuron]) -> torch.nn.Sequential:
+def swapped(model: torch.nn.Module, neurons: Mapping[str, Neuron]) -> torch.nn.Module:
     """Copy of a model with other neurons in some of its places."""
-    layers = ((name, copy.deepcopy(neurons.get(name, module))) for name, module in model.named_children())
-    return torch.nn.Sequential(OrderedDict(layers))
+    return with_modules(model, {name: copy.deepcopy(neuron) for name, neuron in neurons.items()}, {})

@@ -55,7 +55,7 @@ class Rule:
 
 
 def _model(layer: LIF | IAF, kind: NeuronKind, deploy: DeployEntry) -> Offer | None:
-    if not isinstance(layer, IAF) or deploy.model != "LIF" or "alpha_mem" not in deploy.decay:
+    if not isinstance(layer, IAF) or "IAF" in deploy.model or "alpha_mem" not in deploy.decay:
         return None
     keep = max((k for k in decay_grid(kind, "alpha_mem") if k < 1), default=0.0)
     if keep <= 0:

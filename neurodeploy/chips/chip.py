@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.chips.core_tables import CoreEntry, LayerCoreEntry, LimitEntry, MeshEntry
 from neurodeploy.chips.schema import (
     ChipFile,
     ConnectionEntry,
-    CoreEntry,
     DeployEntry,
     Every,
     Evidence,
     Figure,
-    LimitEntry,
+    GuardEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
@@ -133,13 +133,24 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a network must keep, with its parsed formula."""
+
+    name: str
+    entry: GuardEntry
+    formula: Expression
+
+
+@dataclass(frozen=True)
 class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
+    layer_formulas : parsed formulas of [layer_core], by "memory.NAME" and "limit.NAME"
     digest : hash of ``raw``; two chips with the same digest compute the same
     dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
     spoken : name of the dialect that this is, empty for the chip itself
+    guards : what networks must keep
     agreement : neuron or connection, kind -> formulas with the ranges in which all dialects are equal
     """
 
@@ -154,9 +165,16 @@ class Chip:
     raw: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     path: Path | None = field(default=None, compare=False)
+    layer_formulas: Mapping[str, Expression] = field(default_factory=dict, repr=False)
     dialects: Mapping[str, "Chip"] = field(default_factory=dict, repr=False)
     spoken: str = ""
+    guards: tuple[Guard, ...] = ()
     agreement: Mapping[tuple[str, str], tuple[tuple[Expression, Interval], ...]] = field(default_factory=dict)
+
+    @property
+    def event_driven(self) -> bool:
+        """Whether each event acts on its own, at once; else the chip takes steps."""
+        return self.file.schedule.kind == "event"
 
     def dialect(self, name: str) -> "Chip":
         """The chip as somebody else computes it; "" is the chip itself.
@@ -173,19 +191,28 @@ class Chip:
         return self.dialects[name]
 
     @property
-    def event_driven(self) -> bool:
-        """Whether each event acts on its own, at once; else the chip takes steps."""
-        return self.file.schedule.kind == "event"
-
-    @property
     def core(self) -> CoreEntry | None:
         """Cores, if the chip has several."""
         return self.file.core
 
     @property
+    def layer_core(self) -> LayerCoreEntry | None:
+        """Cores that hold one layer each, if the chip has such."""
+        return self.file.layer_core
+
+    @property
+    def mesh(self) -> MeshEntry | None:
+        """The grid of the cores, if it is known."""
+        return self.file.mesh
+
+    @property
     def evidence(self) -> Mapping[str, Evidence]:
         """Sources by name."""
         return self.file.evidence_table
+
+    def grade(self, evidence: str | None) -> str:
+        """Evidence grade of an entry of the file; the file's own where the entry states none."""
+        return self.evidence[evidence or self.file.evidence or ""].grade
 
     @property
     def unknown(self) -> tuple[str, ...]:

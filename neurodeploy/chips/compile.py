@@ -1,38 +1,38 @@
 """From a validated chip file to a Chip: texts are parsed, names and ranges checked, every fault listed at once."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.chips.chip import Chip, ConnectionKind, Handler, Limit, NeuronKind, Phase
-from neurodeploy.chips.event_driven import (
-    EVENTS,
-    Complaint,
-    emission_faults,
-    emitter_faults,
-    event_phases,
-    queue_faults,
-    scan_faults,
-)
+from neurodeploy.chips import cores
+from neurodeploy.chips.chip import Chip, ConnectionKind, Guard, Handler, Limit, NeuronKind
+from neurodeploy.chips.event_driven import Complaint, emission_faults, emitter_faults, scan_faults
+from neurodeploy.chips.evidence import evidence_keys
+from neurodeploy.chips.guards import grid_faults, guard_names
+from neurodeploy.chips.phases import phases_of
 from neurodeploy.chips.schema import (
     AgreementEntry,
     ChipFile,
     ConnectionEntry,
     DeployEntry,
     Figure,
+    GuardEntry,
     NeuronEntry,
     ParameterEntry,
     StateEntry,
 )
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.step import FLOAT, FORMULA, INTEGER, Interval, Text, assigned, check_names, final_intervals, parse
-from neurodeploy.step.language import Assign, Const, Expression, Name, Statement, parse_expression
+from neurodeploy.step.language import Const, Expression, parse_expression
+from neurodeploy.step.tree import names as names_in
+from neurodeploy.step.tree import read as read_in
 
 GIVEN_EXTERNAL = "external"
 GIVEN_ARRIVING = "arriving"
 DELAY = "delay"
 _EMPTY = Text((), "", "")
-_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA}
+_FORMULA_OPERATORS = {name: sorts for name, sorts in FLOAT.items() if name in FORMULA} | {"ceil": "n"}
 
 
 def compile_chip(file: ChipFile, raw: Mapping[str, Any], digest: str, path: Path | None) -> Chip:
@@ -57,41 +57,40 @@ class _Compiler:
         file = self.file
         neurons = {name: self.neuron(name, entry) for name, entry in file.neuron.items()}
         connections = {name: self.connection(name, entry) for name, entry in file.connection.items()}
-        schedule = self.schedule(neurons)
+        schedule, faults = phases_of(file, [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers])
+        self.add(faults)
         counters = _counters(file)
         limits = {}
         for name, limit in file.limit.items():
             where = f"limit.{name}"
-            if limit.per in {"source", "target"}:
+            if limit.per in {"source", "target", "axon"}:
                 self.one_of(where, "of", limit.of, file.connection)
             elif limit.of is not None:
                 self.fault(where, f"of = {limit.of!r} with per = {limit.per!r}", 'it belongs to "source" and "target"')
-            if limit.per == "core" and file.core is None:
-                self.fault(where, 'per = "core" without a [core] table', "say how many cores there are")
-            limits[name] = Limit(name, limit, self.formula(limit.value, counters, f"{where}.value"))
-        for kind in file.core.kinds if file.core else ():
-            self.one_of("core.kinds", "kind", kind, file.neuron)
+            if limit.per in {"core", "axon"} and file.core is None:
+                self.fault(where, f'per = "{limit.per}" without a [core] table', "say how many cores there are")
+            names = cores.counters(file, limit, counters)
+            limits[name] = Limit(name, limit, self.formula(limit.value, names, f"{where}.value"))
+        layer_formulas = cores.check(file, self)
         reports = self.reports(counters)
         agreement = self.agreement(file.agreement) if file.agreement else {}
+        guards = tuple(self.guard(name, entry) for name, entry in file.guard.items())
+        for name, connection in file.connection.items():
+            self.add(grid_faults(f"connection.{name}.grid", connection))
         self.evidence()
         raise_if(self.faults)
-        result = Chip(
-            file.name,
-            file.title,
-            file,
-            neurons,
-            connections,
-            schedule,
-            limits,
-            reports,
-            raw,
-            digest,
-            path,
-            agreement=agreement,
-        )
+        made = (neurons, connections, schedule, limits, reports)
+        result = Chip(file.name, file.title, file, *made, raw, digest, path, layer_formulas)
+        result = replace(result, guards=guards, agreement=agreement)
         self.between_emissions(result)
         raise_if(self.faults)
         return result
+
+    def guard(self, name: str, entry: GuardEntry) -> Guard:
+        """Parse a guard, whose formula speaks of smallest and largest registers and weights."""
+        file, where = self.file, f"guard.{name}"
+        self.one_of(where, "of", entry.of, (*file.neuron, *file.connection))
+        return Guard(name, entry, self.formula(entry.value, guard_names(file, entry.of), f"{where}.value", INTEGER))
 
     def one_of(self, where: str, what: str, name: str | None, known: Iterable[str]) -> None:
         names = list(known)
@@ -162,11 +161,17 @@ class _Compiler:
             self.fault(where, "both or neither of signed and unsigned", "exactly one")
 
     def deploy(self, where: str, entry: NeuronEntry, deploy: DeployEntry) -> None:
-        bias = [deploy.bias] if deploy.bias else []
-        for parameter in (deploy.threshold, *bias, *(d.param for d in deploy.decay.values())):
+        optional = [name for name in (deploy.bias, deploy.lower_bound) if name]
+        for parameter in (deploy.threshold, *optional, *deploy.chosen, *(d.param for d in deploy.decay.values())):
             self.one_of(where, "parameter", parameter, entry.param)
         for state in deploy.states.values():
             self.one_of(f"{where}.states", "state", state, entry.state)
+        for parameter, words in deploy.chosen.items():
+            held = entry.param[parameter].interval if parameter in entry.param else None
+            for word, register in words.items():
+                self.one_of(f"{where}.chosen.{parameter}", "word", word, (*deploy.reset, *deploy.comparison))
+                if held is not None and register not in held:
+                    self.fault(f"{where}.chosen.{parameter}", f"{word} = {register}", f"what it holds, {held}")
         for name, decay in deploy.decay.items():
             self.formula(decay.to_register, {"keep"}, f"{where}.decay.{name}.to_register")
             self.formula(decay.from_register, {"value"}, f"{where}.decay.{name}.from_register")
@@ -209,7 +214,7 @@ class _Compiler:
         unproved = frozenset(s for s in writes if sound and not after[s].within(states[s].interval))
         if emits:
             self.add(emission_faults(where, text, emits, after.get(emits)))
-        return Handler(text, frozenset(_read(text.statements)), writes, unproved, emits)
+        return Handler(text, frozenset(read_in(text.statements)), writes, unproved, emits)
 
     def connection(self, name: str, entry: ConnectionEntry) -> ConnectionKind:
         where, file, before = f"connection.{name}", self.file, len(self.faults)
@@ -281,57 +286,11 @@ class _Compiler:
             self.fault(f"{where}.synapse.delay", f"a delay of {ranges[DELAY]} steps", "0 steps or more")
         return text, ranges
 
-    def schedule(self, neurons: Mapping[str, NeuronKind]) -> tuple[Phase, ...]:
-        file = self.file
-        handlers = [f"{n}.{h}" for n, kind in neurons.items() for h in kind.handlers]
-        self.add(queue_faults(file.schedule))
-        if self.event_driven:
-            found, faults = event_phases(file, handlers)
-            self.add(faults)
-            self.once((EVENTS, *handlers), [p.name for p in found])
-            self.periods([p.name for p in found if p.name != EVENTS])
-            return found
-        phases, seen = list[Phase](), list[str]()
-        for first, *inner in file.schedule.step:
-            neuron, _, handler = first.partition(".")
-            seen += [first, *inner]
-            connections = tuple(inner) if handler else (first,)
-            phases.append(Phase(first, neuron if handler else "", handler, connections, file.schedule.every.get(first)))
-            if handler:
-                self.one_of("schedule.step", "phase", first, handlers)
-            elif inner:
-                self.fault("schedule.step", f"phase {[first, *inner]}", "a neuron scan first, connections inside it")
-            for name in connections:
-                self.one_of("schedule.step", "phase", name, file.connection)
-                entry = file.connection.get(name)
-                if handler and entry is not None and entry.source != (neuron,):
-                    self.fault("schedule.step", f"{name!r} inside the scan of {neuron!r}", f"from = {neuron!r}")
-                if handler and entry is not None and (entry.register_ or entry.on_sum):
-                    self.fault(
-                        "schedule.step", f"{name!r} inside a scan", "a connection with sums is a phase of its own"
-                    )
-        self.once((*handlers, *file.connection), seen)
-        self.periods({p.name for p in phases})
-        return tuple(phases)
-
-    def once(self, known: Iterable[str], seen: list[str]) -> None:
-        for name in known:
-            if seen.count(name) != 1:
-                times = "is missing" if name not in seen else f"stands {seen.count(name)} times"
-                self.fault("schedule.step", f"phase {name!r} {times}", "each handler and connection stands once")
-
-    def periods(self, phases: Iterable[str]) -> None:
-        for name, every in self.file.schedule.every.items():
-            if name not in phases:
-                self.fault("schedule.every", f"phase {name!r}", "a phase of schedule.step, not one inside a scan")
-            if every.offset >= every.period:
-                self.fault(f"schedule.every.{name}", f"offset = {every.offset}", f"below the period {every.period}")
-
     def reports(self, counters: set[str]) -> dict[str, tuple[Figure, Expression]]:
         """Figures in an order in which each can be computed: those that it is made of come first."""
         figures = self.file.report
         formulas = {n: self.formula(f.value, counters | set(figures), f"report.{n}.value") for n, f in figures.items()}
-        missing = {n: set(_names(formula)) & set(figures) for n, formula in formulas.items()}
+        missing = {n: set(names_in(formula)) & set(figures) for n, formula in formulas.items()}
         ordered: dict[str, tuple[Figure, Expression]] = {}
         while ready := sorted(n for n in set(figures) - set(ordered) if missing[n] <= set(ordered)):
             ordered |= {n: (figures[n], formulas[n]) for n in ready}
@@ -363,7 +322,7 @@ class _Compiler:
         except Refusal as refusal:
             self.faults.extend(refusal.faults)
             return Const(0)
-        unknown = sorted(set(_names(result)) - set(names))
+        unknown = sorted(set(names_in(result)) - set(names))
         if unknown:
             self.fault(where, f"unknown name {', '.join(map(repr, unknown))}", f"known: {', '.join(sorted(names))}")
         return result
@@ -377,42 +336,6 @@ class _Compiler:
                 self.fault(place, f"evidence = {name!r}", f"an entry of [sources]: {', '.join(known)}")
 
 
-def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
-    """Place of every number and handler with the name of its evidence, its own or the nearest table's above it."""
-    result: list[tuple[str, Any]] = []
-    for kind, tables in (("neuron", file.neuron), ("connection", file.connection)):
-        for name, entry in tables.items():
-            own = entry.evidence or file.evidence
-            for group in ("state", "param", "synapse", "register_"):
-                for key, number in getattr(entry, group, {}).items():
-                    result.append((f"{kind}.{name}.{group.rstrip('_')}.{key}", number.evidence or own))
-            if isinstance(entry, NeuronEntry):
-                result += [(f"neuron.{name}.on.{handler}", own) for handler in entry.on]
-                if entry.external:
-                    result.append((f"neuron.{name}.external", entry.external.evidence or own))
-                if entry.deploy:
-                    result.append((f"neuron.{name}.deploy", entry.deploy.evidence or own))
-            else:
-                result.append((f"connection.{name}.on_input", own))
-    for limit, bound in file.limit.items():
-        result.append((f"limit.{limit}", bound.evidence or file.evidence))
-    for report, figure in file.report.items():
-        result.append((f"report.{report}", figure.evidence or file.evidence))
-    for emitter, table in file.emit.items():
-        result.append((f"emit.{emitter}", table.get("evidence", file.evidence)))
-    for name, block in file.block.items():
-        own = block.evidence or file.evidence
-        result += [(f"block.{name}.number.{n}", number.evidence or own) for n, number in block.number.items()]
-    result += [(f"erratum.{name}", erratum.evidence or file.evidence) for name, erratum in file.erratum.items()]
-    if file.core is not None:
-        result.append(("core", file.core.evidence or file.evidence))
-    result.append(("schedule", file.schedule.evidence or file.evidence))
-    for name, table in file.oracle.items():
-        stated = table.get("evidence")
-        result.append((f"oracle.{name}", file.evidence if stated is None else str(stated)))
-    return result
-
-
 def _ranges(*tables: Mapping[str, StateEntry] | Mapping[str, ParameterEntry]) -> dict[str, Interval]:
     return {name: number.interval for table in tables for name, number in table.items()}
 
@@ -421,20 +344,3 @@ def _counters(file: ChipFile) -> set[str]:
     ends = {f"{what}_{c}" for c in file.connection for what in ("entries", "sources", "targets")}
     weights = {f"nonzero_{c}_{w}" for c, entry in file.connection.items() for w in entry.weights if w in entry.synapse}
     return {f"neurons_{n}" for n in file.neuron} | ends | weights
-
-
-def _names(expression: Expression) -> Iterable[str]:
-    if isinstance(expression, Name):
-        yield expression.id
-    elif not isinstance(expression, Const):
-        for argument in expression.args:
-            yield from _names(argument)
-
-
-def _read(statements: tuple[Statement, ...]) -> Iterable[str]:
-    for statement in statements:
-        if isinstance(statement, Assign):
-            yield from _names(statement.value)
-        else:
-            yield from _names(statement.condition)
-            yield from _read(statement.body)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from neurodeploy.chips.chip import Phase
 from neurodeploy.chips.schema import ChipFile, ConnectionEntry, NeuronEntry, ScheduleEntry
 from neurodeploy.step import Assign, Interval, Text
 
@@ -63,18 +62,3 @@ def queue_faults(entry: ScheduleEntry) -> Iterator[Complaint]:
         yield "schedule", f"{', '.join(stated)} on a clocked chip", 'kind = "event", or none of these: nothing waits'
     if entry.when_full == "drop" and entry.depth is None:
         yield "schedule", 'when_full = "drop" without a depth', "say how many events can wait"
-
-
-def event_phases(file: ChipFile, handlers: list[str]) -> tuple[tuple[Phase, ...], list[Complaint]]:
-    """Phases of a step where events drive the chip, and what is wrong with single ones."""
-    phases, known, found = [], [EVENTS, *handlers], list[Complaint]()
-    for first, *inner in file.schedule.step:
-        if first not in known:
-            found.append(("schedule.step", f"phase = {first!r}", f"one of {', '.join(known)}"))
-        if inner:
-            found.append(("schedule.step", f"phase {[first, *inner]}", "one phase: events deliver at once"))
-        neuron, _, handler = first.partition(".")
-        every = file.schedule.every.get(first)
-        inside = tuple(file.connection) if first == EVENTS else ()
-        phases.append(Phase(first, neuron if handler else "", handler, inside, every))
-    return tuple(phases), found

@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from neurodeploy.chips.core_tables import CoreEntry, LayerCoreEntry, LimitEntry, MeshEntry
+from neurodeploy.chips.part import Grade, Identifier, Part, Range
 from neurodeploy.step import Interval, signed, unsigned
 
 SCHEMA_VERSION = 1
-
-Grade = Literal["silicon", "rtl", "vendor-simulator", "vendor-software", "documentation", "inferred", "unknown"]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Range = tuple[int, int]
 
 
 def _one_or_more(value: object) -> object:
@@ -21,14 +19,6 @@ def _one_or_more(value: object) -> object:
 
 def _start_sort(value: object) -> str:
     return "parameter" if isinstance(value, str) else "number"
-
-
-class Part(BaseModel):
-    """A table of the file. ``evidence`` names an entry of ``[evidence]`` and holds for all below that state none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    evidence: str | None = None
 
 
 class Evidence(BaseModel):
@@ -68,14 +58,16 @@ class ParameterEntry(Part):
     may : what the quantizer may emit
     safe : beyond it a warning is due
     default : what an unset register means
-    per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of a
-        connection's parameters "projection", each projection, otherwise the connection kind has one for all
+    parts : where the register holds a fraction of 1, in how many parts; only whole ones can be had
+    per : who has one of its own: each neuron, each feature (channel of the layer's map) or each layer; of the
+        parameters of a connection "projection", each projection, otherwise the connection kind has one for all
     """
 
     holds: Range
     may: Range | None = None
     safe: Range | None = None
     default: int | None = None
+    parts: Annotated[int, Field(ge=2)] | None = None
     per: Literal["neuron", "feature", "layer", "projection"] = "neuron"
 
     @property
@@ -101,18 +93,34 @@ class DecayEntry(Part):
 
 
 class DeployEntry(Part):
-    """Which float neuron this kind computes, up to rounding, and where its parameters go."""
+    """Which float neuron this kind computes, up to rounding, and where its parameters go.
 
-    model: Literal["LIF", "IAF"]
+    model : float neurons that it computes; with LIF and IAF a membrane may leak or not
+    reset, comparison : words that the options of the float neuron may have
+    max_spikes : most events of a neuron in one step, None for no bound; where events drive the chip, most events that
+        one arriving event can make, and a step holds any number
+    lower_bound : parameter of the lowest membrane; without a default a model has to state one
+    input : whether what arrives in a step decays in this step (as in the float neuron), or from the next step on
+    threshold, bias : parameters; a bias is added in every step
+    chosen : parameter -> word of the reset or the comparison -> its register
+    decay : decay fraction of the float neuron -> register
+    states : state of the float neuron -> register
+    unit : steps of these states for one step of weight, threshold and bias
+    """
+
+    model: Annotated[tuple[Literal["LIF", "IAF"], ...], BeforeValidator(_one_or_more), Field(min_length=1)]
     reset: tuple[str, ...]
     comparison: tuple[str, ...]
     max_spikes: int | None
-    lower_bound: bool = False
+    lower_bound: Identifier | None = None
     synaptic_current: Literal["required", "absent", "optional"]
+    input: Literal["before decay", "after decay"] = "before decay"
     threshold: Identifier
     bias: Identifier | None = None
+    chosen: Mapping[Identifier, Mapping[str, int]] = {}
     decay: Mapping[str, DecayEntry] = {}
     states: Mapping[str, Identifier]
+    unit: Annotated[int, Field(ge=1)] = 1
 
 
 class NeuronEntry(Part):
@@ -121,6 +129,8 @@ class NeuronEntry(Part):
     emits : state that connections deliver; where events drive the chip, a name of its own that handlers and arriving
         events may assign at their top level: 1 makes an event at once. An input emits what is sent to it
     external : events per time step and neuron that an input takes
+    view : state -> what a probe of the chip shows instead of it, a formula over states and parameters after the step
+    evidence_of : evidence of an entry that is no table, by its place in this one ("on.step", "view.v")
     """
 
     role: Literal["input", "hidden", "output", "hidden output"]
@@ -131,7 +141,69 @@ class NeuronEntry(Part):
     param: Mapping[Identifier, ParameterEntry] = {}
     on: Mapping[Identifier, str] = {}
     view: Mapping[Identifier, str] = {}
+    evidence_of: Mapping[str, str] = {}
     deploy: DeployEntry | None = None
+
+
+class SignEntry(Part):
+    """Weights of a matrix with certain signs.
+
+    code : register of the sign mode
+    values : smallest and largest weight that is stored as it is, with an exponent of 0
+    step : what all of them are multiples of, a power of two
+    """
+
+    code: int = 0
+    values: Range
+    step: Annotated[int, Field(ge=1)] = 1
+
+
+class GridEntry(Part):
+    """On which grid the weights of one projection lie: mixed signs, none below 0 (also all 0), none above 0.
+
+    A weight is mantissa * 2 ** exponent and a whole number. The mantissas are as large as they can be, and the width is
+    the smallest that keeps them all.
+
+    sign, exponent, bits : parameters of the projection, "" where the chip has none
+    zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
+    """
+
+    sign: str = ""
+    exponent: str = ""
+    bits: str = ""
+    mixed: SignEntry
+    positive: SignEntry
+    negative: SignEntry
+    zero_bits: int = 0
+
+
+class GuardEntry(Part):
+    """What a network must keep so that nothing that is unknown of the chip decides its result.
+
+    of : the neuron kind whose groups, or the connection kind whose projections are meant
+    value : formula over NAME_min and NAME_max of the parameters; of a group also weight_min and weight_max of all that
+        arrives, of a projection those of its synapse fields
+    range : in which the value must lie
+    rule : the guard in words; todo : what the user can do
+    """
+
+    of: Identifier
+    value: str
+    range: Range
+    rule: str
+    todo: str
+
+
+class ParityEntry(Part):
+    """Somebody else's quantizer for this chip: all of a layer on one scale, which the fullest register decides.
+
+    weight, bias, threshold : bits of the signed ranges that this scale has to fit
+    """
+
+    title: str
+    weight: Annotated[int, Field(ge=2, le=63)]
+    bias: Annotated[int, Field(ge=2, le=63)]
+    threshold: Annotated[int, Field(ge=2, le=63)]
 
 
 class ConnectionEntry(Part):
@@ -142,21 +214,25 @@ class ConnectionEntry(Part):
     scan : where events drive the chip, the order in which one event meets the neurons that it reaches, the outermost
         loop first: "f" (feature), "ky", "kx" (row and column of the kernel) for a kernel, "target" (hardware id) for
         anything else; "-kx" runs backwards. A run may state another order
+    pooling : with a kernel, by what the rows and columns of a source may be divided before they meet it
     targets_first, sources_last : window of hardware ids that the connection reaches
     register : accumulators, 0 before each delivery; a kind that has some is delivered projection by projection and
         delay by delay, each time followed by ``on_sum``
     may : formulas over fields and parameters, each with the range that the quantizer must keep
     weights : the synapse fields that hold the weight, one for each synapse of the target
+    evidence_of : evidence of an entry that is no table, by its place in this one ("stored", "may.delay")
     """
 
     source: Annotated[tuple[Identifier, ...], BeforeValidator(_one_or_more)] = Field(alias="from")
     to: Identifier
     pattern: Literal["pairs", "dense", "conv"] = "pairs"
     scan: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    pooling: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
     synapse: Mapping[Identifier, StateEntry] = {}
     param: Mapping[Identifier, ParameterEntry] = {}
     weights: tuple[Identifier, ...] = ()
     shift: Identifier | None = None
+    grid: GridEntry | None = None
     may: Mapping[str, Range] = {}
     stored: str = ""
     register_: Mapping[Identifier, StateEntry] = Field(default={}, alias="register")
@@ -166,32 +242,7 @@ class ConnectionEntry(Part):
     sources_last: Annotated[int, Field(ge=0)] | None = None
     allow_self: bool = True
     forward_only: Literal["", "warn", "refuse"] = ""
-
-
-class LimitEntry(Part):
-    """An upper bound on a formula over counts, for the chip or for each core, source or target.
-
-    value : formula over counts: neurons_KIND; entries_CONNECTION, the synapses with a weight that is not 0;
-        sources_CONNECTION and targets_CONNECTION, the different neurons at their ends; nonzero_CONNECTION_WEIGHT, the
-        weights of one synapse field that are not 0. With per = "source" or "target" the counts are those of one
-        neuron and its entries, with per = "core" those of the core's neurons and the entries that end on them
-    of : the connection whose sources or targets are meant, with per = "source" or "target"
-    """
-
-    per: Literal["chip", "core", "source", "target"] = "chip"
-    of: Identifier | None = None
-    value: str
-    at_most: int
-    unit: str
-    todo: str = ""
-
-
-class CoreEntry(Part):
-    """Cores hold neurons of the named kinds; a neuron's hardware id is core * neurons + slot."""
-
-    count: Annotated[int, Field(ge=1)]
-    neurons: Annotated[int, Field(ge=1)]
-    kinds: tuple[Identifier, ...]
+    evidence_of: Mapping[str, str] = {}
 
 
 class Every(Part):
@@ -297,7 +348,11 @@ class ChipFile(Part):
     neuron: Mapping[Identifier, NeuronEntry]
     connection: Mapping[Identifier, ConnectionEntry] = {}
     limit: Mapping[Identifier, LimitEntry] = {}
+    guard: Mapping[Identifier, GuardEntry] = {}
+    parity: Mapping[Identifier, ParityEntry] = {}
     core: CoreEntry | None = None
+    layer_core: LayerCoreEntry | None = None
+    mesh: MeshEntry | None = None
     schedule: ScheduleEntry
     report: Mapping[Identifier, Figure] = {}
     block: Mapping[Identifier, BlockEntry] = {}

@@ -9,7 +9,7 @@ from neurodeploy.chips import chip
 from neurodeploy.cli.output import console, emit_json, messages, percent, table
 from neurodeploy.cli.tables import layers_table, usage_table
 from neurodeploy.demo import Demo, run_demo
-from neurodeploy.demo.pipeline import CLASSES, EPOCHS
+from neurodeploy.demo.pipeline import CLASSES
 
 
 def show_demo(target: str, *, seeds: int, epochs: int | None, out: Path | None, as_json: bool) -> None:
@@ -30,7 +30,7 @@ def show_demo(target: str, *, seeds: int, epochs: int | None, out: Path | None, 
                 tasks[what] = bar.add_task(what, total=1.0)
             bar.update(tasks[what], completed=share)
 
-        result = run_demo(described, folder, seeds=seeds, epochs=epochs or EPOCHS, progress=tell)
+        result = run_demo(described, folder, seeds=seeds, epochs=epochs, progress=tell)
     if as_json:
         emit_json(result.to_json())
     else:
@@ -40,8 +40,7 @@ def show_demo(target: str, *, seeds: int, epochs: int | None, out: Path | None, 
 def _print(demo: Demo) -> None:
     shown, first = demo.to_json(), demo.trials[0]
     screen = console()
-    network = f"{demo.shape.channels} inputs - {demo.shape.hidden} recurrent neurons - {demo.shape.classes} outputs"
-    click.secho(f"\n{demo.chip.title} ({demo.chip.name}): {network}", bold=True)
+    click.secho(f"\n{demo.chip.title} ({demo.chip.name}): {demo.shape.words}", bold=True)
     if demo.shape.classes < CLASSES:
         last = demo.shape.classes - 1
         click.echo(f"The chip has outputs for {demo.shape.classes} of the {CLASSES} digits: 0 to {last}.")

@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, simulate, verify, targets, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, verify, targets, doctor."""
 
 import logging
 import sys
@@ -55,6 +55,10 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
         rows = [(u.unit, u.asked, u.at_most, u.fits, u.grade) for u in fit.usage]
         if rows:
             console().print(table(fit.chip, ("what", "asked", "at most", "fits", "grade"), rows))
+        if fit.cores:
+            from neurodeploy.cli.tables import cores_table
+
+            console().print(cores_table(fit.cores))
         click.echo(f"{model.name} {'fits' if fit.fits else 'does not fit'} {fit.chip}.")
         for fault in (*fit.faults, *fit.warnings):
             click.echo(f"- {fault}")
@@ -67,6 +71,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
+@click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @json_option
 def convert(
@@ -76,6 +81,7 @@ def convert(
     data_file: Path,
     calibration: Path | None,
     out: Path,
+    emit: str | None,
     approximate: bool,
     as_json: bool,
 ) -> None:
@@ -84,16 +90,19 @@ def convert(
     from neurodeploy.chips import chip
     from neurodeploy.conversion import convert as convert_model
     from neurodeploy.conversion import write_bundle
+    from neurodeploy.emit import chip_format
     from neurodeploy.events import load_data
     from neurodeploy.models import load_model
 
     refuse_place(out)  # before any work is spent
+    if emit is not None:
+        chip_format(chip(target), emit)
     loaded, info = load_model(model)
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
     converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate)
-    write_bundle(converted, golden.input, out)
+    write_bundle(converted, golden.input, out, emit=emit)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
@@ -106,6 +115,20 @@ def convert(
     for warning in converted.warnings:
         click.echo(f"- {warning}")
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
+
+
+@main.command("map", short_help="Give a network its place on the chip; all reasons if there is none.")
+@click.argument("network", type=_FILE)
+@click.option("--split", multiple=True, metavar="LAYER", help="A layer that may stand on several cores; repeatable.")
+@click.option("--loops", is_flag=True, help="Accept layers that feed themselves, where the chip leaves that to you.")
+@click.option("--seed", default=0, show_default=True, help="Of the annealing that lays cores on a mesh.")
+@click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
+@json_option
+def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool) -> None:
+    """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
+    from neurodeploy.cli.map import show_placement
+
+    show_placement(network, split=split, loops=loops, seed=seed, out=out, as_json=as_json)
 
 
 @main.command(short_help="Run a network on data, bit for bit.")

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from neurodeploy.approximation import LayerLoss
 from neurodeploy.cli.output import percent, table
-from neurodeploy.mapper import Usage
+from neurodeploy.mapper import Core, Usage
 from neurodeploy.quantizer import LayerReport
 
 
@@ -14,6 +14,13 @@ def usage_table(usage: Sequence[Usage]) -> Table:
     """Every limit of the chip with what is used of it."""
     rows = [(u.unit, u.asked, u.at_most, f"{100 * u.asked / u.at_most:.0f} %", u.grade) for u in usage if u.at_most]
     return table("Limits", ("what", "used", "of", "share", "grade"), rows)
+
+
+def cores_table(cores: Sequence[Core]) -> Table:
+    """Every core in use with what stands on it and how full it is."""
+    names = [u.unit for u in cores[0].usage] if cores else []
+    rows = [(c.number, c.held, *(f"{u.asked:,} / {u.at_most:,}" for u in c.usage)) for c in cores]
+    return table("Cores", ("core", "holds", *names), rows)
 
 
 def layers_table(layers: Sequence[LayerReport]) -> Table:

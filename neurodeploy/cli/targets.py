@@ -1,11 +1,12 @@
 """The targets command: what chips there are, every number of one, and which float neuron fits which."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import click
 
 from neurodeploy.chips import Chip, chip, target_folders
-from neurodeploy.chips.compile import evidence_keys
+from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.cli.output import console, emit_json, json_option, percent, table
 
 
@@ -41,9 +42,7 @@ def show(outer_json: bool, /, *, name: str, as_json: bool) -> None:  # noqa: FBT
         emit_json(dict(described.raw))
         return
     click.secho(f"{described.title} ({described.name})\n", bold=True)
-    rows = []
-    for place, key in evidence_keys(described.file):
-        rows.append((place, _value(described.raw, place), described.evidence[key or ""].grade, key or ""))
+    rows = list(_rows(described))
     console().print(table("Numbers", ("what", "value", "grade", "source"), rows))
     named = {row[-1] for row in rows}
     sources = [(n, s.date.isoformat(), s.grade, s.source) for n, s in described.evidence.items() if n in named]
@@ -54,6 +53,19 @@ def show(outer_json: bool, /, *, name: str, as_json: bool) -> None:  # noqa: FBT
     click.secho("\nUnknown", bold=True)
     for line in described.unknown or ("nothing is listed",):
         click.echo(f"- {line}")
+
+
+def _rows(described: Chip) -> Iterator[tuple[str, str, str, str]]:
+    """Place, value, grade and source of every number; of dialects those that they have otherwise."""
+    own = {}
+    for place, key in evidence_keys(described.file):
+        own[place] = (_node(described.raw, place), key)
+        yield place, _value(described.raw, place), described.evidence[key or ""].grade, key or ""
+    for spoken, dialect in described.dialects.items():
+        for place, key in evidence_keys(dialect.file):
+            if (_node(dialect.raw, place), key) != own.get(place):
+                value, grade = _value(dialect.raw, place), dialect.evidence[key or ""].grade
+                yield f"dialect.{spoken}.{place}", value, grade, key or ""
 
 
 def _texts(described: Chip) -> Iterator[tuple[str, str]]:
@@ -68,28 +80,38 @@ def _texts(described: Chip) -> Iterator[tuple[str, str]]:
         for part, given in (("stored", entry.stored), ("on_input", entry.on_input), ("on_sum", entry.on_sum)):
             if given:
                 yield f"connection.{connection.name}.{part}", given
+    for spoken, dialect in described.dialects.items():
+        own = list(_texts(replace(described, dialects={})))
+        yield from ((f"dialect.{spoken}.{place}", text) for place, text in _texts(dialect) if (place, text) not in own)
 
 
 _SHOWN = {
     *("holds", "may", "safe", "default", "signed", "unsigned", "start", "at_most", "per"),
     *("value", "one_of", "formula", "rule", "todo", "kind", "step", "every", "queue", "waits", "depth", "when_full"),
 }
+_RANGES = {"holds", "may", "safe"}
 _UNITS = ("block.", "limit.")  # tables whose numbers have one
 
 
-def _value(raw: Mapping[str, object], place: str) -> str:
+def _node(raw: Mapping[str, object], place: str) -> object:
     node: object = raw
     for part in place.split("."):
         node = node.get(part, {}) if isinstance(node, Mapping) else {}
+    return node
+
+
+def _value(raw: Mapping[str, object], place: str) -> str:
+    node = _node(raw, place)
     if not isinstance(node, Mapping):
         return "below" if "\n" in str(node) else str(node)
     keys = {"at_most"} if "at_most" in node else _SHOWN  # of a limit the number, not its formula
-    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in node.items() if k in keys)
+    pairs = {k: tuple(v) if k in _RANGES and isinstance(v, list) else v for k, v in node.items() if k in keys}
+    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in pairs.items())
     return f"{shown} {node['unit']}" if place.startswith(_UNITS) else shown
 
 
 def _plain(value: object) -> str:
-    """A list without quotes and brackets."""
+    """A list without quotes and brackets; a tuple, which is a range, keeps its brackets."""
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     return f"[{_plain(list(value))}]" if isinstance(value, tuple) else str(value)

@@ -1,5 +1,6 @@
 """The bundled handwritten digits as spike counts: real images, nothing is downloaded."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,10 @@ def images(classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return bunch.images[kept] / 16.0, bunch.target[kept].astype(np.int64)
 
 
-def digits(classes: int, seed: int) -> Digits:
+Encode = Callable[[NDArray[Any]], NDArray[np.uint8]]
+
+
+def digits(classes: int, seed: int, encode: Encode = encode) -> Digits:
     """Stratified split; the quarter for the test is used for nothing else."""
     pictures, labels = images(classes)
     parts = split_stratified(labels, {"train": 1 - TEST_SHARE, "test": TEST_SHARE}, seed)
@@ -66,7 +70,7 @@ class Shifts:
     Rebuilt from the images of the training samples alone.
     """
 
-    def __init__(self, train: Data, classes: int, share: float = 0.5) -> None:
+    def __init__(self, train: Data, classes: int, share: float = 0.5, *, encode: Encode = encode) -> None:
         pictures, _ = images(classes)
         own = np.asarray(train.sample_id, np.int64)
         padded = np.pad(pictures[own], ((0, 0), (1, 1), (1, 1)))

@@ -26,6 +26,15 @@ class Shape:
     fan_out: int
     classes: int
 
+    @property
+    def words(self) -> str:
+        """What it is, in a line."""
+        return f"{self.channels} inputs - {self.hidden} recurrent neurons - {self.classes} outputs"
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        return {"classes": self.classes, "hidden": self.hidden, "fan_out": self.fan_out}
+
 
 def build(shape: Shape, seed: int) -> torch.nn.Sequential:
     """Float network: inputs, recurrent hidden neurons, one output neuron for each class; spikes as on the chip."""

@@ -13,8 +13,10 @@ import torch
 from neurodeploy.bundles import refuse_place
 from neurodeploy.chips import Chip
 from neurodeploy.conversion import Conversion, convert, exact_against, write_bundle
-from neurodeploy.demo.digits import CHANNELS, DT_S, Shifts, digits
-from neurodeploy.demo.network import Shape, build, largest_shape
+from neurodeploy.demo.design import Design, design_for
+from neurodeploy.demo.digits import DT_S, Shifts, digits
+from neurodeploy.demo.maps import MapShape
+from neurodeploy.demo.network import Shape
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.evaluation import Evaluation, evaluate
 from neurodeploy.events import Data, save_data
@@ -23,7 +25,6 @@ from neurodeploy.quantizer import Watch, constrain
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model, train
 
-EPOCHS = 60
 CALIBRATION_SAMPLES = 96
 CLASSES = 10
 BUNDLE = "digits.nd"
@@ -36,7 +37,8 @@ Progress = Callable[[str, float], None]
 class Trial:
     """One seed: the float and the integer network on the same test images, by the same rule.
 
-    rails_hit : in how many (neuron, image, step) cells a register was too narrow and a value was cut
+    rails_hit : in how many (neuron, image, step) cells a register was too narrow and a value was cut; 0 where events
+        drive the chip, whose simulation refuses a value that does not fit
     """
 
     seed: int
@@ -55,7 +57,7 @@ class Demo:
     """What the demo did and found. Conversion, files and comparison are those of the first seed."""
 
     chip: Chip
-    shape: Shape
+    shape: Shape | MapShape
     trials: tuple[Trial, ...]
     conversion: Conversion
     exact_against: list[dict[str, object]]
@@ -88,9 +90,7 @@ class Demo:
                 for t in self.trials
             ],
             "test_samples": first.integer_result.total,
-            "classes": self.shape.classes,
-            "hidden": self.shape.hidden,
-            "fan_out": self.shape.fan_out,
+            **self.shape.to_json(),
             "usage": self.conversion.to_json()["usage"],
             "exact_against": self.exact_against,
             "seconds": round(self.seconds, 1),
@@ -100,11 +100,12 @@ class Demo:
 
 
 def run_demo(
-    chip: Chip, folder: Path, *, seeds: int = 1, epochs: int = EPOCHS, progress: Progress | None = None
+    chip: Chip, folder: Path, *, seeds: int = 1, epochs: int | None = None, progress: Progress | None = None
 ) -> Demo:
     """Run the demo for a chip; files of the first seed go to ``folder``.
 
     seeds : how many networks to train, with seeds 0, 1, ...
+    epochs : of training; None takes those that the network needs
     Raises DoesNotFit if not even the smallest network fits the chip, Refusal for a folder that cannot be written,
     before any training is spent; Differs if the bundle differs from what it was compared with.
     """
@@ -116,17 +117,19 @@ def run_demo(
     torch.set_num_threads(1)  # the tensors are small: a second thread costs more than it brings
     try:
         tell("asking the chip what fits", 0.0)
-        shape, _ = largest_shape(chip, CHANNELS, CLASSES)
+        design = design_for(chip, CLASSES)
         tell("asking the chip what fits", 1.0)
         bundle = _place(folder)
-        done = [_trial(chip, shape, seed, epochs, None if seed else folder, tell) for seed in range(seeds)]
+        done = [
+            _trial(chip, design, seed, epochs or design.epochs, None if seed else folder, tell) for seed in range(seeds)
+        ]
     finally:
         torch.set_num_threads(threads)
     tell("verifying", 0.5)
     rows = exact_against(bundle, chip)
     tell("verifying", 1.0)
     seconds = time.perf_counter() - begin
-    return Demo(chip, shape, tuple(trial for trial, _ in done), done[0][1], rows, seconds, folder, bundle)
+    return Demo(chip, design.shape, tuple(trial for trial, _ in done), done[0][1], rows, seconds, folder, bundle)
 
 
 def _place(folder: Path) -> Path:
@@ -142,30 +145,35 @@ def _place(folder: Path) -> Path:
 
 
 def _trial(
-    chip: Chip, shape: Shape, seed: int, epochs: int, folder: Path | None, tell: Progress
+    chip: Chip, design: Design, seed: int, epochs: int, folder: Path | None, tell: Progress
 ) -> tuple[Trial, Conversion]:
-    parts = digits(shape.classes, seed)
-    model = constrain(build(shape, seed), chip)
+    classes = design.shape.classes
+    parts = digits(classes, seed, design.encode)
+    model = constrain(design.build(seed), chip)
     label = f"training (seed {seed})"
     train(
         model,
         parts.train,
         epochs=epochs,
         seed=seed,
-        augment=Shifts(parts.train, shape.classes),
+        learning_rate=design.learning_rate,
+        sharpness=design.sharpness,
+        augment=Shifts(parts.train, classes, design.moved, encode=design.encode),
         progress=lambda epoch, _loss: tell(label, (epoch + 1) / epochs),
     )
     tell("quantizing and mapping", 0.0)
     calibration = calibration_of(parts.train)
     converted = convert(model, chip, calibration=calibration.input, dt_s=DT_S)
     tell("quantizing and mapping", 1.0)
-    watch = Watch()
+    watch = None if chip.event_driven else Watch()
 
     def step_done(t: int) -> None:
-        watch.end_step(t)
+        if watch is not None:
+            watch.end_step(t)
         tell("simulating every test image", (t + 1) / parts.test.steps)
 
-    run = simulate(converted.network, parts.test.input, executor=watch, observer=watch.look, progress=step_done)
+    looking: dict[str, Any] = {} if watch is None else {"executor": watch, "observer": watch.look}
+    run = simulate(converted.network, parts.test.input, progress=step_done, **looking)
     labels, ids = np.asarray(parts.test.label), parts.test.sample_id
     real = evaluate(run_model(model, parts.test.input), labels, latency=run.latency, sample_id=ids)
     integer = evaluate(run, labels, sample_id=ids, against=real)
@@ -176,7 +184,7 @@ def _trial(
         save_data(folder / "test.npz", parts.test)
         write_bundle(converted, parts.test.input, folder / BUNDLE)
         tell("writing the bundle", 1.0)
-    hits = sum(watch.hits_of(converted.network, g.name) for g in converted.network.groups)
+    hits = 0 if watch is None else sum(watch.hits_of(converted.network, g.name) for g in converted.network.groups)
     return Trial(seed, real, integer, hits), converted
 
 

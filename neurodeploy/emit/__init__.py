@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit.samna import to_configuration, write_configuration
+from neurodeploy.emit.netx import to_netx, write_netx
+from neurodeploy.emit.samna import layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
@@ -29,7 +30,16 @@ class Emitter:
 
 
 EMITTERS: Mapping[str, Emitter] = MappingProxyType(
-    {"samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration)}
+    {
+        "samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration),
+        "netx": Emitter("layers for lava-dl's NetX, HDF5", ".net", to_netx, write_netx),
+        "samna_layers": Emitter(
+            "configuration in samna's field names, one layer on each core, JSON",
+            ".json",
+            layers.to_configuration,
+            layers.write_configuration,
+        ),
+    }
 )
 
 
@@ -45,3 +55,13 @@ def emitter(name: str) -> Emitter:
 def formats(chip: Chip) -> tuple[str, ...]:
     """Formats that a network for this chip can be written in."""
     return tuple(name for name in EMITTERS if name in chip.file.emit)
+
+
+def chip_format(chip: Chip, name: str) -> str:
+    """The name of a format, if a network for this chip can be written in it; raises Refusal ND9002 otherwise."""
+    emitter(name)
+    if name not in formats(chip):
+        known = ", ".join(formats(chip))
+        must = f"one of {known}" if known else "no format at all: the chip file has no [emit] table"
+        raise Refusal(Fault("ND9002", f"{chip.name}, emit", f"format {name!r}", must))
+    return name

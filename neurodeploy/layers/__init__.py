@@ -11,6 +11,7 @@ from neurodeploy.layers.differential import GIF, GIF_PRESETS, ExpIF
 from neurodeploy.layers.graph import Graph
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.per_step import PerStep
+from neurodeploy.layers.pooling import SumPool2d
 from neurodeploy.layers.refractory import RefractoryIF
 from neurodeploy.layers.registry import build, describe, register
 from neurodeploy.layers.sparse import EventLinear, SparseLinear
@@ -44,6 +45,7 @@ __all__ = [
     "SingleExponential",
     "SparseLinear",
     "Stateful",
+    "SumPool2d",
     "Synaptic",
     "build",
     "describe",

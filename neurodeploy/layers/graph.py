@@ -44,10 +44,11 @@ class Graph(torch.nn.Module):
         order = _sorted(names, self.edges)
         if isinstance(order, Fault):
             raise Refusal(order)
-        self._order = [*order, OUTPUT]
-        self._into = {name: [(s, f) for s, t, f in self.edges if t == name] for name in self._order}
-        last = {source: target for target in self._order for source, _ in self._into[target]}
-        self._done_after = {target: [s for s, t in last.items() if t == target] for target in self._order}
+        #: names of the layers, and "output", in the order in which they are computed
+        self.order = [*order, OUTPUT]
+        self._into = {name: [(s, f) for s, t, f in self.edges if t == name] for name in self.order}
+        last = {source: target for target in self.order for source, _ in self._into[target]}
+        self._done_after = {target: [s for s, t in last.items() if t == target] for target in self.order}
 
     def describe(self) -> dict[str, Any]:
         """JSON-able description: class, the layers' descriptions and the edges with their factors."""
@@ -57,7 +58,7 @@ class Graph(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map the input to what arrives at "output"."""
         values = {INPUT: x}
-        for name in self._order:
+        for name in self.order:
             parts = [values[s] if factor == 1 else values[s] * factor for s, factor in self._into[name]]
             total = parts[0]
             for part in parts[1:]:

@@ -44,6 +44,7 @@ TORCH: Mapping[str, _Kind] = MappingProxyType(
         "Conv2d": _Kind(torch.nn.Conv2d, _CONV, weighted=True),
         "AvgPool2d": _Kind(torch.nn.AvgPool2d, _POOL),
         "Flatten": _Kind(torch.nn.Flatten, ("start_dim", "end_dim")),
+        "Unflatten": _Kind(torch.nn.Unflatten, ("dim", "unflattened_size")),
         "Dropout": _Kind(torch.nn.Dropout, ("p", "inplace")),
         "Identity": _Kind(torch.nn.Identity, ()),
     }

@@ -3,50 +3,17 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.chips import Chip, ConnectionKind, Limit
+from neurodeploy.chips import ConnectionKind, Limit
 from neurodeploy.errors import Fault, Refusal
+from neurodeploy.mapper.rows import Usage
 from neurodeploy.network import Network
-from neurodeploy.network.network import Ints
+from neurodeploy.network.network import Ints, Projection
 from neurodeploy.step import FORMULA, evaluate
-
-
-@dataclass(frozen=True)
-class Usage:
-    """One limit: what is asked of it and what it allows.
-
-    where : the neuron or core that asks most, empty for limits of the whole chip
-    count : how many neurons or cores ask for more than there is
-    """
-
-    limit: str
-    unit: str
-    asked: int
-    at_most: int
-    grade: str
-    where: str = ""
-    count: int = 0
-    todo: str = ""
-
-    @property
-    def fits(self) -> bool:
-        """Whether the limit holds."""
-        return self.asked <= self.at_most
-
-    def fault(self, chip: str) -> Fault:
-        """The reason why it does not fit."""
-        places = f" ({self.where}{f' and {self.count - 1} more' if self.count > 1 else ''})" if self.where else ""
-        return Fault(
-            "ND1801",
-            chip,
-            f"{self.asked:,} {self.unit}{places}",
-            f"at most {self.at_most:,} fit",
-            f"{self.asked - self.at_most:,} too many{f': {self.todo}' if self.todo else ''}",
-            {"limit": self.limit, "asked": self.asked, "at_most": self.at_most},
-        )
 
 
 @dataclass(frozen=True)
@@ -54,12 +21,14 @@ class Link:
     """The synapse entries of one connection kind: pairs with a weight that is not 0, all pairs where none is carried.
 
     sources, targets : (entry,) numbers of neurons
+    projections : (entry,) numbers of projections
     nonzero : weight field -> (entry,) whether it is not 0
     """
 
     kind: ConnectionKind
     sources: Ints
     targets: Ints
+    projections: Ints
     nonzero: Mapping[str, npt.NDArray[np.bool_]]
 
     def counters(self) -> dict[str, int]:
@@ -73,7 +42,23 @@ class Link:
 
     def part(self, of: slice | Ints) -> "Link":
         """Some of the entries."""
-        return Link(self.kind, self.sources[of], self.targets[of], {w: used[of] for w, used in self.nonzero.items()})
+        chosen = self.projections[of]
+        return Link(
+            self.kind, self.sources[of], self.targets[of], chosen, {w: used[of] for w, used in self.nonzero.items()}
+        )
+
+
+class _Whole(dict[str, float]):
+    """Counters of a whole chip; synapses are counted when a formula first asks for them."""
+
+    def __init__(self, tally: "Tally") -> None:
+        super().__init__({f"neurons_{kind}": len(span) for kind, span in tally.spans.items()})
+        self.tally = tally
+
+    def __missing__(self, name: str) -> float:
+        for link in self.tally.links.values():
+            self.update(link.counters())
+        return dict(self)[name]
 
 
 class Tally:
@@ -82,10 +67,13 @@ class Tally:
     first : group -> number of its first neuron
     spans : neuron kind -> numbers of its neurons
     links : connection kind -> entries
+    stored : connection kind -> entries that the chip keeps
+    projections : those that are counted; all of the network where none are given
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, projections: Sequence[Projection] | None = None) -> None:
         self.network, self.chip = network, network.chip
+        self.projections = network.projections if projections is None else projections
         self.first: dict[str, int] = {}
         self.spans: dict[str, range] = {}
         number = 0
@@ -96,23 +84,34 @@ class Tally:
                 number += g.size
             self.spans[kind] = range(begin, number)
         self.size = number
-        self.links = {name: self._link(kind) for name, kind in network.chip.connections.items()}
 
-    def _link(self, kind: ConnectionKind) -> Link:
-        parts = [p.pairwise for p in self.network.projections if p.kind == kind.name]
+    @cached_property
+    def links(self) -> dict[str, Link]:
+        """Connection kind -> entries; spelled out when first asked for, since a large convolution has very many."""
+        return {name: self._link(kind) for name, kind in self.chip.connections.items()}
+
+    @cached_property
+    def stored(self) -> dict[str, Link]:
+        """Connection kind -> what the chip keeps: where it keeps blocks or kernels, weights of 0 as well."""
+        kinds = self.chip.connections
+        return {n: self._link(k, whole=True) if k.entry.pattern != "pairs" else self.links[n] for n, k in kinds.items()}
+
+    def _link(self, kind: ConnectionKind, *, whole: bool = False) -> Link:
+        numbered = [(i, p.pairwise) for i, p in enumerate(self.projections) if p.kind == kind.name]
+        parts = [p for _, p in numbered]
         none = np.zeros(0, np.int64)
         sources = np.concatenate([none, *(p.sources + self.first[p.source] for p in parts)])
         targets = np.concatenate([none, *(p.targets + self.first[p.target] for p in parts)])
         nonzero = {w: np.concatenate([none, *(p.fields[w] for p in parts)]) != 0 for w in _weights(kind)}
-        every = Link(kind, sources, targets, nonzero)
+        numbers = np.concatenate([none, *(np.full(len(p.sources), i) for i, p in numbered)])
+        every = Link(kind, sources, targets, numbers, nonzero)
+        if whole:
+            return every
         return every.part(np.flatnonzero(np.any(list(nonzero.values()), axis=0))) if nonzero else every
 
-    def whole(self) -> dict[str, int]:
+    def whole(self) -> dict[str, float]:
         """Counters of the whole chip."""
-        counters = {f"neurons_{kind}": len(span) for kind, span in self.spans.items()}
-        for link in self.links.values():
-            counters |= link.counters()
-        return counters
+        return _Whole(self)
 
     def of_each(self, kinds: Sequence[str], end: str) -> tuple[Ints, list[dict[str, int]], Ints]:
         """Counters restricted to each neuron of some kinds, as "source" or as "target" of the entries.
@@ -149,7 +148,7 @@ def _weights(kind: ConnectionKind) -> tuple[str, ...]:
     return tuple(w for w in kind.entry.weights if w in kind.fields)
 
 
-def limit_value(limit: Limit, counters: Mapping[str, int]) -> int:
+def limit_value(limit: Limit, counters: Mapping[str, float]) -> int:
     """A limit's formula on counters, rounded up to a whole number."""
     value = float(evaluate(limit.formula, counters, FORMULA))
     if not math.isfinite(value):
@@ -166,7 +165,7 @@ def usage(network: Network) -> tuple[Usage, ...]:
 def _usage(tally: Tally) -> Iterator[Usage]:
     chip, whole = tally.chip, tally.whole()
     for limit in chip.limits.values():
-        entry, grade = limit.entry, grade_of(chip, limit.entry.evidence)
+        entry, grade = limit.entry, chip.grade(limit.entry.evidence)
         if entry.per == "chip":
             yield Usage(limit.name, entry.unit, limit_value(limit, whole), entry.at_most, grade, todo=entry.todo)
         elif entry.per in {"source", "target"} and entry.of is not None:
@@ -181,14 +180,9 @@ def _usage(tally: Tally) -> Iterator[Usage]:
             yield Usage(limit.name, entry.unit, asked, entry.at_most, grade, where, over, entry.todo)
 
 
-def grade_of(chip: Chip, evidence: str | None) -> str:
-    """Evidence grade of an entry of the chip file."""
-    return chip.evidence[evidence or chip.file.evidence or ""].grade
-
-
 def reports(network: Network) -> dict[str, tuple[float, str]]:
     """The chip's figures for reports (cycles, clock): name -> (value, unit)."""
-    values: dict[str, float] = dict(Tally(network).whole())
+    values = Tally(network).whole()
     result = {}
     for name, (figure, formula) in network.chip.reports.items():
         values[name] = float(evaluate(formula, values, FORMULA))

@@ -1,14 +1,19 @@
 """Network -> placed Network, or all reasons why not, each with the number asked, the number available and a way out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.errors import DoesNotFit, Fault, raise_if
-from neurodeploy.mapper.cores import fill_cores
-from neurodeploy.mapper.counts import Tally, Usage, usage
+from neurodeploy.mapper.cores import Cores, fill_cores
+from neurodeploy.mapper.counts import Tally, usage
+from neurodeploy.mapper.layer_cores import LayerCores, assign_layers
+from neurodeploy.mapper.mesh import Hops
+from neurodeploy.mapper.rows import Core, Usage
 from neurodeploy.mapper.values import backward_links, figures_beyond, unsafe_values, value_faults
 from neurodeploy.network import Network
 from neurodeploy.network.network import Ints
@@ -18,13 +23,26 @@ from neurodeploy.network.network import Ints
 class Placement:
     """A placed network and what it uses.
 
-    usage : every limit with what is asked of it
+    usage : every limit with what is asked of it, on the fullest core where it is a limit of each
     warnings : what is allowed and still worth a look
+    cores : the cores in use, with what stands on each and what it uses
+    hops : how far spikes go from core to core, on chips that say how their cores lie
     """
 
     network: Network
     usage: tuple[Usage, ...]
     warnings: tuple[Fault, ...]
+    cores: tuple[Core, ...] = ()
+    hops: Hops | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What the report of a placement says, as plain data."""
+        return {
+            "usage": [u.to_json() for u in self.usage],
+            "cores": [core.to_json() for core in self.cores],
+            "hops": None if self.hops is None else self.hops.to_json(),
+            "warnings": [str(w) for w in self.warnings],
+        }
 
 
 @dataclass(frozen=True)
@@ -50,20 +68,41 @@ class Window:
         return f"{self.what} ids {self.low}..{self.high - 1} of kind {self.kind!r}"
 
 
-def map_network(network: Network) -> Placement:
+_NO_CORES = Cores(np.zeros(0, np.int64), (), ())
+_NO_LAYERS = LayerCores({}, (), (), (), ())
+
+
+def map_network(
+    network: Network,
+    *,
+    split: Iterable[str] = (),
+    loops: bool = False,
+    activity: Mapping[str, npt.ArrayLike] | None = None,
+    seed: int = 0,
+) -> Placement:
     """Give every neuron a hardware id within all limits of the chip; ids that it has already are not looked at.
 
+    split : layers that may stand on several cores, on chips whose cores hold one layer each
+    loops : accept layers that feed themselves on a way round, where such a chip leaves that to the caller
+    activity : group -> (neuron,) spikes of each neuron, by which cores are laid on a mesh; without it each counts once
+    seed : of the annealing that lays them there; the same seed gives the same ids
     Raises DoesNotFit with every reason: ND1801 limits, ND1802 places, ND1703 values that the chip should not get.
     """
-    tally, core = Tally(network), network.chip.core
+    tally, core, filled = Tally(network), network.chip.core, _NO_CORES
     asked = usage(network)
     faults = [u.fault(network.chip.name) for u in asked if not u.fits] + list(value_faults(network))
     ids = np.full(tally.size, -1, np.int64)
     if core is not None:
-        filled = fill_cores(tally, core)
+        filled = fill_cores(tally, core, activity=activity, seed=seed)
         asked, ids = asked + filled.usage, filled.ids
         faults += filled.faults
+    layered = assign_layers(network, split=split, loops=loops) if network.chip.layer_core else _NO_LAYERS
+    for name, own in layered.ids.items():
+        ids[tally.first[name] : tally.first[name] + len(own)] = own
+    asked, faults = asked + layered.usage, faults + list(layered.faults)
     for kind, span in tally.spans.items():
+        if network.chip.layer_core and kind in network.chip.layer_core.kinds:
+            continue
         on_cores = core is not None and kind in core.kinds
         windows = tuple(_windows(tally, kind, core.count * core.neurons if core and on_cores else len(span)))
         own = ids[span.start : span.stop]
@@ -77,8 +116,13 @@ def map_network(network: Network) -> Placement:
     backward = list(backward_links(placed))
     faults += [fault for rule, fault in backward if rule == "refuse"]
     raise_if(faults, DoesNotFit)
-    warnings = [*unsafe_values(placed), *(fault for rule, fault in backward if rule == "warn"), *figures_beyond(placed)]
-    return Placement(placed, asked, tuple(warnings))
+    warnings = [
+        *layered.warnings,
+        *unsafe_values(placed),
+        *(fault for rule, fault in backward if rule == "warn"),
+        *figures_beyond(placed),
+    ]
+    return Placement(placed, asked, tuple(warnings), filled.cores + layered.cores, filled.hops)
 
 
 def fit_faults(network: Network) -> list[Fault]:
@@ -99,8 +143,11 @@ def _with_ids(network: Network, tally: Tally, ids: Ints) -> Network:
 def _windows(tally: Tally, kind: str, room: int) -> Iterator[Window]:
     """Windows of the connections that reach only some of the ``room`` hardware ids of a kind."""
     span = tally.spans[kind]
-    for name, link in tally.links.items():
-        entry = link.kind.entry
+    for name, kind_of in tally.chip.connections.items():
+        entry = kind_of.entry
+        if not (entry.targets_first or entry.sources_last):
+            continue
+        link = tally.links[name]
         if entry.targets_first and link.kind.target == kind:
             yield Window(kind, np.unique(link.targets), 0, min(entry.targets_first, room), f"{name!r} reaches")
         if entry.sources_last and kind in link.kind.sources:

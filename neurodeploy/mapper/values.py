@@ -1,5 +1,6 @@
 """Values and pairs that a chip should not get, whatever the placement; and what is allowed but worth a look."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -33,10 +34,16 @@ def value_faults(network: Network) -> Iterator[Fault]:
 
 
 def _doubled(network: Network) -> Iterator[Fault]:
-    tally = Tally(network)
+    cores, ends = network.chip.layer_core, Counter((p.kind, p.source, p.target) for p in network.projections)
+    several = [  # one convolution by itself meets every pair once
+        p for p in network.projections if p.geometry is None or ends[p.kind, p.source, p.target] > 1
+    ]
+    tally = Tally(network, several)
     for name, link in tally.links.items():
         if "delay" in link.kind.fields:
             continue  # events of different age are different synapses
+        if cores is not None and link.kind.target in cores.kinds:
+            continue  # destinations of their own
         pairs, times = np.unique(link.sources * tally.size + link.targets, return_counts=True)
         twice = pairs[times > 1].tolist()
         if twice:

@@ -2,6 +2,7 @@
 
 from neurodeploy.network.file import load_network, save_network
 from neurodeploy.network.geometry import Convolution
+from neurodeploy.network.guards import guard_faults
 from neurodeploy.network.network import (
     Group,
     Network,
@@ -20,6 +21,7 @@ __all__ = [
     "Projection",
     "convolution",
     "group",
+    "guard_faults",
     "load_network",
     "pairs",
     "place_identity",

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy.typing as npt
 
 from neurodeploy.chips import Chip
-from neurodeploy.chips.schema import Grade
+from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
 from neurodeploy.oracles import xylosim

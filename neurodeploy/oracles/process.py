@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurodeploy.chips import Chip
-from neurodeploy.chips.schema import Grade
+from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Fault, Missing, Refusal, raise_if
 from neurodeploy.network import Network, Projection
 from neurodeploy.simulator import Trace, assemble, external_counts

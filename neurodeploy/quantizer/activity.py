@@ -13,7 +13,7 @@ from neurodeploy.errors import Fault, Refusal
 from neurodeploy.layers import Neuron
 from neurodeploy.models import reset_states
 from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import Lowered, Stage, flat
+from neurodeploy.quantizer.stages import Lowered, Stage
 
 #: Points of the grid of peaks for each factor of 2.
 PEAK_GRID = 64
@@ -40,11 +40,10 @@ def observe(lowered: Lowered, counts: npt.NDArray[Any]) -> Activity:
     _check(counts, lowered.inputs)
     model = copy.deepcopy(lowered.model).cpu().eval()
     reset_states(model)
-    layers = dict(flat(model))
     seen: dict[str, torch.Tensor] = {}
     neurons: dict[str, Neuron] = {}
     for stage in lowered.stages:
-        layer = layers[stage.name]
+        layer = model.get_submodule(stage.name)
         if not isinstance(layer, Neuron):
             raise TypeError(stage.name)
         layer.record_states = True
@@ -52,7 +51,7 @@ def observe(lowered: Lowered, counts: npt.NDArray[Any]) -> Activity:
         neurons[stage.name] = layer
     with torch.no_grad():
         model(torch.as_tensor(counts.astype(np.float64)).to(lowered.stages[0].module.dtype))
-    events = {name: out.double().numpy() for name, out in seen.items()}
+    events = {name: out.double().flatten(2).numpy() for name, out in seen.items()}
     peaks = {s.name: _peaks(s, neurons[s.name], events[s.name]) for s in lowered.stages}
     return Activity(events, peaks)
 
@@ -76,7 +75,7 @@ def _peaks(stage: Stage, layer: Neuron, events: Floats) -> dict[str, Floats]:
     for name in stage.kind.deploy.states if stage.kind.deploy else ():
         if name not in layer.recordings:
             continue
-        record = layer.recordings[name].double().numpy()
+        record = layer.recordings[name].double().flatten(2).numpy()
         if name == "v":
             record = _before_reset(stage, layer, record / stage.gain, events)
         elif "alpha_syn" in stage.keep:
@@ -90,7 +89,16 @@ def _before_reset(stage: Stage, layer: Neuron, after: Floats, events: Floats) ->
     if "i" not in layer.recordings or "alpha_mem" not in stage.keep:
         return after + events * stage.threshold
     kept = np.concatenate([np.zeros_like(after[:1]), after[:-1]]) * stage.keep["alpha_mem"]
-    return np.asarray(kept + layer.recordings["i"].double().numpy() + stage.bias)
+    return np.asarray(kept + _current(stage, layer) + stage.bias)
+
+
+def _current(stage: Stage, layer: Neuron) -> Floats:
+    """Recorded synaptic current, in units of what the chip's synapses add."""
+    current = layer.recordings["i"].double().flatten(2).numpy()
+    deploy = stage.kind.deploy
+    if deploy is None or deploy.input == "before decay":
+        return np.asarray(current)
+    return np.asarray(current / np.maximum(stage.keep["alpha_syn"], np.finfo(float).tiny))
 
 
 def _up_to_grid(peaks: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,42 +11,79 @@ import torch
 from neurodeploy.chips import Chip, NeuronKind
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Delay, Neuron
-from neurodeploy.quantizer.decays import Floats, decay_faults, decay_grid, decay_keep, decay_registers
-from neurodeploy.quantizer.lower import choose_kind, flat, lower_piece, neuron_faults, pieces
+from neurodeploy.quantizer.compute import most_spikes, neuron_faults
+from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults, decay_grid, decay_keep, decay_registers
+from neurodeploy.quantizer.lower import lower_layer
+from neurodeploy.quantizer.nodes import INPUT, flat
+from neurodeploy.quantizer.wiring import Wired, wire
 
 
-def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Sequential:
+def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
     """Copy of a model that computes as the chip will, in float.
 
     Decays lie on the chip's grid (trained ones in every forward pass, also after an optimizer step), a neuron fires at
     most as often in a step as the chip's, and a delay stands wherever the chip's connections have one. The order of
     decay and input is that of the layers already. The argument is not changed; weights are copied; nested Sequentials
-    become one. A model that is constrained already comes back equal.
+    become one, graphs and modules of the user's own keep their form. A model that is constrained already comes back
+    equal.
 
     Raises Refusal with everything that cannot be had by constraining: modules, resets, comparisons, delays, time
     constants outside the grid.
     """
-    parts, faults = pieces(model)
-    raise_if(faults)
-    source, source_name, given = chip.inputs()[0], chip.inputs()[0].name, parts[0].linear.in_features
+    wiring, faults = wire(model, chip)
     replaced, delays = dict[str, torch.nn.Module](), dict[str, int]()
-    for index, part in enumerate(parts):
-        kind, more = choose_kind(chip, source, part, last=index == len(parts) - 1)
-        faults += more
-        if kind is None or kind.deploy is None:
-            break
-        neuron, more = _constrained(f"{chip.name}, layer {part.name!r}", kind, part.neuron)
+    kinds = {INPUT: wiring.input_kind} | {w.piece.name: w.kind for w in wiring.layers} if wiring else {}
+    for layer in wiring.layers if wiring else ():
+        piece, kind = layer.piece, layer.kind
+        neuron, more = _constrained(f"{chip.name}, layer {piece.name!r}", chip, kind, piece.neuron)
         faults += more
         if neuron is not None:
-            own = replace(part, neuron=neuron)
+            own = replace(piece, neuron=neuron)
             faults += neuron_faults(chip, kind, own)
-            faults += lower_piece(chip, kind, own, source, source_name, given)[1]
-            replaced[part.name] = neuron
-        base = chip.delay(chip.between(source.name, kind.name)[0].name, source.name)
-        if part.delay is None and base:
-            delays[part.linear_name] = base
-        source, source_name, given = kind, part.name, part.linear.out_features
+            faults += lower_layer(chip, layer, own)[1]
+            replaced[piece.name] = neuron
+        faults += _note_delays(chip, layer, kinds, delays)
     raise_if(faults)
+    return with_modules(model, replaced, delays)
+
+
+def with_modules(
+    model: torch.nn.Module, replaced: Mapping[str, torch.nn.Module], delays: Mapping[str, int]
+) -> torch.nn.Module:
+    """Copy of a model with other modules in some places and delays before others; nested Sequentials become one."""
+    if type(model) is torch.nn.Sequential and set(replaced) <= {name for name, _ in flat(model)}:
+        return _chain(model, replaced, delays)
+    return _same_form(model, replaced, delays)
+
+
+def _note_delays(
+    chip: Chip, layer: Wired, kinds: Mapping[str, NeuronKind], delays: MutableMapping[str, int]
+) -> list[Fault]:
+    """Where the model states no delay and the chip has one: module path -> steps of a Delay before it."""
+    piece, faults, wanted = layer.piece, list[Fault](), dict[str, set[int]]()
+    for way, edge in zip(piece.ways, layer.edges, strict=False):
+        steps = chip.delay(edge.kind.name, kinds[way.source].name) if edge.delay is None else edge.delay
+        wanted.setdefault(way.entry, set()).add(steps if way.delay is None else 0)
+    each = {steps for several in wanted.values() for steps in several}
+    if piece.name in wanted and len(each) == 1:
+        wanted = {piece.name: each}  # what comes without weights meets the rest at the neurons: all wait there
+    for entry, several in wanted.items():
+        steps = max(several)
+        if several == {0} and entry not in delays:
+            continue
+        if len(several) > 1 or delays.get(entry, steps) != steps or (entry == piece.name and wanted.keys() != {entry}):
+            was = f"a delay of {steps} steps on a way that shares {entry!r} with a quicker one"
+            todo = f"give each way weights of its own, or put Delay({steps}) where it belongs, and train so"
+            faults.append(Fault(NEURON, f"{chip.name}, layer {piece.name!r}", was, "a place for a Delay", todo))
+        else:
+            delays[entry] = steps
+    return faults
+
+
+def _chain(
+    model: torch.nn.Sequential, replaced: Mapping[str, torch.nn.Module], delays: Mapping[str, int]
+) -> torch.nn.Sequential:
+    """One Sequential of all layers in order."""
     layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
     for name, module in flat(model):
         if name in delays:
@@ -56,6 +94,24 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Sequential:
     return result
 
 
+def _same_form(
+    model: torch.nn.Module, replaced: Mapping[str, torch.nn.Module], delays: Mapping[str, int]
+) -> torch.nn.Module:
+    """Copy of the model with other modules in some places; a delay and what it stands before take one place."""
+    result = copy.deepcopy(model)
+    for name, module in replaced.items():
+        _put(result, name, module)
+    for name, steps in delays.items():
+        both = OrderedDict(delay=Delay(steps).train(model.training), layer=result.get_submodule(name))
+        _put(result, name, torch.nn.Sequential(both))
+    return result
+
+
+def _put(model: torch.nn.Module, path: str, module: torch.nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    model.get_submodule(parent).add_module(name, module)
+
+
 def _free(name: str, taken: OrderedDict[str, torch.nn.Module]) -> str:
     """Name of a layer without dots, and not taken."""
     name = name.replace(".", "_")
@@ -64,7 +120,7 @@ def _free(name: str, taken: OrderedDict[str, torch.nn.Module]) -> str:
     return name
 
 
-def _constrained(where: str, kind: NeuronKind, layer: Neuron) -> tuple[Neuron | None, list[Fault]]:
+def _constrained(where: str, chip: Chip, kind: NeuronKind, layer: Neuron) -> tuple[Neuron | None, list[Fault]]:
     """The layer with the chip's cap and decays; None where its decays have no place on the chip."""
     if not isinstance(layer, LIF | IAF) or type(layer) not in (LIF, IAF) or kind.deploy is None:
         return layer, []
@@ -77,7 +133,7 @@ def _constrained(where: str, kind: NeuronKind, layer: Neuron) -> tuple[Neuron | 
             faults += decay_faults(where, kind, name, np.broadcast_to(keeps[name], layer.shape).reshape(-1))
     if faults:
         return None, faults
-    capped = rebuilt(layer, max_spikes=kind.deploy.max_spikes)
+    capped = rebuilt(layer, max_spikes=most_spikes(chip, kind))
     for name, keep in keeps.items():
         _set_decay(capped, kind, name, keep)
     return capped, []

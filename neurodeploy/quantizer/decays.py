@@ -1,4 +1,10 @@
-"""Decay fractions on a chip's grid: what remains of a state after one step, as a register, and back."""
+"""Decay fractions on a chip's grid: what remains of a state after one step, as a register, and back.
+
+A decay that is computed toward zero takes away a little more than its fraction, about half a step of the state in each
+step. Nothing is added to the register to make up for it: how much it matters depends on the states of each neuron, the
+states have many steps for one of the weights (``unit``), and the report counts the rounding of every step among what
+explains the counts.
+"""
 
 import math
 from functools import cache
@@ -7,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.chips import NeuronKind
-from neurodeploy.errors import Fault
+from neurodeploy.errors import Fault, raise_if
 from neurodeploy.step import FLOAT, FORMULA, evaluate
 from neurodeploy.step.language import Expression, parse_expression
 
@@ -74,6 +80,34 @@ def decay_faults(where: str, kind: NeuronKind, name: str, keep: Floats) -> list[
     todo = "choose a time constant in that range, or a shorter or longer step dt"
     values = {"keep": first, "lowest": grid[0], "highest": grid[-1]}
     return [Fault("ND1702", where, was, must, todo, values)]
+
+
+def whole_registers(kind: NeuronKind, **fractions: float) -> dict[str, int]:
+    """Registers of parameters that the chip holds as fractions of 1 in so many parts.
+
+    fractions : parameter -> fraction, for instance a decay of 0.25
+    Raises Refusal with all faults: ND1203 for a parameter that is no such fraction, ND1702 for one that is no whole
+    number of parts, with the two that are next to it: rounding it would give another neuron than the one asked for.
+    """
+    faults, found, known = list[Fault](), dict[str, int](), {n: p for n, p in kind.parameters.items() if p.parts}
+    for name, fraction in fractions.items():
+        if name not in known:
+            must = f"one of {', '.join(known)}" if known else "none: no parameter is a fraction"
+            faults.append(Fault("ND1203", f"{kind.name} neurons", f"a fraction {name!r}", must))
+            continue
+        parts, allowed = known[name].parts or 1, known[name].allowed
+        exact = fraction * parts
+        below = math.floor(exact) if math.isfinite(exact) else 0
+        if exact != below or below not in allowed:
+            must = f"a whole number of {parts} parts, {allowed.low} to {allowed.high} of them"
+            near = [n for n in (below, below + 1) if n in allowed] or [allowed.low if exact < 0 else allowed.high]
+            todo = f"for instance {' or '.join(f'{n}/{parts}' for n in near)}"
+            values = {"value": fraction, "parts": parts}
+            faults.append(Fault("ND1702", f"{kind.name} neurons", f"{name} = {fraction:.9g}", must, todo, values))
+            continue
+        found[name] = below
+    raise_if(faults)
+    return found
 
 
 def tau_of(keep: float) -> float:

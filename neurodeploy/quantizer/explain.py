@@ -36,8 +36,9 @@ import numpy as np
 
 from neurodeploy.network import Projection
 from neurodeploy.quantizer.decays import Floats, decay_keep
-from neurodeploy.quantizer.lower import Edge, Stage
-from neurodeploy.quantizer.scale import Quantized, magnitude
+from neurodeploy.quantizer.grids import grid_of, reach
+from neurodeploy.quantizer.registers import Quantized
+from neurodeploy.quantizer.stages import Edge, Stage
 from neurodeploy.simulator import Run
 
 #: Resets for which the argument above holds.
@@ -64,6 +65,8 @@ def explained(stage: Stage, quantized: Quantized, run: Run) -> tuple[float, floa
 def bracket(stage: Stage, quantized: Quantized, run: Run) -> tuple[Floats, Floats] | None:
     """(time, batch, neuron) smallest and largest running event counts that the rounding of this layer explains."""
     options = stage.module.options
+    if run.network.chip.event_driven:  # events act one by one: a sum over a step says nothing of their order
+        return None
     if stage.kind.deploy is None or options.get("reset") not in RESETS or options.get("v_min") is not None:
         return None
     shape = run.counts[stage.name].shape
@@ -87,10 +90,13 @@ def _arriving(edge: Edge, run: Run) -> Floats:
 
 def _weights(edge: Edge, projection: Projection, scale: Floats) -> tuple[Floats, Floats]:
     """(source, target) smaller and larger one of the float and the integer weight, in register steps."""
-    field, step = edge.kind.entry.weights[0], 2.0 ** projection.parameters.get(edge.kind.entry.shift or "", 0)
-    exact, end = edge.weight * scale, magnitude(edge.kind, field) * step
-    kept = np.zeros(edge.weight.shape)
-    kept[projection.sources, projection.targets] = projection.fields[field] * step
+    kind, registers = edge.kind.entry, projection.parameters
+    field, worth = kind.weights[0], 2.0 ** registers.get(kind.grid.exponent if kind.grid else kind.shift or "", 0)
+    exact = edge.matrix * scale
+    step = grid_of(edge.kind, exact)[2] if kind.grid else worth
+    end = reach(edge.kind, edge.weight) * (1 if kind.grid else step)
+    kept, spelled = np.zeros(exact.shape), projection.pairwise
+    kept[spelled.sources, spelled.targets] = spelled.fields[field] * worth
     wanted = np.clip(exact, -end, end)
     kept = np.clip(kept, wanted - step / 2, wanted + step / 2)
     return np.minimum(exact, kept), np.maximum(exact, kept)
@@ -109,7 +115,7 @@ def _running_counts(stage: Stage, quantized: Quantized, drive: Floats, *, up: bo
     def kept(name: str) -> tuple[Floats, Floats]:
         """Decay fractions and the largest error of one rounding."""
         values = [decay_keep(stage.kind, name, int(r)) for r in registers[deploy.decay[name].param]]
-        errors = [1 - 1 / value.as_integer_ratio()[1] for value in values]
+        errors = [(1 - 1 / value.as_integer_ratio()[1]) / deploy.unit for value in values]
         return np.array(values), sign * (np.array(errors) + FLOAT_SLACK)
 
     threshold = least(stage.threshold * scale, nearest(deploy.threshold, stage.threshold * scale))
@@ -119,11 +125,12 @@ def _running_counts(stage: Stage, quantized: Quantized, drive: Floats, *, up: bo
     keep_v, error_v = kept("alpha_mem") if "alpha_mem" in stage.keep else (1.0, sign * FLOAT_SLACK)
     cap = np.inf if deploy.max_spikes is None else deploy.max_spikes
     strict, to_zero = stage.module.options.get("comparison") == ">", stage.module.options.get("reset") == "zero"
+    early = deploy.input == "before decay"
     v, i = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     running = np.zeros_like(drive)
     total = np.zeros(drive.shape[1:])
     for t, x in enumerate(drive):
-        i = x if keep_i is None else keep_i * (i + x) + error_i
+        i = x if keep_i is None else (keep_i * (i + x) if early else keep_i * i + x) + error_i
         v = keep_v * v + i + bias + error_v
         reached = np.ceil(v / threshold) - 1 if strict else np.floor(v / threshold)
         fired = np.clip(reached, 0, cap)

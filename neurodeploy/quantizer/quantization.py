@@ -11,15 +11,21 @@ import torch
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import raise_if
-from neurodeploy.network import Network, place_identity
+from neurodeploy.network import Network, guard_faults, place_identity
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
-from neurodeploy.quantizer.lower import Lowered, Stage, lower
+from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.rails import Watch, share_of_register
+from neurodeploy.quantizer.registers import Quantized, build_network
 from neurodeploy.quantizer.report import LayerReport
-from neurodeploy.quantizer.scale import Quantized, build_network, room_of
+from neurodeploy.quantizer.scale import Choice, Room, room_of
 from neurodeploy.quantizer.search import count_error, settle, trial_of, wanted_counts
+from neurodeploy.quantizer.stages import Lowered, Stage
+from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import Run, simulate
+
+#: How often a layer's scale is lowered, each time by this factor, to bring it where all dialects of the chip agree.
+LOWERINGS, LOWERED = 8, 0.6
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ def quantize(
     *,
     calibration: npt.ArrayLike | None = None,
     dt_s: float | None = None,
+    parity: str = "",
 ) -> Quantization:
     """Turn a float model into an integer network for a chip.
 
@@ -47,25 +54,48 @@ def quantize(
     calibration : (time, batch, channel) counts; scales are then chosen by the event counts that they preserve. Without
         it they follow from the weights, with room for states of 8 thresholds
     dt_s : duration of a step in seconds, carried along
+    parity : name of another quantizer in the chip's file, whose integers are wanted exactly; "" for our own
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
-    Raises Refusal with all faults: ND16xx and ND17xx, and ND1302 for calibration counts above the cap of the input.
+    Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
+    shows that they cannot.
+    Raises Refusal with all faults: ND16xx and ND17xx, ND2201 where no scale makes the dialects agree, ND2202 where the
+    network breaks a guard of the chip, and ND1302 for calibration counts above the cap of the input.
     """
     lowered = lower(model, chip)
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
     rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
     trial = None if counts is None or activity is None else trial_of(lowered, counts, activity)
-    choice = settle(lowered, rooms, trial)
-    network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
-    raise_if(faults)
-    if network is None:
-        raise RuntimeError("a network is missing only where its registers have faults")
+    choice = Choice(parity=parity) if parity else settle(lowered, rooms, trial)
+    network, done = _agreeing(lowered, choice, rooms, dt_s)
     layers = tuple(q.report for q in done)
     if counts is not None and activity is not None:
         layers = _measured(lowered, network, done, counts, activity)
     return Quantization(network, layers)
+
+
+def _agreeing(
+    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], dt_s: float | None
+) -> tuple[Network, tuple[Quantized, ...]]:
+    """The network of a choice, with scales lowered where the chip's dialects could differ on it, and inside its guards.
+
+    Raises Refusal with all faults.
+    """
+    for lowering in range(LOWERINGS + 1):
+        network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
+        raise_if(faults)
+        if network is None:
+            raise RuntimeError("a network is missing only where its registers have faults")
+        differing = agreement_faults(network)
+        groups = {str(f.values.get("group", "")) for f in differing} & {s.name for s in lowered.stages}
+        if not groups or lowering == LOWERINGS or choice.parity:
+            raise_if([*differing, *guard_faults(network)])
+            return network, done
+        lower_by = {name: choice.shrink.get(name, 1.0) * LOWERED for name in groups}
+        choice = replace(choice, shrink={**choice.shrink, **lower_by})
+    raise RuntimeError("the last lowering returns or refuses")
 
 
 def _measured(
@@ -77,10 +107,10 @@ def _measured(
         if stage.kind.deploy is not None and "v" in stage.kind.deploy.states:
             membranes[stage.name] = stage.kind.deploy.states["v"]
     placed, record = place_identity(network), [f"{name}.{state}" for name, state in membranes.items()]
-    run = simulate(placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step)
+    run = _watched(placed, counts, record, watch)
     reports = []
     for stage, quantized in zip(lowered.stages, done, strict=True):
-        wanted = wanted_counts(lowered, stage, activity)
+        wanted = wanted_counts(stage, activity)
         share = explained(stage, quantized, run)
         report = replace(
             quantized.report,
@@ -90,22 +120,35 @@ def _measured(
             explained=None if share is None else share[0],
             explained_width=None if share is None else share[1],
             headroom_bits=_headroom(stage, quantized, run, watch, membranes.get(stage.name)),
-            rails_hit=watch.hits_of(placed, stage.name),
+            # where events drive the chip a value that no register holds is refused, never cut
+            rails_hit=None if network.chip.event_driven else watch.hits_of(placed, stage.name),
         )
         reports.append(report)
     return tuple(reports)
+
+
+def _watched(placed: Network, counts: npt.NDArray[Any], record: list[str], watch: Watch) -> Run:
+    if placed.chip.event_driven:
+        return simulate(placed, counts, record=record, drain=0)
+    return simulate(
+        placed, counts, record=record, drain=0, executor=watch, observer=watch.look, progress=watch.end_step
+    )
 
 
 def _headroom(stage: Stage, quantized: Quantized, run: Run, watch: Watch, membrane: str | None) -> Mapping[str, float]:
     """Bits between the largest value of each state and the end of its register."""
     deploy, result = stage.kind.deploy, {}
     for state in deploy.states.values() if deploy else ():
-        share = watch.reach_of(run.network, stage.name, state)
-        if deploy is not None and state == membrane and stage.module.options.get("reset") == "subtract":
+        interval = stage.kind.states[state].interval
+        if run.network.chip.event_driven:  # the ends of the steps are what is known
+            share = float(share_of_register(run.states[stage.name][state], interval).max(initial=0.0))
+        else:
+            share = watch.reach_of(run.network, stage.name, state)
+        subtracts = state == membrane and stage.module.options.get("reset") == "subtract"
+        if deploy is not None and subtracts and not run.network.chip.event_driven:
             # after the phase the membrane is reset already: it stood higher by a threshold for each event
             fired = run.counts[stage.name] * quantized.group.parameters[deploy.threshold]
             before = run.states[stage.name][state] + fired
-            share = max(share, float(share_of_register(before, stage.kind.states[state].interval).max(initial=0.0)))
-        smallest = 1 / stage.kind.states[state].interval.high
-        result[state] = math.log2(1 / max(share, smallest))
+            share = max(share, float(share_of_register(before, interval).max(initial=0.0)))
+        result[state] = math.log2(1 / max(share, 1 / interval.high))
     return result

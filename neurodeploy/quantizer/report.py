@@ -32,10 +32,13 @@ class LayerReport:
     weight_error : root mean square of the weights' rounding error, relative to that of the weights, both in units of
         their neuron's threshold
     threshold_low, threshold_high : smallest and largest threshold register
+    limited_by : what keeps the scale from being larger: weight, threshold, bias, lower bound, state, or the ranges in
+        which all dialects of the chip agree
     rate_float, rate_integer : mean events per neuron and step on the calibration data; None without calibration
     count_error : sum of absolute differences of event counts per neuron and sample, relative to the float total
     explained : share of (neuron, sample) pairs whose running event count stays within what rounding explains; 1 is
-        expected where no rail was hit. None for a reset to a value
+        expected where no rail was hit. None for a reset to a value, and where events drive the chip: there float and
+        integer are compared by their counts alone, since the order of events inside a step decides when a neuron fires
     explained_width : mean width of what rounding explains, in events per neuron and sample at the last step
     headroom_bits : state -> bits between the largest value passed through and the rail
     rails_hit : in how many (neuron, sample, step) cells a register was too narrow and a value was cut or wrapped
@@ -53,6 +56,7 @@ class LayerReport:
     threshold_low: int
     threshold_high: int
     decays: tuple[DecayReport, ...]
+    limited_by: str = ""
     rate_float: float | None = None
     rate_integer: float | None = None
     count_error: float | None = None

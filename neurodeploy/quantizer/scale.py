@@ -5,15 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neurodeploy.chips import Chip, ConnectionKind
-from neurodeploy.chips.compile import DELAY
-from neurodeploy.errors import Fault
-from neurodeploy.network import Group, Network, Projection
-from neurodeploy.network.network import Ints
-from neurodeploy.quantizer.decays import Floats, decay_keep, decay_registers
-from neurodeploy.quantizer.lower import Lowered, Stage
-from neurodeploy.quantizer.report import DecayReport, LayerReport
-from neurodeploy.step import NUMPY, evaluate
+from neurodeploy.chips import ConnectionKind
+from neurodeploy.quantizer.decays import Floats
+from neurodeploy.quantizer.grids import magnitude, reach, round_weights
+from neurodeploy.quantizer.stages import Stage
+from neurodeploy.step import NUMPY, Interval, evaluate
 
 #: Without calibration data a state is assumed to stay within this many thresholds.
 ASSUMED_PEAK = 8.0
@@ -28,11 +24,15 @@ class Choice:
     shifts : connection kind -> weight shift
     full : layer -> share of the largest weight that reaches the end of the register; below 1 the largest are clipped
     reach : layer -> factor on the scale that keeps all states off the rails; above 1 the rarest values may touch them
+    shrink : layer -> factor on the whole scale, at most 1
+    parity : whose integers are wanted, "" for our own
     """
 
     shifts: Mapping[str, int] = field(default_factory=dict)
     full: Mapping[str, float] = field(default_factory=dict)
     reach: Mapping[str, float] = field(default_factory=dict)
+    shrink: Mapping[str, float] = field(default_factory=dict)
+    parity: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,6 @@ class Room:
 
     registers: Floats
     states: Floats
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """Integer registers of one stage, with their scales."""
-
-    group: Group
-    projections: tuple[Projection, ...]
-    scale: Floats
-    report: LayerReport
-
-
-def magnitude(kind: ConnectionKind, field: str) -> int:
-    """Largest weight that fits the field with either sign."""
-    return int(min(kind.fields[field].interval.high, -kind.fields[field].interval.low))
 
 
 def largest_shift(kind: ConnectionKind) -> int:
@@ -82,12 +67,15 @@ def room_of(stage: Stage, peaks: Mapping[str, Floats] | None) -> Room:
     deploy = stage.kind.deploy
     if deploy is None:
         return Room(np.ones(stage.size), np.ones(stage.size))
-    highs = [stage.kind.parameters[deploy.threshold].allowed.high / stage.threshold]
-    if deploy.bias is not None:
-        highs.append(_over(stage.kind.parameters[deploy.bias].allowed.high, np.abs(stage.bias)))
+    kept = {deploy.threshold: stage.threshold, deploy.bias: stage.bias, deploy.lower_bound: stage.low}
+    highs = [
+        _room(stage.kind.parameters[name].allowed, values)
+        for name, values in kept.items()
+        if name is not None and values is not None
+    ]
     states = []
     for name, state in deploy.states.items():
-        rail = stage.kind.states[state].interval.high
+        rail = stage.kind.states[state].interval.high / deploy.unit
         if peaks is None:
             states.append(rail / (ASSUMED_PEAK * stage.threshold))
             continue
@@ -101,6 +89,12 @@ def room_of(stage: Stage, peaks: Mapping[str, Floats] | None) -> Room:
     return Room(np.min([free, *highs], axis=0), np.min([free, *states], axis=0))
 
 
+def _room(allowed: Interval, values: Floats) -> Floats:
+    """Largest scales that keep values inside a register; a sign that it does not take is a fault, and no limit here."""
+    end = np.where(values > 0, allowed.high, allowed.low)
+    return np.divide(end, values, out=np.full_like(values, np.inf), where=end * values > 0)
+
+
 def _over(a: float, b: Floats) -> Floats:
     return np.divide(a, b, out=np.full_like(b, np.inf), where=b > 0)
 
@@ -109,139 +103,39 @@ def scale_of(stage: Stage, choice: Choice, room: Room) -> Floats:
     """(neuron,) scale: the weights of a neuron fill their registers, unless its states then leave theirs."""
     scale = np.minimum(room.registers, room.states * choice.reach.get(stage.name, 1.0))
     for edge in stage.edges:
-        largest = np.abs(edge.weight).max(axis=0, initial=0.0)
-        reach = magnitude(edge.kind, edge.kind.entry.weights[0]) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
-        scale = np.minimum(scale, _over(reach / choice.full.get(stage.name, 1.0), largest))
+        most = reach(edge.kind, edge.weight) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
+        scale = np.minimum(scale, _over(most / choice.full.get(stage.name, 1.0), edge.largest))
+    scale = scale * choice.shrink.get(stage.name, 1.0)
     deploy = stage.kind.deploy
     if deploy is not None and stage.kind.parameters[deploy.threshold].per == "layer":
         # one register for all: each neuron's scale follows from its own threshold
         scale = (scale * stage.threshold).min() / stage.threshold
-    return scale
+    return per_kernel(stage, scale)
 
 
-def quantize_stage(
-    chip: Chip, stage: Stage, source: Group, choice: Choice, room: Room
-) -> tuple[Quantized, list[Fault]]:
-    """Registers of one stage; weight, threshold and bias of a neuron are rounded on one grid, halves to even."""
-    deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
-    scale = scale_of(stage, choice, room)
-    parameters, decays = _parameters(stage, scale)
-    faults = _register_faults(where, stage, parameters)
-    group = Group(stage.name, stage.kind.name, stage.size, parameters)
-    projections, clipped, zeroed, used, error, power = [], 0, 0, 0, 0.0, 0.0
-    for edge in stage.edges:
-        shift = choice.shifts.get(edge.kind.name, 0)
-        limit = magnitude(edge.kind, edge.kind.entry.weights[0])
-        exact = edge.weight * scale / 2.0**shift
-        rounded = np.rint(exact)
-        weights = np.clip(rounded, -limit, limit).astype(np.int64)
-        clipped += int((np.abs(rounded) > limit).sum())
-        given = int((edge.weight != 0).sum())
-        lost = given - int((weights != 0).sum())
-        zeroed, used = zeroed + lost, used + given
-        if given and lost == given:
-            was = f"all weights from {edge.source!r} would become 0"
-            todo = "the weights are too small for the thresholds of this layer: train with smaller thresholds"
-            faults.append(Fault("ND1703", where, was, "a layer keeps its weights", todo))
-        # in units of the threshold, so that neurons of different scales count alike
-        unit = stage.threshold
-        error += float((((exact - weights) * 2.0**shift / scale / unit) ** 2).sum())
-        power += float(((edge.weight / unit) ** 2).sum())
-        origin = source if edge.source == source.name else group
-        delay = 0 if edge.delay is None else edge.delay - chip.delay(edge.kind.name, origin.kind)
-        projections.append(_projection(edge.kind, origin, group, weights, shift, delay))
-    threshold = parameters[deploy.threshold] if deploy else np.zeros(1, np.int64)
-    report = LayerReport(
-        layer=stage.name,
-        kind=stage.kind.name,
-        neurons=stage.size,
-        scale_low=float(scale.min()),
-        scale_high=float(scale.max()),
-        shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges},
-        clipped_share=clipped / max(used, 1),
-        zeroed_share=zeroed / max(used, 1),
-        weight_error=steady(float(np.sqrt(error / power))) if power else 0.0,
-        threshold_low=int(threshold.min()),
-        threshold_high=int(threshold.max()),
-        decays=tuple(decays),
-    )
-    return Quantized(group, tuple(projections), scale, report), faults
+def per_kernel(stage: Stage, values: Floats) -> Floats:
+    """(neuron,) values, within each feature the smallest one: all neurons of a feature share their kernel."""
+    features = [edge.geometry.features for edge in stage.edges if edge.geometry is not None]
+    if not features:
+        return values
+    shared = values.reshape(features[0], -1)
+    return np.broadcast_to(shared.min(axis=1, keepdims=True), shared.shape).reshape(-1)
 
 
-def _parameters(stage: Stage, scale: Floats) -> tuple[dict[str, Ints], list[DecayReport]]:
-    parameters = {n: np.full(stage.size, p.default or 0) for n, p in stage.kind.parameters.items()}
-    decays = list[DecayReport]()
-    deploy = stage.kind.deploy
-    if deploy is None:
-        return parameters, decays
-    parameters[deploy.threshold] = np.rint(stage.threshold * scale).astype(np.int64)
-    if deploy.bias is not None:
-        parameters[deploy.bias] = np.rint(stage.bias * scale).astype(np.int64)
-    for name, keep in stage.keep.items():
-        registers = np.array([r or 0 for r in decay_registers(stage.kind, name, keep)])
-        parameters[deploy.decay[name].param] = registers
-        decays.append(_decay_report(stage, name, registers))
-    return parameters, decays
+def limit_of(stage: Stage, choice: Choice, room: Room, scale: Floats) -> str:
+    """What keeps the scale of a layer from being larger."""
+    at = int(np.argmin(scale * stage.threshold))
+    if stage.name in choice.shrink:
+        return "agreement of dialects"
+    states = room.states[at] * choice.reach.get(stage.name, 1.0)
+    if scale[at] < min(room.registers[at], states) * (1 - 1e-9):
+        return "weight"
+    return "threshold, bias or lower bound" if room.registers[at] <= states else "state"
 
 
-def _register_faults(where: str, stage: Stage, parameters: Mapping[str, Ints]) -> list[Fault]:
-    faults, deploy = list[Fault](), stage.kind.deploy
-    for name, entry in stage.kind.parameters.items():
-        values = parameters[name]
-        if entry.per == "layer" and len(np.unique(values)) > 1:
-            was = f"{name} from {values.min()} to {values.max()}"
-            faults.append(Fault("ND1703", where, was, "one value for all neurons of a layer", "train with one for all"))
-    if deploy is None:
-        return faults
-    low, thresholds = stage.kind.parameters[deploy.threshold].allowed.low, parameters[deploy.threshold]
-    below = np.flatnonzero(thresholds < low)
-    if below.size:
-        was = f"the threshold of neuron {below[0]} becomes {thresholds[below[0]]}"
-        was += f", those of {below.size - 1} more neurons too" if below.size > 1 else ""
-        todo = "its weights are too large for its threshold: scale them down or prune the largest"
-        faults.append(Fault("ND1703", where, was, f"at least {low}", todo, {"count": int(below.size)}))
-    return faults
-
-
-def _projection(
-    kind: ConnectionKind, source: Group, target: Group, weights: Ints, shift: int, delay: int
-) -> Projection:
-    first = kind.entry.weights[0]
-    matrices = {name: np.zeros_like(weights) for name in kind.fields} | {first: weights}
-    if DELAY in kind.fields:
-        matrices[DELAY] = np.full_like(weights, delay)
-    kept = weights != 0 if kind.entry.pattern == "pairs" else np.ones(weights.shape, bool)
-    sources, targets = np.nonzero(kept)
-    parameters = {n: p.default or 0 for n, p in kind.parameters.items()}
-    if kind.entry.shift is not None:
-        parameters[kind.entry.shift] = shift
-    fields = {n: m[sources, targets] for n, m in matrices.items()}
-    return Projection(kind.name, source.name, target.name, sources, targets, fields, parameters)
-
-
-def _decay_report(stage: Stage, name: str, registers: Ints) -> DecayReport:
-    chip = np.array([decay_keep(stage.kind, name, int(r)) for r in registers])
-    worst = int(np.argmax(np.abs(chip - stage.keep[name])))
-    keep = float(stage.keep[name][worst])
-    return DecayReport(name, keep, float(chip[worst]), int(registers[worst]), abs(float(chip[worst]) - keep))
-
-
-def build_network(
-    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], *, until: int, dt_s: float | None
-) -> tuple[Network | None, tuple[Quantized, ...], list[Fault]]:
-    """Network of the first ``until`` stages under a choice; None where registers have faults."""
-    chip = lowered.chip
-    defaults = {n: np.full(lowered.inputs, p.default or 0) for n, p in lowered.input_kind.parameters.items()}
-    inputs = Group(lowered.input_kind.name, lowered.input_kind.name, lowered.inputs, defaults)
-    source, done, faults = inputs, list[Quantized](), list[Fault]()
-    for stage in lowered.stages[:until]:
-        quantized, more = quantize_stage(chip, stage, source, choice, rooms[stage.name])
-        done.append(quantized)
-        faults += more
-        source = quantized.group
-    projections = tuple(p for q in done for p in q.projections)
-    network = None if faults else Network(chip, (inputs, *(q.group for q in done)), projections, dt_s)
-    return network, tuple(done), faults
+def unit_of(stage: Stage) -> int:
+    """Steps of the membrane for one step of weight, threshold and bias."""
+    return stage.kind.deploy.unit if stage.kind.deploy else 1
 
 
 def shift_choices(stage: Stage, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -258,15 +152,15 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     scale = scale_of(stage, choice, room)
     errors, powers = 0.0, 0.0
     for edge in stage.edges:
-        step = 2.0 ** choice.shifts.get(edge.kind.name, 0)
-        limit = magnitude(edge.kind, edge.kind.entry.weights[0])
-        weights = np.clip(np.rint(edge.weight * scale / step), -limit, limit) * step / scale
-        errors += float((((weights - edge.weight) / stage.threshold) ** 2).sum())
-        powers += float(((edge.weight / stage.threshold) ** 2).sum())
+        each, unit = edge.spread(scale), edge.spread(stage.threshold)
+        weights = round_weights(edge.kind, edge.weight * each, choice.shifts.get(edge.kind.name, 0)).worth / each
+        errors += float((((weights - edge.weight) / unit) ** 2).sum())
+        powers += float(((edge.weight / unit) ** 2).sum())
     states = 0.0
     for keep in stage.keep.values():
-        # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps
-        states += float(np.median(0.5 / (1 - keep) / (stage.threshold * scale)))
+        # each step rounds by up to one; the error of a state settles at 1 / (1 - keep) steps; no leak, no error
+        settled = np.divide(0.5, 1 - keep, out=np.zeros_like(keep), where=(keep > 0) & (keep < 1))
+        states += float(np.median(settled / (stage.threshold * scale * unit_of(stage))))
     return steady((float(np.sqrt(errors / powers)) if powers else 0.0) + states)
 
 

@@ -8,15 +8,15 @@ import numpy as np
 from neurodeploy.network import Network, place_identity
 from neurodeploy.quantizer.activity import Activity
 from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import Lowered, Stage
+from neurodeploy.quantizer.registers import build_network
 from neurodeploy.quantizer.scale import (
     Choice,
     Room,
-    build_network,
     expected_error,
     scale_of,
     shift_choices,
 )
+from neurodeploy.quantizer.stages import Lowered, Stage
 from neurodeploy.simulator import Run, simulate
 from neurodeploy.simulator.machine import Ints
 
@@ -51,24 +51,17 @@ class Trial:
 def trial_of(lowered: Lowered, counts: Ints, activity: Activity) -> Trial:
     """Calibration samples for the search, evenly spread, with what the float model did on them."""
     samples = np.unique(np.linspace(0, counts.shape[1] - 1, min(SAMPLES, counts.shape[1])).round().astype(np.int64))
-    totals = {s.name: wanted_counts(lowered, s, activity)[samples] for s in lowered.stages}
+    totals = {s.name: wanted_counts(s, activity)[samples] for s in lowered.stages}
     return Trial(counts[:, samples], totals)
 
 
-def wanted_counts(lowered: Lowered, stage: Stage, activity: Activity) -> Floats:
+def wanted_counts(stage: Stage, activity: Activity) -> Floats:
     """(batch, neuron) event totals of the float model, as far as the chip has had the time for them.
 
     Where the model states no delay the chip's layer runs later than the model's: the last steps of the float model
     are then still to come on the chip.
     """
-    events, late = activity.counts[stage.name], 0
-    source = lowered.input_kind.name
-    for earlier in lowered.stages:
-        edge = earlier.edges[0]
-        late += lowered.chip.delay(edge.kind.name, source) if edge.delay is None else 0
-        source = earlier.kind.name
-        if earlier is stage:
-            break
+    events, late = activity.counts[stage.name], stage.late
     return np.asarray(events[: max(len(events) - late, 0)].sum(axis=0))
 
 

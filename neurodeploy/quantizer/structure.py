@@ -5,13 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neurodeploy.chips import Chip, ConnectionKind
+from neurodeploy.chips import Chip
 from neurodeploy.chips.schema import ParameterEntry
-from neurodeploy.layers import SparseLinear
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
-from neurodeploy.quantizer.decays import Floats
-from neurodeploy.quantizer.lower import choose_kind, pieces, weight_of
+from neurodeploy.quantizer.stages import Edge
+from neurodeploy.quantizer.wiring import wire
 
 
 def structure(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> Network | None:
@@ -20,36 +19,31 @@ def structure(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) 
     Asks nothing of the neurons: time constants, resets and caps that the chip does not have do not change the wiring.
     None where the layers cannot be read as stages of the chip; ``lower`` says why.
     """
-    parts, faults = pieces(model)
-    if faults:
+    wiring, _ = wire(model, chip)
+    if wiring is None:
         return None
-    kind = chip.inputs()[0]
-    inputs = parts[0].linear.in_features
-    groups, projections = [Group(kind.name, kind.name, inputs, _lowest(kind.parameters, inputs))], []
-    for index, part in enumerate(parts):
-        source, source_kind = groups[-1], kind
-        chosen, faults = choose_kind(chip, source_kind, part, last=index == len(parts) - 1)
-        if chosen is None or part.linear.in_features != source.size:
-            return None
-        kind, size = chosen, part.linear.out_features
-        groups.append(Group(part.name, kind.name, size, _lowest(kind.parameters, size)))
-        arriving = chip.between(source_kind.name, kind.name)[0]
-        projections.append(_entries(arriving, source.name, part.name, weight_of(part.linear).T))
-        recurrent, again = chip.between(kind.name, kind.name), part.neuron.rec_connect
-        if recurrent and isinstance(again, torch.nn.Linear | SparseLinear):
-            if weight_of(again).shape != (size, size):
-                return None
-            projections.append(_entries(recurrent[0], part.name, part.name, weight_of(again).T))
+    kind, inputs = wiring.input_kind, wiring.cut.inputs
+    groups = [Group(kind.name, kind.name, inputs, _lowest(kind.parameters, inputs), shape=wiring.shape)]
+    projections = list[Projection]()
+    for layer in wiring.layers:
+        size, name = layer.piece.size, layer.piece.name
+        groups.append(Group(name, layer.kind.name, size, _lowest(layer.kind.parameters, size), shape=layer.shape))
+        projections += [_entries(edge, name) for edge in layer.edges]
     return Network(chip, tuple(groups), tuple(projections), dt_s)
 
 
-def _entries(kind: ConnectionKind, source: str, target: str, weights: Floats) -> Projection:
-    used = weights != 0
-    sources, targets = np.nonzero(used if kind.entry.pattern == "pairs" else np.ones(weights.shape, bool))
-    fields = {n: np.zeros(len(sources), np.int64) for n in kind.fields}
-    fields[kind.entry.weights[0]] = used[sources, targets].astype(np.int64)
+def _entries(edge: Edge, target: str) -> Projection:
+    kind, used = edge.kind, edge.weight != 0
     parameters = {n: p.allowed.low if p.default is None else p.default for n, p in kind.parameters.items()}
-    return Projection(kind.name, source, target, sources, targets, fields, parameters)
+    first = kind.entry.weights[0]
+    if edge.geometry is not None:
+        none = np.zeros(0, np.int64)
+        fields = {n: np.zeros(used.size, np.int64) for n in kind.fields} | {first: used.reshape(-1).astype(np.int64)}
+        return Projection(kind.name, edge.source, target, none, none, fields, parameters, edge.geometry)
+    sources, targets = np.nonzero(used if kind.entry.pattern == "pairs" else np.ones(used.shape, bool))
+    fields = {n: np.zeros(len(sources), np.int64) for n in kind.fields}
+    fields[first] = used[sources, targets].astype(np.int64)
+    return Projection(kind.name, edge.source, target, sources, targets, fields, parameters)
 
 
 def _lowest(parameters: Mapping[str, ParameterEntry], size: int) -> dict[str, Ints]:

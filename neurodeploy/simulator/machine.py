@@ -102,8 +102,7 @@ class Machine:
 
 def assemble(network: Network) -> Machine:
     """Lay a placed network out; raises Refusal ND1204 if it has no hardware ids."""
-    chip, lanes = network.chip, lanes_of(network)
-    registers = registers_of(network)
+    chip, lanes, registers = network.chip, lanes_of(network), registers_of(network)
     deliveries = {
         name: tuple(_deliveries(network, kind, lanes, registers[name])) for name, kind in chip.connections.items()
     }

@@ -40,14 +40,15 @@ def unsigned(bits: int) -> Interval:
     return Interval(0, (1 << bits) - 1)
 
 
-_INT64 = signed(64)
+INT64 = signed(64)
 
 
-class _OutOfRangeError(Exception):
+class OutOfRangeError(Exception):
     """An operand whose range the operator does not take."""
 
 
-def _hull(*parts: Interval) -> Interval:
+def hull(*parts: Interval) -> Interval:
+    """Smallest interval that holds all of these."""
     return Interval(min(p.low for p in parts), max(p.high for p in parts))
 
 
@@ -60,7 +61,7 @@ def _exact(op: str) -> Callable[..., Interval]:
 
     Its least and greatest value then stand at the ends of the arguments or beside zero: the definition is asked there.
     """
-    return lambda *arguments: _hull(*(Interval(v, v) for v in starmap(PYTHON[op], product(*map(_points, arguments)))))
+    return lambda *arguments: hull(*(Interval(v, v) for v in starmap(PYTHON[op], product(*map(_points, arguments)))))
 
 
 def _needs(op: str, what: str, low: int, high: int | None) -> Callable[[Interval, Interval], Interval]:
@@ -69,7 +70,7 @@ def _needs(op: str, what: str, low: int, high: int | None) -> Callable[[Interval
     def interval(a: Interval, b: Interval) -> Interval:
         if b.low < low or (high is not None and b.high > high):
             limit = f"{low} and above" if high is None else f"{low}..{high}"
-            raise _OutOfRangeError(f"{what} of {SIGNS.get(op, op)} can be {b}", f"must lie in {limit}")
+            raise OutOfRangeError(f"{what} of {SIGNS.get(op, op)} can be {b}", f"must lie in {limit}")
         return _exact(op)(a, b)
 
     return interval
@@ -83,13 +84,13 @@ def _wrap(a: Interval, bits: Interval) -> Interval:
     return Interval(a.low - (turns << bits.low), a.high - (turns << bits.low))
 
 
-_TABLE: Mapping[str, Callable[..., Interval]] = {
+RANGES: Mapping[str, Callable[..., Interval]] = {
     **{op: _exact(op) for op in ("add", "sub", "mul", "neg", "min", "max", "abs", "clip", "sat")},
     "floordiv": _needs("floordiv", "the divisor", 1, None),
     **{op: _needs(op, "the shift", 0, MAX_SHIFT) for op in ("shl", "shr", "shift_to_zero", "round_half_even")},
     "scale2": _needs("scale2", "the exponent", -MAX_SHIFT, MAX_SHIFT),
     "wrap": _wrap,
-    "select": lambda _, a, b: _hull(a, b),
+    "select": lambda _, a, b: hull(a, b),
     **{op: lambda *_: Interval(0, 1) for op in CONDITIONS},
 }
 
@@ -132,7 +133,7 @@ class _Walker:
             self.block(statement.body, inside)
             for name, interval in inside.items():
                 before = environment.get(name, interval)
-                environment[name] = _hull(before, interval) if before is not None and interval is not None else None
+                environment[name] = hull(before, interval) if before is not None and interval is not None else None
 
     def value(self, expression: Expression, environment: Mapping[str, Interval | None]) -> Interval | None:
         if isinstance(expression, Name):
@@ -144,8 +145,8 @@ class _Walker:
         if None in arguments:
             return None
         try:
-            result = _TABLE[expression.op](*arguments)
-        except _OutOfRangeError as error:
+            result = RANGES[expression.op](*arguments)
+        except OutOfRangeError as error:
             was, must = error.args
             todo = "narrow the range of the parameter, or bound it with max() or clip()"
             self.fault(Fault("ND1003", where, was, must, todo))
@@ -154,9 +155,9 @@ class _Walker:
 
     def fitting(self, result: Interval, what: str, where: str) -> Interval | None:
         """Return the range, or report that it leaves int64."""
-        if result.within(_INT64):
+        if result.within(INT64):
             return result
-        reached = result.low if result.low < _INT64.low else result.high
+        reached = result.low if result.low < INT64.low else result.high
         # Python does not write integers of more than 4300 digits
         was = f"{what} can reach {reached if reached.bit_length() < 256 else f'{reached.bit_length()} bits'}"
         todo = "narrow a width, or saturate earlier"

@@ -194,6 +194,7 @@ FORMULA: dict[str, Callable[..., Any]] = PYTHON | {
     "log2": _log2,
     "round": lambda x: round(x) if math.isfinite(x) else x,
     "floor": _floor,
+    "ceil": lambda x: math.ceil(x) if math.isfinite(x) else x,  # formulas of chip files only
     "detach": lambda x: x,
     "above": lambda v, threshold: int(v > threshold),
     "at_or_above": lambda v, threshold: int(v >= threshold),

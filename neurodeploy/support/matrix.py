@@ -15,7 +15,8 @@ from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import IAF, LIF
 from neurodeploy.quantizer import constrain, lower, quantize
 from neurodeploy.quantizer.constraint import current
-from neurodeploy.quantizer.lower import Piece, choose_kind
+from neurodeploy.quantizer.pieces import Piece
+from neurodeploy.quantizer.wiring import choose_kind
 from neurodeploy.support.variants import (
     RECURRENT,
     SIZE,
@@ -128,7 +129,7 @@ def sample_model(row: Variant, chip: Chip, role: str) -> torch.nn.Sequential:
     rng = np.random.default_rng(SEED + 1)
     layers: list[torch.nn.Module] = []
     for place, kind, rate in zip(ROLES, kinds, (float(sample_counts(chip).mean()), FIRES), strict=True):
-        plain = Variant(str(kind.deploy and kind.deploy.model), "", _needed(kind))
+        plain = Variant(kind.deploy.model[0] if kind.deploy else "None", "", _needed(kind))
         layers += _driven(row if place == role else plain, kind, rate, rng)
     return torch.nn.Sequential(*layers)
 
@@ -141,7 +142,7 @@ def tested(role: str) -> str:
 def _kinds(chip: Chip) -> tuple[NeuronKind, ...]:
     source, kinds, faults = chip.inputs()[0], list[NeuronKind](), list[Fault]()
     for role in ROLES:
-        kind, more = choose_kind(chip, source, _blank(), last=role == ROLES[-1])
+        kind, more = choose_kind(chip, [source], _blank(), last=role == ROLES[-1])
         faults += more
         if kind is None:
             break
@@ -154,8 +155,7 @@ def _kinds(chip: Chip) -> tuple[NeuronKind, ...]:
 @cache
 def _blank() -> Piece:
     """Stand-in for a layer of which only the place counts."""
-    linear = torch.nn.Linear(SIZE, SIZE, bias=False)
-    return Piece("neurons", LIF(SIZE, 8.0), "weights", linear, None)
+    return Piece("neurons", LIF(SIZE, 8.0), (), None, None, "neurons")
 
 
 def _needed(kind: NeuronKind) -> Mapping[str, Any]:
@@ -164,7 +164,7 @@ def _needed(kind: NeuronKind) -> Mapping[str, Any]:
 
 
 def _leaks(kind: NeuronKind) -> bool:
-    return kind.deploy is not None and "tau_mem" in neuron_classes()[kind.deploy.model].arguments
+    return kind.deploy is not None and "tau_mem" in neuron_classes()[kind.deploy.model[0]].arguments
 
 
 def as_the_chip(row: Variant, kind: NeuronKind) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 from neurodeploy.emit.samna.adapter import apply
 from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
+from neurodeploy.emit.samna.files import FORMAT
 from neurodeploy.emit.samna.read import from_configuration, read_configuration
 from neurodeploy.emit.samna.table import SamnaTable, samna_table
-from neurodeploy.emit.samna.write import FORMAT, to_configuration, write_configuration
+from neurodeploy.emit.samna.write import to_configuration, write_configuration
 
 __all__ = [
     "FORMAT",

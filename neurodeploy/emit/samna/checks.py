@@ -71,6 +71,25 @@ class Checks:
                     return empty
         return np.asarray(value, np.int64)
 
+    def array(self, value: object, where: str, shape: tuple[int, ...], interval: Interval) -> Ints | None:
+        """Integers of a shape as nested lists; None where they are not that."""
+        flat: list[Any] = [value]
+        for axis, length in enumerate(shape):
+            for part in flat:
+                if not isinstance(part, list) or len(part) != length:
+                    was = f"{len(part)} entries" if isinstance(part, list) else f"found {short(part)}"
+                    sizes = " x ".join(map(str, shape))
+                    self.fault(where, f"{was} on level {axis + 1}", f"nested lists of {sizes} integers")
+                    return None
+            flat = [entry for part in flat for entry in part]
+        for index, entry in enumerate(flat):
+            if type(entry) is not int or entry not in interval:
+                place = "".join(f"[{i}]" for i in np.unravel_index(index, shape))
+                must = f"an integer in {interval.low}..{interval.high}"
+                self.fault(f"{where}{place}", f"found {short(entry)}", must)
+                return None
+        return np.asarray(flat, np.int64).reshape(shape)
+
 
 def short(value: object) -> str:
     """Value in an error text, cut to a readable length."""

@@ -1,7 +1,6 @@
 """Configuration -> Network: the way back, which shows that nothing was lost. Every fault is listed."""
 
 import copy
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy import chips
 from neurodeploy.chips import Chip
 from neurodeploy.emit.samna.blocks import plain_ids
 from neurodeploy.emit.samna.checks import Checks, Ints, short
+from neurodeploy.emit.samna.files import FRAME, chip_of, load_json
 from neurodeploy.emit.samna.parse import ParsedBlock, parse_block
 from neurodeploy.emit.samna.table import Block, SamnaTable, samna_table
-from neurodeploy.emit.samna.write import FORMAT, FRAME, unplain
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.emit.samna.write import unplain
+from neurodeploy.errors import raise_if
 from neurodeploy.network import Group, Network, Projection, pairs
 from neurodeploy.step import Interval
 
@@ -29,26 +28,7 @@ def read_configuration(path: str | Path, *, chip: Chip | None = None) -> Network
 
     Raises Refusal: ND1401 no JSON of one meaning, and all of ``from_configuration``.
     """
-    must = "a configuration as neurodeploy writes it"
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        configuration = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Refusal(Fault("ND1401", str(path), f"cannot be read: {reason}", must)) from None
-    return from_configuration(configuration, chip=chip)
-
-
-def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in items]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"entry {name!r} stands twice")
-    return dict(items)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
+    return from_configuration(load_json(path), chip=chip)
 
 
 def from_configuration(configuration: Mapping[str, Any], *, chip: Chip | None = None) -> Network:
@@ -60,26 +40,8 @@ def from_configuration(configuration: Mapping[str, Any], *, chip: Chip | None = 
     as the front end, stand in its notes.
     Raises Refusal: ND1901 with every missing, unknown or contradicting entry, ND1404 another version, ND1104.
     """
-    _check_format(configuration)
-    if chip is None:
-        name = configuration.get("chip")
-        if not isinstance(name, str):
-            must = "the name of a chip"
-            raise Refusal(Fault("ND1901", "configuration, chip", f"found {short(name)}", must))
-        chip = chips.chip(name)
-    return _Reader(chip, samna_table(chip), configuration).network()
-
-
-def _check_format(configuration: object) -> None:
-    found = configuration.get("format") if isinstance(configuration, Mapping) else None
-    if found == FORMAT:
-        return
-    family = FORMAT.partition("/")[0]
-    if isinstance(found, str) and found.partition("/")[0] == family:
-        was, todo = f"version {found!r}", "write the file anew"
-        raise Refusal(Fault("ND1404", "configuration, format", was, f"this program reads {FORMAT!r}", todo))
-    was = f"found {short(found)}" if isinstance(configuration, Mapping) else f"found {short(configuration)}"
-    raise Refusal(Fault("ND1901", "configuration, format", was, f"{FORMAT!r}, as neurodeploy writes it"))
+    found = chip_of(configuration, chip)
+    return _Reader(found, samna_table(found), configuration).network()
 
 
 class _Reader(Checks):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurodeploy.chips import Chip
-from neurodeploy.chips.schema import Part
+from neurodeploy.chips.part import Part
 from neurodeploy.errors import Fault, Refusal, raise_if
 
 

@@ -9,17 +9,10 @@ from typing import Any
 
 from neurodeploy.archive import canonical_json, write_atomically
 from neurodeploy.emit.samna.blocks import any_value, block_entries, plain_ids
+from neurodeploy.emit.samna.files import FORMAT, NOTE
 from neurodeploy.emit.samna.table import SamnaTable, samna_table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-
-FORMAT = "neurodeploy/1"
-NOTE = (
-    "Written by neurodeploy with the field names of samna's configuration objects. "
-    "Whether samna itself loads it is untested: neither samna nor a board was at hand."
-)
-#: Entries beside those of samna.
-FRAME = ("format", "chip", "module", "dt_s", "ids", "note", "unverified")
 
 
 def to_configuration(

@@ -1,0 +1,35 @@
+"""The map command."""
+
+from pathlib import Path
+
+import click
+
+from neurodeploy import npz
+from neurodeploy.bundles import load_bundle
+from neurodeploy.cli.output import console, emit_json
+from neurodeploy.cli.tables import cores_table, usage_table
+from neurodeploy.mapper import map_network
+from neurodeploy.network import load_network, save_network
+
+
+def show_placement(
+    network_path: Path, *, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool
+) -> None:
+    """Map, print what every core holds, write the placed network."""
+    if out is not None:
+        npz.refuse_place(out)  # before any work is spent
+    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
+    placed = map_network(network, split=split, loops=loops, seed=seed)
+    if out is not None:
+        save_network(placed.network, out)
+    if as_json:
+        written = {} if out is None else {"out": str(out)}
+        emit_json({"target": network.chip.name, **placed.to_json(), **written})
+        return
+    console().print(usage_table(placed.usage))
+    if placed.cores:
+        console().print(cores_table(placed.cores))
+    if placed.hops is not None:
+        click.echo(str(placed.hops))
+    for warning in placed.warnings:
+        click.echo(f"- {warning}")

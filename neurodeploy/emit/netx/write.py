@@ -1,0 +1,50 @@
+"""Placed network -> NetX file, and the same content as plain data for a bundle."""
+
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.emit.netx.file import write_file
+from neurodeploy.emit.netx.layers import chain_of, to_layers
+from neurodeploy.emit.netx.table import netx_table
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network import Network
+
+FORMAT = "netx/1"
+NOTE = (
+    "The layers of a NetX file (HDF5) as lava-dl reads them. Written from the published loader; "
+    "no chip and no vendor runtime was at hand."
+)
+
+
+def to_netx(network: Network) -> dict[str, Any]:
+    """Content of the file as plain data; raises Refusal ND1901 with everything that it cannot express."""
+    layers = to_layers(network)
+    return {
+        "format": FORMAT,
+        "chip": network.chip.name,
+        "note": NOTE,
+        **about(network),
+        "layers": [layer.to_json() for layer in layers],
+    }
+
+
+def write_netx(network: Network, path: str | Path) -> None:
+    """Write the file. Needs h5py: ``pip install "neurodeploy[netx]"``.
+
+    Raises Refusal ND1901 with everything that the file cannot express, or that its loader would change in silence.
+    """
+    target = Path(path)
+    if target.suffix != ".net":
+        must = "a name that ends in .net"
+        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, str(target.with_suffix(".net"))))
+    write_file(target, to_layers(network), about(network))
+
+
+def about(network: Network) -> dict[str, str | int | float]:
+    """What the loader has no place for, so that the same network can be read back."""
+    table = netx_table(network.chip)
+    names: dict[str, str | int | float] = {}
+    for i, g in enumerate(chain_of(network)):
+        told = table.neuron[g.kind].told if g.kind in table.neuron else ()
+        names |= {f"group{i}": g.name} | {f"group{i}.{p}": int(g.parameters[p][0]) for p in told}
+    return names | {"chip": network.chip.name} | ({} if network.dt_s is None else {"dt_s": float(network.dt_s)})

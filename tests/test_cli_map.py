@@ -1,0 +1,37 @@
+"""The map command: what every core holds, the placed network, and every reason why not."""
+
+import pytest
+from command_line import run
+from layer_chip import Shape, build, layer_chip
+from mapper_chip import wired, write_chip
+
+from neurodeploy.network import load_network, save_network
+
+CORES = "[core]\ncount = 2\nneurons = 3\nkinds = ['hidden']\n[mesh]\nrows = 1\ncolumns = 2\n"
+
+
+def test_map_prints_every_core_and_writes_the_placed_network(tmp_path):
+    save_network(wired(write_chip(tmp_path, CORES), {"h": 4}), tmp_path / "net.npz")
+    answer = run("map", tmp_path / "net.npz", "--out", tmp_path / "placed.npz", "--json")
+    assert answer.status == 0
+    assert [(c["core"], c["holds"]) for c in answer.json["cores"]] == [
+        (0, [{"layer": "h", "first": 0, "neurons": 3}]),
+        (1, [{"layer": "h", "first": 3, "neurons": 1}]),
+    ]
+    assert answer.json["hops"]["placed"] == 0
+    assert load_network(tmp_path / "placed.npz").group("h").ids.tolist() == [0, 1, 2, 3]
+    said = run("map", tmp_path / "net.npz").out
+    assert "'h' neurons 0..2" in said
+    assert "Spikes times hops" in said
+
+
+def test_map_says_everything_that_does_not_fit_with_status_1(tmp_path):
+    pytest.importorskip("ortools")
+    target = layer_chip(tmp_path)
+    save_network(build(target, {"a": Shape(("input",), 32)}, (2, 64, 64)), tmp_path / "net.npz")
+    refused = run("map", tmp_path / "net.npz", "--json")
+    assert (refused.status, refused.codes) == (1, ["ND1802"])
+    assert "layer 'a' needs 128 Ki words of neuron memory; the largest core has 64 Ki" in refused.err
+    assert "split 'a' over several cores (1 core more)" in refused.err
+    halves = run("map", tmp_path / "net.npz", "--split", "a", "--json")
+    assert (halves.status, len(halves.json["cores"])) == (0, 2)
