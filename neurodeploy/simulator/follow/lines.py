@@ -4,7 +4,7 @@ The caller has shown that all values of the text fit that type. numba computes i
 operator means what the step language says; the compiler finds the narrow instruction itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from neurodeploy.step import Assign, Const, Name, Text, signed
 from neurodeploy.step.tree import Call, Expression, Statement
@@ -15,22 +15,25 @@ _LOGIC = {"and": "&", "or": "|"}
 _HEAVY = frozenset({"floordiv"})  # worth a branch, and no vector instruction
 
 
-class TextLines:
-    """Writes one text; local variables are ``x_`` and the name, ``T`` is the type of all values."""
+def text_lines(text: Text, known: Iterable[str]) -> list[str]:
+    """Lines of a text; its names are written ``x_`` and the name, ``T`` stands for the type of all values.
 
-    def __init__(self, text: Text) -> None:
-        self.text, self.count = text, 0
+    known : names that have a value before it
+    """
+    writer = _Writer()
+    writer.block(text.statements, set(known))
+    return writer.lines
+
+
+class _Writer:
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
         self.lines: list[str] = []
 
     def fresh(self, value: str) -> str:
         self.count += 1
         self.lines.append(f"t{self.count} = {value}")
         return f"t{self.count}"
-
-    def write(self, known: set[str]) -> list[str]:
-        """Lines of the text; known are the names that have a value before it."""
-        self.block(self.text.statements, set(known))
-        return self.lines
 
     def block(self, statements: tuple[Statement, ...], known: set[str]) -> None:
         for statement in statements:
@@ -40,8 +43,7 @@ class TextLines:
                 continue
             condition = self.fresh(self.value(statement.condition))
             if any(call.op in _HEAVY for call in _calls(statement.body)):
-                inner = TextLines(self.text)
-                inner.count = self.count
+                inner = _Writer(self.count)
                 inner.block(statement.body, set(known))
                 self.count = inner.count
                 self.lines += [f"if {condition}:", *(f"    {line}" for line in inner.lines)]
@@ -144,5 +146,3 @@ def _calls(statements: tuple[Statement, ...]) -> Iterator[Call]:
         else:
             yield from inside(statement.condition)
             yield from _calls(statement.body)
-
-

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.chips import Handler, Phase
+from neurodeploy.chips import Phase
 from neurodeploy.generated import Compiled
-from neurodeploy.simulator.executors import check_width
 from neurodeploy.simulator.follow.plan import of_fan, plans_of
 from neurodeploy.simulator.follow.source import (
+    Control,
     EventSource,
     Stop,
-    TextPlan,
     event_source,
     field_name,
     parameter_name,
@@ -24,11 +23,12 @@ from neurodeploy.simulator.follow.source import (
     stored_type,
     tick_name,
 )
-from neurodeploy.simulator.follow.source import Control as C
 from neurodeploy.simulator.follow.strips import Array, strips_of
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Ints
 
+#: (neuron kind, state) -> (batch, neuron) in the order of memory, in the narrow types of the registers
+Stored = Mapping[tuple[str, str], Array]
 WORTH_A_THREAD = 2_000  # events
 MADE_AT_ONCE = 1 << 16
 RING = 1 << 12
@@ -77,17 +77,24 @@ def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]
 class Runner:
     """A machine with its states in compiled form.
 
-    states : (neuron kind, state) -> (batch, neuron) in the order of memory
+    number : neuron kind -> (position,) number of each neuron over all kinds in memory
     """
 
     def __init__(
-        self, machine: EventMachine, batch: int, states: Mapping[str, Mapping[str, Ints]], *, newest: bool, patience: int
+        self,
+        machine: EventMachine,
+        batch: int,
+        states: Mapping[str, Mapping[str, Ints]],
+        *,
+        newest: bool,
+        patience: int,
     ) -> None:
         self.machine, self.batch, self.newest, self.patience = machine, batch, newest, patience
         self.strips = strips_of(machine)
         self.texts, self.ticks = plans_of(machine, states)
         kinds = {n: {s: e.interval for s, e in lane.kind.states.items()} for n, lane in machine.lanes.items()}
-        self.states = {
+        self.number = {n: at + self.strips.offset[n] for n, at in self.strips.memory.items()}
+        self.states: Stored = {
             (n, s): np.ascontiguousarray(v[:, self.place(n)], stored_type(kinds[n][s]))
             for n, many in states.items()
             for s, v in many.items()
@@ -105,12 +112,17 @@ class Runner:
         """Position of each place in memory."""
         return np.argsort(self.strips.memory[kind])
 
-    def wide_states(self) -> dict[str, dict[str, Ints]]:
+    def wide(self, states: Stored) -> dict[str, dict[str, Ints]]:
         """Neuron kind -> state -> (batch, neuron) by position."""
         result: dict[str, dict[str, Ints]] = {n: {} for n in self.machine.lanes}
-        for (name, state), values in self.states.items():
+        for (name, state), values in states.items():
             result[name][state] = values[:, self.strips.memory[name]].astype(np.int64)
         return result
+
+    def kept(self) -> Stored:
+        """The states, copied if a text can leave a register."""
+        checked = any(t.checked for t in (*self.texts.values(), *self.ticks.values()))
+        return {n: v.copy() for n, v in self.states.items()} if checked else self.states
 
     def _arrays(self) -> dict[str, Array]:
         """Parameters and synapse fields by the names that the kernels give them."""
@@ -140,7 +152,7 @@ class Runner:
         table = np.zeros((len(self.machine.fans), width), np.int64)
         for number, fan in enumerate(self.machine.fans):
             text, lane = self.texts[fan.kind.name], self.machine.lanes[fan.kind.target]
-            row = [int(of_fan(self.machine, number, lane.parameters[p]).max(initial=0)) for p in text.numbers]
+            row = [int(v[0]) if len(v := of_fan(self.machine, number, lane.parameters[p])) else 0 for p in text.numbers]
             row += [self.machine.registers[fan.kind.name][r] for r in text.registers]
             table[number, : len(row)] = row
         return table.reshape(-1)
@@ -155,9 +167,10 @@ class Runner:
             entries = widest * max(self.strips.most, 1)
             ring = max(RING, 1 << (4 * entries).bit_length())
             made = max(MADE_AT_ONCE, 2 * widest)
-            control, batch, keys = (np.zeros(n, np.int64) for n in (len(C), entries, widest))
-            return _Space(control, np.zeros(ring, np.int64), batch, *(np.zeros(made, np.int64) for _ in range(2)),
-                          np.zeros(-(-widest // 8) * 8 + 64, np.uint8), keys)  # fmt: skip
+            control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control), entries, widest))
+            output, causes = (np.zeros(made, np.int64) for _ in range(2))
+            flags = np.zeros(-(-widest // 8) * 8 + 64, np.uint8)
+            return _Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)
 
     def _call(self, name: str, own: Mapping[str, Any], sample: int) -> None:
         rows = {state_name(n, s): v[sample] for (n, s), v in self.states.items()}
@@ -165,7 +178,7 @@ class Runner:
         function(*(own[n] if n in own else rows[n] if n in rows else self.arrays[n] for n, _ in self.arguments[name]))
 
     def follow(self, sample: int, roots: Ints, causes: Ints, *, together: bool) -> Followed | Stopped:
-        """Follow events of one sample; raises TextAtFault.
+        """Follow events of one sample.
 
         roots, causes : neurons counted over all kinds in memory, and the input event that each is
         together : all of them wait from the beginning, as after a tick
@@ -174,29 +187,26 @@ class Runner:
         schedule = self.machine.chip.file.schedule
         control = space.control
         control[:] = 0
-        control[C.ROOTS], control[C.TOGETHER] = len(roots), together
-        control[C.BEFORE] = int(self.machine.block(sample, self.batch)) * self.neurons
-        control[C.WIDEST], control[C.ENTRIES] = self.strips.widest, len(space.batch)
-        control[C.NEWEST], control[C.JOINED] = self.newest, schedule.waits == "spike"
-        control[C.DEPTH] = -1 if schedule.depth is None else schedule.depth
-        control[C.DROP], control[C.PATIENCE] = schedule.when_full == "drop", self.patience
+        control[Control.ROOTS], control[Control.TOGETHER] = len(roots), together
+        control[Control.BEFORE] = int(self.machine.block(sample, self.batch)) * self.neurons
+        control[Control.WIDEST], control[Control.ENTRIES] = self.strips.widest, len(space.batch)
+        control[Control.NEWEST], control[Control.JOINED] = self.newest, schedule.waits == "spike"
+        control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
+        control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
         if together:
             self._longer(space, len(roots) * max(self.strips.most, 1) + len(space.batch))
         neuron, cause = list[Ints](), list[Ints]()
         while True:
             own = vars(space) | {"roots": roots, "causes": causes}
             self._call("follow", own, sample)
-            count = int(control[C.MADE])
+            count = int(control[Control.MADE])
             neuron.append(space.made[:count].copy())
             cause.append(space.made_by[:count].copy())
-            control[C.MADE] = 0
-            if control[C.CODE] != Stop.ROOM:
+            control[Control.MADE] = 0
+            if control[Control.CODE] != Stop.ROOM:
                 break
-            self._longer(space, int(control[C.SIZE]) + 2 * len(space.batch))
-        code, lost, meetings = Stop(int(control[C.CODE])), int(control[C.LOST]), int(control[C.MEETINGS])
-        if code == Stop.FAULT:
-            text = list(self.texts.values())[int(control[C.WHERE])]
-            self._fault(text, control)
+            self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
+        code, lost, meetings = Stop(int(control[Control.CODE])), int(control[Control.LOST]), int(control[Control.MEETINGS])
         self.spaces.append(space)
         if code != Stop.DONE:
             return Stopped(sample, code)
@@ -207,29 +217,28 @@ class Runner:
         size = len(space.ring)
         if needed <= size:
             return
-        waiting = (int(space.control[C.HEAD]) + np.arange(int(space.control[C.SIZE]))) % size
+        waiting = (int(space.control[Control.HEAD]) + np.arange(int(space.control[Control.SIZE]))) % size
         ring = np.zeros(1 << (2 * needed).bit_length(), np.int64)
         ring[: len(waiting)] = space.ring[waiting]
-        space.ring, space.control[C.HEAD] = ring, 0
+        space.ring, space.control[Control.HEAD] = ring, 0
 
-    def _fault(self, text: TextPlan, control: Ints) -> None:
-        handler: Handler = text.handler
-        name = sorted(handler.unproved)[int(control[C.REGISTER])]
-        value = int(control[C.VALUE])
-        check_width(handler, self.machine.lanes[text.kind].kind.states, name, value, value)
+    def tick(self, phase: Phase) -> tuple[Ints, Ints] | None:
+        """Run a tick on all samples; sample and position of what fired, by ascending hardware id.
 
-    def tick(self, phase: Phase) -> tuple[Ints, Ints]:
-        """Run a tick on all samples; sample and place in memory of what fired, by ascending hardware id."""
+        None if the text has left a register.
+        """
+        none = np.zeros(0, np.int64)
+        if phase.name not in self.ticks:
+            return none, none
         number, text = list(self.ticks).index(phase.name), self.ticks[phase.name]
-        space, fired = self._space(), list[Ints]()
+        space, fired = self._space(), [none]
         for sample in range(self.batch):
             self._call(tick_name(number), vars(space) | {"rank": self.ranks[text.kind]}, sample)
-            if space.control[C.CODE] == Stop.FAULT:
-                self._fault(text, space.control)
-            fired.append(space.keys[: int(space.control[C.MADE])] & 0xFFFFFFFF)
+            if space.control[Control.CODE] == Stop.FAULT:
+                return None
+            fired.append(self.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
         self.spaces.append(space)
-        lengths = [len(f) for f in fired]
-        return np.repeat(np.arange(self.batch), lengths), np.concatenate([np.zeros(0, np.int64), *fired])
+        return np.repeat(np.arange(self.batch), [len(f) for f in fired[1:]]), np.concatenate(fired)
 
     def follow_all(self, sample: Ints, roots: Ints, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:
         """Follow the events of all samples; sample ascends. In threads where it pays; the first fault is raised."""
@@ -242,7 +251,7 @@ class Runner:
             return self.follow(number, roots[first:last], causes[first:last], together=together)
 
         threads = min(len(pieces), _threads())
-        if threads < 2 or len(sample) < WORTH_A_THREAD:  # noqa: PLR2004 - one thread is this one
+        if threads < 2 or len(sample) < WORTH_A_THREAD:
             yield from map(one, pieces)
             return
         self.compiled.function("follow")

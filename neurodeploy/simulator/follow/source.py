@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from neurodeploy.chips import Handler
 from neurodeploy.chips.compile import GIVEN_ARRIVING
-from neurodeploy.simulator.follow.lines import TextLines
+from neurodeploy.simulator.follow.lines import text_lines
+from neurodeploy.simulator.follow.plan import TextPlan
 from neurodeploy.step import Interval, signed
 
 STORED = {f"{'' if low else 'u'}int{bits}": (low, bits) for bits in (8, 16, 32) for low in (True, False)}
@@ -40,9 +40,6 @@ class Control(IntEnum):
     DROP = 16
     PATIENCE = 17
     CODE = 18  # why the kernel stopped
-    WHERE = 19  # connection kind whose text left a register
-    REGISTER = 20
-    VALUE = 21
 
 
 class Stop(IntEnum):
@@ -52,29 +49,7 @@ class Stop(IntEnum):
     ROOM = 1  # no room for another footprint in the output or the queue
     FULL = 2  # the chip's queue is full
     UNSETTLED = 3
-    FAULT = 4
-
-
-@dataclass(frozen=True)
-class TextPlan:
-    """How a text is run.
-
-    kind : neuron kind whose neurons it runs on
-    lanes : type of all values in it
-    checked : whether registers can leave their width, so that each is looked at
-    arrays, numbers : parameters that differ between neurons, and those that all neurons of a footprint share
-    fields : synapse fields and registers of a projection that it reads
-    registers : parameters of the connection kind that it reads
-    """
-
-    kind: str
-    handler: Handler
-    lanes: str
-    checked: bool
-    arrays: tuple[str, ...]
-    numbers: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    registers: tuple[str, ...] = ()
+    FAULT = 4  # a register was left
 
 
 @dataclass(frozen=True)
@@ -98,8 +73,20 @@ def stored_type(interval: Interval) -> str:
     return "int64"
 
 
-TABLES = ("go_begin", "go_strip", "go_base", "strip_fan", "strip_run", "strip_first", "run_target", "run_first")
-TABLES = (*TABLES, "syn_target", "syn_rank", "fan_text", "fan_before")
+TABLES = (
+    "go_begin",
+    "go_strip",
+    "go_base",
+    "strip_fan",
+    "strip_run",
+    "strip_first",
+    "run_target",
+    "run_first",
+    "syn_target",
+    "syn_rank",
+    "fan_text",
+    "fan_before",
+)
 
 
 def event_source(
@@ -188,18 +175,16 @@ def _cast(text: TextPlan, value: str) -> str:
     return f"np.{text.lanes}({value})"
 
 
-def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, str], *, rank: str, where: int) -> list[str]:
+def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, str]) -> list[str]:
     """What the text does at place i; given is what its names are read from."""
     handler = text.handler
     used = handler.reads | handler.writes
     lines = [f"x_{name} = {value}" for name, value in given.items() if name in used]
-    lines += [line.replace("T(", f"np.{text.lanes}(") for line in TextLines(handler.text).write(set(given))]
+    lines += [line.replace("T(", f"np.{text.lanes}(") for line in text_lines(handler.text, given)]
     if text.checked:
-        for number, name in enumerate(sorted(handler.unproved)):
-            held = states[name]
-            lines += [f"if (x_{name} < {held.low} or x_{name} > {held.high}) and {rank} * 64 + {number} < worst:"]
-            lines += [f"    worst = {rank} * 64 + {number}", f"    {_c(Control.VALUE)} = x_{name}"]
-            lines += [f"    {_c(Control.REGISTER)} = {number}", f"    {_c(Control.WHERE)} = {where}"]
+        for name in sorted(handler.unproved):
+            low, high = (_cast(text, str(end)) for end in states[name])
+            lines += [f"outside |= np.int32(x_{name} < {low}) | np.int32(x_{name} > {high})"]
     types = {name: stored_type(interval) for name, interval in states.items()}
     lines += [f"r_{name}[i] = np.{types[name]}(x_{name})" for name in sorted(handler.writes)]
     if handler.emits:
@@ -221,11 +206,11 @@ def _meet(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[s
     loop += [f"q_{p} = {parameter_name(text.kind, p)}[at:at + size]" for p in text.arrays]
     loop += [f"g_{f} = {field_name(number, f)}[first:first + size]" for f in text.fields]
     loop += ["fl = flags[first - begin:first - begin + size]"]
-    loop += ["rk = syn_rank[first:first + size]"] if text.checked else []
     loop += ["for i in range(fl.shape[0]):"]
-    loop += _indented(_body(text, states, given, rank="np.int64(rk[i])", where=number))
+    loop += _indented(_body(text, states, given))
+    cut = ["first = np.int64(run_first[run])", "size = np.int64(run_first[run + 1]) - first"]
     lines += ["for run in range(strip_run[strip], strip_run[strip + 1]):"]
-    lines += _indented(["first = np.int64(run_first[run])", "size = np.int64(run_first[run + 1]) - first", "at = base + run_target[run]", *loop])
+    lines += _indented([*cut, "at = base + run_target[run]", *loop])
     return lines if handler.emits else [*lines, "flags[:whole] = 0"]
 
 
@@ -237,12 +222,13 @@ def _tick(text: TextPlan, states: Mapping[str, Interval]) -> list[str]:
     given |= {GIVEN_ARRIVING: _cast(text, "1")}
     lines = [f"r_{s} = {state_name(text.kind, s)}" for s in own]
     lines += [f"q_{p} = {parameter_name(text.kind, p)}" for p in text.arrays]
-    lines += ["size = rank.shape[0]", "fl = flags[:size]", "worst = np.int64(1) << 62", "for i in range(size):"]
-    lines += _indented(_body(text, states, given, rank="rank[i]", where=-1))
-    lines += [f"{_c(Control.CODE)} = {int(Stop.FAULT)} if worst < (np.int64(1) << 62) else {int(Stop.DONE)}"]
+    lines += ["size = rank.shape[0]", "fl = flags[:size]", "outside = np.int32(0)", "for i in range(size):"]
+    lines += _indented(_body(text, states, given))
+    lines += [f"{_c(Control.CODE)} = {int(Stop.FAULT)} if outside != 0 else {int(Stop.DONE)}"]
     if not handler.emits:
         return [*lines, f"{_c(Control.MADE)} = 0"]
-    scan = ["count = 0", "for i in range(size):", "    keys[count] = rank[i] << 32 | np.int64(i)", "    count += np.int64(fl[i])"]
+    scan = ["count = 0", "for i in range(size):"]
+    scan += _indented(["keys[count] = rank[i] << 32 | np.int64(i)", "count += np.int64(fl[i])"])
     return [*lines, *scan, *_SORT.split("\n"), f"{_c(Control.MADE)} = count"]
 
 
@@ -263,7 +249,6 @@ while gap > 0:
 
 _FOLLOW = """
 shared_width = {SHARED}
-ended = np.int64(1) << 62
 words = flags.view(np.uint64)
 mask = np.int64(ring.shape[0] - 1)
 count_roots, together, before = {ROOTS}, {TOGETHER}, {BEFORE}
@@ -309,9 +294,9 @@ while True:
         text = fan_text[fan]
         last_word = (whole + 7) >> 3
         words[last_word - 1] = 0
-        worst = ended
+        outside = np.int32(0)
 {meetings}
-        if worst < ended:
+        if outside != 0:
             code = {is_FAULT}
             break
         met += 1

@@ -50,11 +50,10 @@ def strips_of(machine: EventMachine) -> Strips:
     for name, lane in machine.lanes.items():
         offset[name] = neurons
         neurons += lane.size
-    pieces, strips = [], 0
+    pieces, strips = list[tuple[int, _Piece]](), 0
     go: list[Ints] = []
     for block in range(len(machine.scans)):
-        for number in sorted(range(len(machine.fans)), key=lambda i: i):
-            fan = machine.fans[number]
+        for number, fan in enumerate(machine.fans):
             piece = _Piece.of(fan, block, memory)
             source = memory[fan.source_kind][piece.source] + offset[fan.source_kind] + block * neurons
             go.append(np.stack([source, np.full(len(source), len(pieces)), piece.strip + strips, piece.base]))
@@ -68,7 +67,7 @@ def _memory(machine: EventMachine, kind: str, lane: Lane) -> Ints:
     order = [np.zeros(0, np.int64)]
     for group in machine.network.of_kind(kind):
         positions = lane.slices[group.name]
-        if len(group.shape) == 3:  # noqa: PLR2004 - channels, rows, columns
+        if len(group.shape) == 3:
             positions = positions.reshape(group.shape).transpose(1, 2, 0).reshape(-1)
         order.append(positions)
     memory = np.empty(lane.size, np.int64)
@@ -137,7 +136,9 @@ def _equal(begin: Ints, lengths: Ints, columns: list[Ints]) -> tuple[Ints, Ints]
         mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(_MIX[1])
         mixed ^= mixed >> np.uint64(29)
     sums = np.add.reduceat(mixed * np.uint64(_MIX[2]), begin)
-    _, first, strip = np.unique(np.stack([sums, lengths.astype(np.uint64)]), axis=1, return_index=True, return_inverse=True)
+    _, first, strip = np.unique(
+        np.stack([sums, lengths.astype(np.uint64)]), axis=1, return_index=True, return_inverse=True
+    )
     strip = strip.reshape(-1)
     twin = np.repeat(begin[first[strip]], lengths) + index.astype(np.int64)
     if all(np.array_equal(c, c[twin]) for c in columns):
