@@ -10,8 +10,6 @@ import numpy.typing as npt
 from neurodeploy.chips import Phase
 from neurodeploy.chips.event_driven import EVENTS
 from neurodeploy.errors import Fault, Refusal
-from neurodeploy.simulator.follow.runner import Followed, Runner, Stopped
-from neurodeploy.simulator.follow.source import Stop
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Ints, initial_states
 from neurodeploy.simulator.meetings import MEETINGS
@@ -43,6 +41,7 @@ class Made:
 class EventEngine:
     """A machine with its states, ready to take steps.
 
+    states : neuron kind -> state -> (batch, neuron)
     made : every event that a neuron made so far, in pieces
     lost : (batch,) events that found the queue full and reached no other neuron
     meetings : (batch,) texts that arriving events have run
@@ -52,35 +51,24 @@ class EventEngine:
         self,
         machine: EventMachine,
         stimulus: Stimulus,
-        executor: str,
         *,
+        executor: str,
         order: str | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
-        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS.get(executor, MEETINGS["numpy"])
+        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS.get(executor, MEETINGS["python"])
         self.batch, self.order = stimulus.batch, order or machine.chip.file.schedule.queue
         self.step_number, self.taken = 0, 0
         self.made: list[Made] = []
         self.lost, self.meetings = (np.zeros(self.batch, np.int64) for _ in range(2))
-        self.runner: Runner | None = None
-        self._states = initial_states(machine.lanes, self.batch)
+        self.states = initial_states(machine.lanes, self.batch)
         if snapshot is not None:
             self.snapshot().check(snapshot, machine.chip.name)
-            self._states = snapshot.copied()
+            self.states = snapshot.copied()
             self.step_number = snapshot.step
-        if executor == "numba":
-            newest = self.order == "depth"
-            self.runner = Runner(machine, self.batch, self._states, newest=newest, patience=SETTLED_AFTER)
         waves = executor == "numpy" and Waves.possible(machine)
         self.waves = Waves(machine, self.batch, self.order) if waves else None
         self._emitted = self._silence()
-
-    @property
-    def states(self) -> dict[str, dict[str, Ints]]:
-        """Neuron kind -> state -> (batch, neuron)."""
-        if self.runner is not None and not self._states:
-            self._states = self.runner.wide_states()
-        return self._states
 
     def _silence(self) -> dict[str, Ints]:
         return {n: np.zeros((self.batch, lane.size), np.int64) for n, lane in self.machine.lanes.items()}
@@ -98,7 +86,7 @@ class EventEngine:
         """A run with what only event-driven chips have."""
         return replace(
             run,
-            events=_spikes(self.machine, self.made),
+            events={n: v for n, v in _spikes(self.machine, self.made).items() if n in run.counts},
             stimulus=self.stimulus,
             order=self.order,
             scans=self.machine.scans,
@@ -142,57 +130,34 @@ class EventEngine:
         for kind in dict.fromkeys(g.kind for g in groups):
             mine = np.isin(group, [i for i, g in enumerate(groups) if g.kind == kind])
             np.add.at(self._emitted[kind], (sample[mine], position[mine]), 1)
-        kinds = [g.kind for g in groups]
-        if self.runner is not None:
-            begin, memory = self.runner.strips.offset, self.runner.strips.memory
-            root = np.empty(len(events), np.int64)
-            for kind in dict.fromkeys(kinds):
-                mine = np.isin(group, [i for i, g in enumerate(groups) if g.kind == kind])
-                root[mine] = memory[kind][position[mine]] + begin[kind]
-            self._run(sample, root, events, together=False)
-            return
+        self._arrive(group, sample, position, events)
+
+    def _arrive(self, group: Ints, sample: Ints, position: Ints, cause: Ints) -> None:
+        """Follow input events, sample by sample; group counts the network's input groups."""
+        groups = self.machine.network.inputs()
         if self.waves is not None:
             roots = {g.name: np.flatnonzero(group == i) for i, g in enumerate(groups)}
             flat = {n: self._flat(n) for n in self.machine.lanes}
-            for made in self.waves.run(roots, sample, events, position, flat):
+            for made in self.waves.run(roots, sample, cause, position, flat):
                 self._keep(*made)
             self.meetings += self.waves.meetings
             return
-        for number, kind_number, at, cause in zip(sample, group, position, events, strict=True):
-            self._follow(int(number), kinds[kind_number], [int(at)], int(cause))
+        for number, of, at, what in zip(sample, group, position, cause, strict=True):
+            self._follow(int(number), groups[of].kind, [int(at)], int(what))
 
     def _tick(self, phase: Phase) -> None:
         """A tick runs a handler on all neurons of a kind in ascending hardware id; what fires is followed then."""
         lane = self.machine.lanes[phase.neuron]
         handler = lane.kind.handlers[phase.handler]
-        if self.runner is not None:
-            sample, place = self.runner.tick(phase)
-            self._states = {}
-            self._keep(phase.neuron, sample, np.full(len(place), TICK), self.runner.ranks[phase.neuron][place])
-            root = place + self.runner.strips.offset[phase.neuron]
-            self._run(sample, root, np.full(len(place), TICK), together=True)
-            return
         slots = np.arange(self.batch * lane.size)
         fired = self.meet(handler, lane, self._flat(phase.neuron), slots, {}, once=True)
-        sample, position = np.divmod(fired, lane.size)
-        self._keep(phase.neuron, sample, np.full(len(fired), TICK), position)
+        self._ticked(phase, *np.divmod(fired, lane.size))
+
+    def _ticked(self, phase: Phase, sample: Ints, position: Ints) -> None:
+        """Follow what a tick made, sample by sample."""
+        self._keep(phase.neuron, sample, np.full(len(sample), TICK), position)
         for number in np.unique(sample).tolist():
             self._follow(number, phase.neuron, position[sample == number].tolist(), TICK)
-
-    def _run(self, sample: Ints, roots: Ints, causes: Ints, *, together: bool) -> None:
-        """Let compiled code follow events; refuse as the engine itself does, for the first sample that must stop."""
-        if self.runner is None or not len(sample):
-            return
-        done, self._states = list[Followed](), {}
-        for one in self.runner.follow_all(sample, roots, causes, together=together):
-            if isinstance(one, Stopped):
-                full = one.code == Stop.FULL
-                raise self._full(self.machine.chip.file.schedule.depth) if full else self._unsettled(one.sample)
-            done.append(one)
-            self.lost[one.sample] += one.lost
-            self.meetings[one.sample] += one.meetings
-        for made in self.runner.located(done):
-            self._keep(*made)
 
     def _entries(self, kind: str, positions: Sequence[int]) -> Iterator[tuple[tuple[int, ...], int]]:
         """What waits after neurons of a kind fired, in order: numbers of fans, and the neuron."""

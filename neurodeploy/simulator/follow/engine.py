@@ -8,6 +8,7 @@ from neurodeploy.chips import Phase
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.simulator import event_engine
 from neurodeploy.simulator.event_engine import TICK, EventEngine
+from neurodeploy.simulator.follow.layout import Layout
 from neurodeploy.simulator.follow.runner import Followed, Runner, Stopped, Stored
 from neurodeploy.simulator.follow.source import Stop
 from neurodeploy.simulator.footprints import EventMachine
@@ -26,15 +27,16 @@ class FollowEngine(EventEngine):
         self,
         machine: EventMachine,
         stimulus: Stimulus,
-        executor: str,
         *,
+        layout: Layout,
+        executor: str,
         order: str | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
         self._wide: dict[str, dict[str, Ints]] | None = None
-        super().__init__(machine, stimulus, executor, order=order, snapshot=snapshot)
+        super().__init__(machine, stimulus, executor=executor, order=order, snapshot=snapshot)
         newest, patience = self.order == "depth", event_engine.SETTLED_AFTER
-        self.runner = Runner(machine, self.batch, self.states, newest=newest, patience=patience)
+        self.runner = Runner(layout, self.batch, self.states, newest=newest, patience=patience)
 
     @property
     def states(self) -> dict[str, dict[str, Ints]]:
@@ -78,7 +80,7 @@ class FollowEngine(EventEngine):
         before, done = self.runner.kept(), list[Followed]()
         roots = np.empty(len(sample), np.int64)
         for i, name in enumerate(kinds):
-            roots[kind == i] = self.runner.number[name][position[kind == i]]
+            roots[kind == i] = self.runner.layout.number[name][position[kind == i]]
         self._wide = None
         for one in self.runner.follow_all(sample, roots, cause, together=together):
             if isinstance(one, Stopped):

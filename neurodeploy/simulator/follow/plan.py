@@ -14,6 +14,7 @@ from neurodeploy.step.fixpoint import NotProvedError, States, enclose
 from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_reach
 
+DESCENTS = 4  # steps that make a proved range narrower
 LANES = {"int16": 16, "int32": 32, "int64": 64}
 WIDEST = "int64"
 
@@ -50,30 +51,48 @@ class _Task:
     given: Ranges
 
 
-def plans_of(
-    machine: EventMachine, states: Mapping[str, Mapping[str, Ints]]
-) -> tuple[dict[str, TextPlan], dict[str, TextPlan]]:
-    """How each text runs: connection kind -> plan, and phase of a tick -> plan; without those that nothing runs.
+@dataclass(frozen=True)
+class Plans:
+    """How the texts of a network run, without those that nothing runs.
 
-    states : neuron kind -> state -> (batch, neuron) where the run begins
+    arriving, ticks : connection kind or phase of a tick -> plan
+    held : neuron kind -> state -> what it never leaves, whatever comes in; the whole register where that is not known
     """
-    arriving, ticks = dict[str, TextPlan](), dict[str, TextPlan]()
+
+    arriving: Mapping[str, TextPlan]
+    ticks: Mapping[str, TextPlan]
+    held: Mapping[str, Ranges]
+
+    @property
+    def checked(self) -> bool:
+        """Whether any register must be looked at."""
+        return any(t.checked for t in (*self.arriving.values(), *self.ticks.values()))
+
+    def hold(self, states: Mapping[str, Ranges]) -> bool:
+        """Whether a run may begin with these states."""
+        return all(i.within(self.held[k][s]) for k, many in states.items() for s, i in many.items())
+
+
+def plans_of(machine: EventMachine, states: Mapping[str, Ranges]) -> Plans:
+    """Plan the texts of a network; states are those with which a run begins."""
+    arriving, ticks, held = dict[str, TextPlan](), dict[str, TextPlan](), dict[str, Ranges]()
     for name, lane in machine.lanes.items():
         if not lane.size:
+            held[name] = {n: e.interval for n, e in lane.kind.states.items()}
             continue
-        parameters = {n: _ends([v]) for n, v in lane.parameters.items()}
+        parameters = {n: ends([v]) for n, v in lane.parameters.items()}
         into = dict.fromkeys(f.kind.name for f in machine.fans if f.kind.target == name and f.size)
         phases = [p for p in machine.chip.schedule if p.neuron == name]
         tasks = [_Task(machine.chip.connections[c].on_input, parameters | _arriving(machine, c)) for c in into]
         tasks += [_Task(lane.kind.handlers[p.handler], parameters) for p in phases]
-        types = _types(lane, tasks, {n: _ends([v]) for n, v in states[name].items()})
+        held[name], types = _types(lane, tasks, states[name])
         for connection, (lanes, checked) in zip(into, types, strict=False):
             arriving[connection] = _arrival(machine, connection, lane, lanes, checked=checked)
         for phase, (lanes, checked) in zip(phases, types[len(into) :], strict=True):
             handler = lane.kind.handlers[phase.handler]
             used = tuple(p for p in lane.parameters if p in handler.reads)
             ticks[phase.name] = TextPlan(name, handler, lanes, checked, used)
-    return arriving, ticks
+    return Plans(arriving, ticks, held)
 
 
 def _arrival(machine: EventMachine, connection: str, lane: Lane, lanes: str, *, checked: bool) -> TextPlan:
@@ -94,7 +113,9 @@ def of_fan(machine: EventMachine, number: int, values: Ints) -> Ints:
     return np.concatenate([values[slices[g]] for g in fan.target])
 
 
-def _ends(arrays: Sequence[Ints]) -> Interval:
+def ends(arrays: Sequence[Ints]) -> Interval:
+    """Least and greatest of all values; 0 where there are none."""
+    arrays = [v for v in arrays if v.size] or [np.zeros(1, np.int64)]
     return Interval(min(int(v.min()) for v in arrays), max(int(v.max()) for v in arrays))
 
 
@@ -106,32 +127,38 @@ def _arriving(machine: EventMachine, connection: str) -> dict[str, Interval]:
         if fan.kind.name == connection and fan.size:
             for name, values in fan.fields.items():
                 fields.setdefault(name, []).append(values)
-    return given | {n: _ends(many) for n, many in fields.items()} | {GIVEN_ARRIVING: Interval(1, 1)}
+    return given | {n: ends(many) for n, many in fields.items()} | {GIVEN_ARRIVING: Interval(1, 1)}
 
 
-def _types(lane: Lane, tasks: list[_Task], start: Ranges) -> list[tuple[str, bool]]:
-    """Type of the lanes of each text, and whether its registers must be looked at.
+def _types(lane: Lane, tasks: list[_Task], start: Ranges) -> tuple[Ranges, list[tuple[str, bool]]]:
+    """What the states never leave; the type of the lanes of each text, and whether its registers must be looked at.
 
     The texts may run in any order and any number of times, so each must keep the ranges of the states on its own.
     """
     widths = {n: e.interval for n, e in lane.kind.states.items()}
 
     def step(before: Ranges) -> tuple[States, States]:
-        now = dict(before)
+        found: dict[str, list[Interval]] = {n: [] for n in before}
         for task in tasks:
             after = path_reach(task.handler.text, {**task.given, **before})[0]
             for name in task.handler.writes:
                 if not after[name].within(widths[name]):
                     raise NotProvedError(name, task.handler.text.where)
-                now[name] = hull(now[name], after[name])
+                found[name].append(after[name])
+        now = {n: hull(*many) if many else before[n] for n, many in found.items()}
         return now, now
 
     try:
-        held, proved = enclose(dict(start), step, widths), True
+        held, proved = enclose(dict(start), step, widths, tight=False), True
+        for _ in range(DESCENTS):
+            less = {n: hull(start[n], i) for n, i in step(held)[1].items()}
+            if not all(i.within(less[n]) for n, i in step(less)[1].items()):
+                break
+            held = less
     except NotProvedError:
-        held, proved = widths, False
+        held, proved = dict(widths), False
     reach = [path_reach(t.handler.text, {**t.given, **held})[1] for t in tasks]
-    return [(_narrowest(r), not proved and bool(t.handler.unproved)) for t, r in zip(tasks, reach, strict=True)]
+    return held, [(_narrowest(r), not proved and bool(t.handler.unproved)) for t, r in zip(tasks, reach, strict=True)]
 
 
 def _narrowest(reach: Interval) -> str:

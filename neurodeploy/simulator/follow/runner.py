@@ -4,27 +4,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.chips import Phase
-from neurodeploy.generated import Compiled
-from neurodeploy.simulator.follow.plan import of_fan, plans_of
-from neurodeploy.simulator.follow.source import (
-    Control,
-    EventSource,
-    Stop,
-    event_source,
-    field_name,
-    parameter_name,
-    state_name,
-    stored_type,
-    tick_name,
-)
-from neurodeploy.simulator.follow.strips import Array, strips_of
-from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.follow.source import Control, Stop, state_name, stored_type, tick_name
+from neurodeploy.simulator.follow.strips import Array
 from neurodeploy.simulator.machine import Ints
 
 #: (neuron kind, state) -> (batch, neuron) in the order of memory, in the narrow types of the registers
@@ -69,93 +56,41 @@ class Followed:
     meetings: int
 
 
-@lru_cache(maxsize=32)
-def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Compiled:
-    return Compiled(EventSource(code, dict(arguments)))
-
-
 class Runner:
-    """A machine with its states in compiled form.
+    """A laid out machine with its states.
 
-    number : neuron kind -> (position,) number of each neuron over all kinds in memory
+    newest : what has just been made goes first
+    patience : arrivals that one input may cause
     """
 
     def __init__(
         self,
-        machine: EventMachine,
+        layout: Layout,
         batch: int,
         states: Mapping[str, Mapping[str, Ints]],
         *,
         newest: bool,
         patience: int,
     ) -> None:
-        self.machine, self.batch, self.newest, self.patience = machine, batch, newest, patience
-        self.strips = strips_of(machine)
-        self.texts, self.ticks = plans_of(machine, states)
-        kinds = {n: {s: e.interval for s, e in lane.kind.states.items()} for n, lane in machine.lanes.items()}
-        self.number = {n: at + self.strips.offset[n] for n, at in self.strips.memory.items()}
+        self.layout, self.batch, self.newest, self.patience = layout, batch, newest, patience
+        self.program = layout.program(states)
         self.states: Stored = {
-            (n, s): np.ascontiguousarray(v[:, self.place(n)], stored_type(kinds[n][s]))
+            (n, s): np.ascontiguousarray(v[:, layout.ranks[n]], stored_type(layout.registers[n][s]))
             for n, many in states.items()
             for s, v in many.items()
         }
-        self.arrays = self._arrays()
-        types = {n: str(v.dtype) for n, v in self.arrays.items()}
-        source = event_source(list(self.texts.values()), self.ticks, kinds, types)
-        self.arguments = source.arguments
-        self.compiled = _compiled(source.code, tuple(source.arguments.items()))
-        self.neurons = sum(lane.size for lane in machine.lanes.values())
         self.spaces: list[_Space] = []
-        self.ranks = {n: np.ascontiguousarray(self.place(n)) for n in machine.lanes}
-
-    def place(self, kind: str) -> Ints:
-        """Position of each place in memory."""
-        return np.argsort(self.strips.memory[kind])
 
     def wide(self, states: Stored) -> dict[str, dict[str, Ints]]:
         """Neuron kind -> state -> (batch, neuron) by position."""
-        result: dict[str, dict[str, Ints]] = {n: {} for n in self.machine.lanes}
+        result: dict[str, dict[str, Ints]] = {n: {} for n in self.layout.machine.lanes}
         for (name, state), values in states.items():
-            result[name][state] = values[:, self.strips.memory[name]].astype(np.int64)
+            result[name][state] = values[:, self.layout.memory[name]].astype(np.int64, order="C")
         return result
 
     def kept(self) -> Stored:
         """The states, copied if a text can leave a register."""
-        checked = any(t.checked for t in (*self.texts.values(), *self.ticks.values()))
-        return {n: v.copy() for n, v in self.states.items()} if checked else self.states
-
-    def _arrays(self) -> dict[str, Array]:
-        """Parameters and synapse fields by the names that the kernels give them."""
-        machine, strips, arrays = self.machine, self.strips, dict[str, Array](self.strips.tables)
-        for name, lane in machine.lanes.items():
-            for p, values in lane.parameters.items():
-                sort = stored_type(lane.kind.parameters[p].interval)
-                arrays[parameter_name(name, p)] = np.ascontiguousarray(values[self.place(name)], sort)
-        empty = np.zeros(int(strips.tables["strip_first"][-1]), np.int64)
-        for number, (connection, text) in enumerate(self.texts.items()):
-            kind = machine.chip.connections[connection]
-            for f in text.fields:
-                entry = kind.fields[f] if f in kind.fields else kind.parameters[f]
-                values = strips.fields.get(connection, {}).get(f, empty)
-                arrays[field_name(number, f)] = np.ascontiguousarray(values, stored_type(entry.interval))
-        order = list(self.texts)
-        fans = machine.fans
-        arrays["fan_text"] = np.array([order.index(f.kind.name) for f in fans], np.int32)
-        arrays["fan_before"] = np.array([strips.offset[f.kind.target] for f in fans], np.int32)
-        arrays["syn_rank"] = np.append(arrays["syn_rank"], np.zeros(8, np.int32)).astype(np.int32)  # read in eights
-        arrays["shared"] = self._shared()
-        return arrays
-
-    def _shared(self) -> Ints:
-        """Numbers that all neurons of a footprint share, fan after fan."""
-        width = max((len(t.numbers) + len(t.registers) for t in self.texts.values()), default=0)
-        table = np.zeros((len(self.machine.fans), width), np.int64)
-        for number, fan in enumerate(self.machine.fans):
-            text, lane = self.texts[fan.kind.name], self.machine.lanes[fan.kind.target]
-            row = [int(v[0]) if len(v := of_fan(self.machine, number, lane.parameters[p])) else 0 for p in text.numbers]
-            row += [self.machine.registers[fan.kind.name][r] for r in text.registers]
-            table[number, : len(row)] = row
-        return table.reshape(-1)
+        return {n: v.copy() for n, v in self.states.items()} if self.program.plans.checked else self.states
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -163,8 +98,8 @@ class Runner:
         try:
             return self.spaces.pop()
         except IndexError:
-            widest = max(self.strips.widest, *(lane.size for lane in self.machine.lanes.values()), 0) + 16
-            entries = widest * max(self.strips.most, 1)
+            widest = max(self.layout.strips.widest, *(lane.size for lane in self.layout.machine.lanes.values()), 0) + 16
+            entries = widest * max(self.layout.strips.most, 1)
             ring = max(RING, 1 << (4 * entries).bit_length())
             made = max(MADE_AT_ONCE, 2 * widest)
             control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control), entries, widest))
@@ -174,8 +109,13 @@ class Runner:
 
     def _call(self, name: str, own: Mapping[str, Any], sample: int) -> None:
         rows = {state_name(n, s): v[sample] for (n, s), v in self.states.items()}
-        function = self.compiled.function(name)
-        function(*(own[n] if n in own else rows[n] if n in rows else self.arrays[n] for n, _ in self.arguments[name]))
+        function = self.program.compiled.function(name)
+        function(
+            *(
+                own[n] if n in own else rows[n] if n in rows else self.layout.arrays[n]
+                for n, _ in self.program.arguments[name]
+            )
+        )
 
     def follow(self, sample: int, roots: Ints, causes: Ints, *, together: bool) -> Followed | Stopped:
         """Follow events of one sample.
@@ -184,17 +124,17 @@ class Runner:
         together : all of them wait from the beginning, as after a tick
         """
         space = self._space()
-        schedule = self.machine.chip.file.schedule
+        schedule = self.layout.machine.chip.file.schedule
         control = space.control
         control[:] = 0
         control[Control.ROOTS], control[Control.TOGETHER] = len(roots), together
-        control[Control.BEFORE] = int(self.machine.block(sample, self.batch)) * self.neurons
-        control[Control.WIDEST], control[Control.ENTRIES] = self.strips.widest, len(space.batch)
+        control[Control.BEFORE] = int(self.layout.machine.block(sample, self.batch)) * self.layout.neurons
+        control[Control.WIDEST], control[Control.ENTRIES] = self.layout.strips.widest, len(space.batch)
         control[Control.NEWEST], control[Control.JOINED] = self.newest, schedule.waits == "spike"
         control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
         control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
         if together:
-            self._longer(space, len(roots) * max(self.strips.most, 1) + len(space.batch))
+            self._longer(space, len(roots) * max(self.layout.strips.most, 1) + len(space.batch))
         neuron, cause = list[Ints](), list[Ints]()
         while True:
             own = vars(space) | {"roots": roots, "causes": causes}
@@ -206,7 +146,11 @@ class Runner:
             if control[Control.CODE] != Stop.ROOM:
                 break
             self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
-        code, lost, meetings = Stop(int(control[Control.CODE])), int(control[Control.LOST]), int(control[Control.MEETINGS])
+        code, lost, meetings = (
+            Stop(int(control[Control.CODE])),
+            int(control[Control.LOST]),
+            int(control[Control.MEETINGS]),
+        )
         self.spaces.append(space)
         if code != Stop.DONE:
             return Stopped(sample, code)
@@ -228,15 +172,15 @@ class Runner:
         None if the text has left a register.
         """
         none = np.zeros(0, np.int64)
-        if phase.name not in self.ticks:
+        if phase.name not in self.program.plans.ticks:
             return none, none
-        number, text = list(self.ticks).index(phase.name), self.ticks[phase.name]
+        number, text = list(self.program.plans.ticks).index(phase.name), self.program.plans.ticks[phase.name]
         space, fired = self._space(), [none]
         for sample in range(self.batch):
-            self._call(tick_name(number), vars(space) | {"rank": self.ranks[text.kind]}, sample)
+            self._call(tick_name(number), vars(space) | {"rank": self.layout.ranks[text.kind]}, sample)
             if space.control[Control.CODE] == Stop.FAULT:
                 return None
-            fired.append(self.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
+            fired.append(self.layout.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
         self.spaces.append(space)
         return np.repeat(np.arange(self.batch), [len(f) for f in fired[1:]]), np.concatenate(fired)
 
@@ -254,7 +198,7 @@ class Runner:
         if threads < 2 or len(sample) < WORTH_A_THREAD:
             yield from map(one, pieces)
             return
-        self.compiled.function("follow")
+        self.program.compiled.function("follow")
         with ThreadPoolExecutor(threads) as pool:
             yield from pool.map(one, pieces)
 
@@ -263,10 +207,10 @@ class Runner:
         neuron = np.concatenate([np.zeros(0, np.int64), *(f.neuron for f in followed)])
         cause = np.concatenate([np.zeros(0, np.int64), *(f.cause for f in followed)])
         sample = np.repeat([f.sample for f in followed], [len(f.neuron) for f in followed]).astype(np.int64)
-        for name, lane in self.machine.lanes.items():
-            begin = self.strips.offset[name]
+        for name, lane in self.layout.machine.lanes.items():
+            begin = self.layout.strips.offset[name]
             mine = np.flatnonzero((neuron >= begin) & (neuron < begin + lane.size))
-            yield name, sample[mine], cause[mine], self.ranks[name][neuron[mine] - begin]
+            yield name, sample[mine], cause[mine], self.layout.ranks[name][neuron[mine] - begin]
 
 
 def _threads() -> int:

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from neurodeploy.chips.compile import GIVEN_ARRIVING
 from neurodeploy.simulator.follow.lines import text_lines
-from neurodeploy.simulator.follow.plan import TextPlan
+from neurodeploy.simulator.follow.plan import Plans, TextPlan
 from neurodeploy.step import Interval, signed
 
 STORED = {f"{'' if low else 'u'}int{bits}": (low, bits) for bits in (8, 16, 32) for low in (True, False)}
@@ -89,19 +89,13 @@ TABLES = (
 )
 
 
-def event_source(
-    texts: Sequence[TextPlan],
-    ticks: Mapping[str, TextPlan],
-    states: Mapping[str, Mapping[str, Interval]],
-    types: Mapping[str, str],
-) -> EventSource:
-    """Code for a chip.
+def event_source(plans: Plans, states: Mapping[str, Mapping[str, Interval]], types: Mapping[str, str]) -> EventSource:
+    """Code for a network.
 
-    texts : those that arriving events run
-    ticks : phase -> its text
     states : neuron kind -> register -> what it holds
     types : array -> type of its numbers, for parameters and fields
     """
+    texts, ticks = list(plans.arriving.values()), plans.ticks
     types = {**types, **{state_name(k, n): stored_type(i) for k, many in states.items() for n, i in many.items()}}
     given = [("control", "int64"), ("roots", "int64"), ("causes", "int64"), ("ring", "int64"), ("batch", "int64")]
     given += [("made", "int64"), ("made_by", "int64"), ("flags", "uint8"), ("keys", "int64"), ("shared", "int64")]

@@ -190,5 +190,6 @@ def _joined(
     total = np.concatenate([[0], np.cumsum(lengths[strip])])
     widest = int(np.max(total[begin[1:]] - total[begin[:-1]], initial=0))
     most = int(np.max(np.diff(begin), initial=0))
+    tables["syn_rank"] = np.append(rank, np.zeros(8, np.int64))  # flags are looked through in eights
     narrow = {n: v.astype(np.int32) for n, v in tables.items()}
     return Strips(memory, offset, narrow, fields, widest, most)
