@@ -34,7 +34,7 @@ class Program:
     compiled: Compiled
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=50)
 def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Compiled:
     return Compiled(EventSource(code, dict(arguments)))
 

@@ -15,8 +15,7 @@ from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_reach
 
 DESCENTS = 4  # steps that make a proved range narrower
-LANES = {"int16": 16, "int32": 32, "int64": 64}
-WIDEST = "int64"
+LANES = ("int16", "int32", "int64")
 
 Ranges = Mapping[str, Interval]
 
@@ -162,4 +161,4 @@ def _types(lane: Lane, tasks: list[_Task], start: Ranges) -> tuple[Ranges, list[
 
 
 def _narrowest(reach: Interval) -> str:
-    return next((n for n, bits in LANES.items() if reach.within(signed(bits))), WIDEST)
+    return next(n for n in LANES if reach.within(signed(np.iinfo(n).bits)))

@@ -17,7 +17,7 @@ from neurodeploy.simulator.machine import Ints
 #: (neuron kind, state) -> (batch, neuron) in the order of memory, in the narrow types of the registers
 Stored = Mapping[tuple[str, str], Array]
 WORTH_A_THREAD = 2_000  # events
-MADE_AT_ONCE = 1 << 16
+MADE_AT_ONCE = 50_000
 RING = 1 << 12
 
 
@@ -98,11 +98,11 @@ class Runner:
         try:
             return self.spaces.pop()
         except IndexError:
-            widest = max(self.layout.strips.widest, *(lane.size for lane in self.layout.machine.lanes.values()), 0) + 16
+            widest = max(self.layout.strips.widest, *(lane.size for lane in self.layout.machine.lanes.values()), 0) + 8
             entries = widest * max(self.layout.strips.most, 1)
             ring = max(RING, 1 << (4 * entries).bit_length())
             made = max(MADE_AT_ONCE, 2 * widest)
-            control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control), entries, widest))
+            control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control) + 1, entries, widest))
             output, causes = (np.zeros(made, np.int64) for _ in range(2))
             flags = np.zeros(-(-widest // 8) * 8 + 64, np.uint8)
             return _Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)

@@ -8,38 +8,40 @@ the inner loop, which runs over a plain ``range``: otherwise a test for negative
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, auto
+
+import numpy as np
 
 from neurodeploy.chips.compile import GIVEN_ARRIVING
 from neurodeploy.simulator.follow.lines import text_lines
 from neurodeploy.simulator.follow.plan import Plans, TextPlan
-from neurodeploy.step import Interval, signed
+from neurodeploy.step import Interval
 
-STORED = {f"{'' if low else 'u'}int{bits}": (low, bits) for bits in (8, 16, 32) for low in (True, False)}
+STORED = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
 
 
 class Control(IntEnum):
     """Places in the array of numbers that host and kernel share."""
 
-    NEXT = 0  # root that comes next
-    ROOTS = 1  # how many there are
-    TOGETHER = 2  # 1: all roots enter the queue at once
-    HEAD = 3
-    SIZE = 4
-    MET = 5  # arrivals of this root
-    MADE = 6  # events in the output
-    LOST = 7
-    MEETINGS = 8
-    CAUSE = 9
-    BEFORE = 10  # number of the first neuron of this scan order
-    WIDEST = 11  # most synapses of a neuron
-    ENTRIES = 12  # most entries that one entry can cause
-    NEWEST = 13  # 1: what has just been made goes first
-    JOINED = 14  # 1: all destinations of an event wait as one
-    DEPTH = 15  # how many may wait, -1 for any number
-    DROP = 16
-    PATIENCE = 17
-    CODE = 18  # why the kernel stopped
+    NEXT = auto()  # root that comes next
+    ROOTS = auto()  # how many there are
+    TOGETHER = auto()  # 1: all roots enter the queue at once
+    HEAD = auto()
+    SIZE = auto()
+    MET = auto()  # arrivals of this root
+    MADE = auto()  # events in the output
+    LOST = auto()
+    MEETINGS = auto()
+    CAUSE = auto()
+    BEFORE = auto()  # number of the first neuron of this scan order
+    WIDEST = auto()  # most synapses of a neuron
+    ENTRIES = auto()  # most entries that one entry can cause
+    NEWEST = auto()  # 1: what has just been made goes first
+    JOINED = auto()  # 1: all destinations of an event wait as one
+    DEPTH = auto()  # how many may wait, -1 for any number
+    DROP = auto()
+    PATIENCE = auto()
+    CODE = auto()  # why the kernel stopped
 
 
 class Stop(IntEnum):
@@ -66,11 +68,8 @@ class EventSource:
 
 def stored_type(interval: Interval) -> str:
     """Narrowest type of an array that holds a range."""
-    for name, (negative, bits) in STORED.items():
-        low, high = (signed(bits).low, signed(bits).high) if negative else (0, (1 << bits) - 1)
-        if interval.within(Interval(low, high)):
-            return name
-    return "int64"
+    ends = ((n, np.iinfo(n)) for n in STORED)
+    return next((n for n, i in ends if interval.within(Interval(int(i.min), int(i.max)))), "int64")
 
 
 TABLES = (
