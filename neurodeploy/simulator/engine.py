@@ -1,7 +1,7 @@
 """The one engine: it walks the schedule of a chip and lets an executor run the texts."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -12,12 +12,11 @@ from neurodeploy.chips import ConnectionKind, Phase
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-from neurodeploy.simulator.event_engine import ORDERS, EventEngine
-from neurodeploy.simulator.executors import EXECUTORS, Executor
-from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, assemble, initial_states, stored_fields
-from neurodeploy.simulator.run import Run, Snapshot
-from neurodeploy.simulator.stimulus import Stimulus, expand
+from neurodeploy.simulator.executors import Executor
+from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, initial_states, stored_fields
+from neurodeploy.simulator.run import Snapshot
+from neurodeploy.simulator.stimulus import Stimulus
 
 Observer = Callable[[int, Phase, Any], None]  # step, phase that has just run, the engine
 
@@ -107,91 +106,6 @@ class Engine:
             self.executor.handle(kind.on_sum, lane, lane.kind.states, states, delivery.part, given)
 
 
-def simulate(
-    network: Network,
-    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
-    *,
-    record: Collection[str] = (),
-    state: Snapshot | None = None,
-    executor: str | Executor = "numpy",
-    drain: int | None = None,
-    raw: bool = False,
-    observer: Observer | None = None,
-    progress: Callable[[int], None] | None = None,
-    scan: Scan | SideBySide | None = None,
-    order: str | None = None,
-) -> Run:
-    """Simulate a placed network bit for bit.
-
-    counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
-        takes (time, batch, *shape) as well. Where events drive the chip
-        they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
-    record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
-    state : where to go on; None starts from reset
-    executor : "numpy", or "python" (the reference, slow); equal in every bit. Or an Executor that observes more
-    drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
-    raw : take whatever the chip's registers hold, without the check against the chip's event cap
-    scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
-        connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
-    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
-    of the chip file leaves the width of a register.
-    """
-    if isinstance(executor, str) and executor not in EXECUTORS:
-        must = f"one of {', '.join(EXECUTORS)}"
-        raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
-    if drain is not None and (type(drain) is not int or drain < 0):
-        raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
-    raise_if(list(_option_faults(network, counts, executor, scan, order)))
-    machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
-    latency = latency_of(network)
-    external, steps, batch = external_counts(network, machine, counts, raw=raw)
-    extra = latency if drain is None else drain
-    runner = EXECUTORS[executor] if isinstance(executor, str) else executor
-    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
-    engine: Engine | EventEngine
-    if isinstance(machine, EventMachine):
-        stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
-        engine = EventEngine(machine, stimulus, runner.name, order=order, snapshot=state)
-    else:
-        engine = Engine(machine, batch, runner, state)
-    wanted = _wanted(network, record)
-    events = {g.name: np.zeros((steps + extra, batch, g.size), np.int64) for g in network.groups}
-    states = {
-        g: {s: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for s in names}
-        for g, names in wanted.items()
-    }
-    silence = {n: np.zeros((batch, machine.lanes[n].size), np.int64) for n in external}
-    for t in range(steps + extra):
-        engine.step({n: a[t] for n, a in external.items()} if t < steps else silence, observer)
-        for g in network.groups:
-            lane = machine.lanes[g.kind]
-            at = lane.slices[g.name]
-            events[g.name][t] = engine.emitted(g.kind)[:, at]
-            for name in wanted.get(g.name, ()):
-                states[g.name][name][t] = engine.states[g.kind][name][:, at]
-        if progress is not None:
-            progress(t)
-    run = Run(network, events, states, engine.snapshot(), latency, runner.name, raw, given, state)
-    return engine.completed(run) if isinstance(engine, EventEngine) else run
-
-
-def _option_faults(
-    network: Network, counts: object, executor: str | Executor, scan: object, order: str | None
-) -> Iterator[Fault]:
-    """Options that belong to the other sort of chip, and unknown ones."""
-    name = network.chip.name
-    if not network.chip.event_driven:
-        stated = {"scan": scan is not None, "order": order is not None, "a Stimulus": isinstance(counts, Stimulus)}
-        for option in (n for n, given in stated.items() if given):
-            yield Fault("ND1303", f"simulate, {name}", f"{option} for a clocked chip", "a chip that events drive")
-        return
-    if order is not None and order not in ORDERS:
-        yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
-    if not isinstance(executor, str):
-        was = f"an executor of one's own ({executor.name})"
-        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EXECUTORS)}: events drive this chip")
-
-
 def latency_of(network: Network) -> int:
     """Steps from an input event to the first output that it can influence, along the fastest path.
 
@@ -209,23 +123,6 @@ def latency_of(network: Network) -> int:
             if source in distance:
                 distance[target] = min(distance.get(target, distance[source] + delay), distance[source] + delay)
     return max((distance.get(g.name, 0) for g in network.outputs()), default=0)
-
-
-def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for item in (record,) if isinstance(record, str) else record:
-        place, _, name = item.rpartition(".")
-        hits = [
-            g.name
-            for g in network.groups
-            if place in {"", g.name, g.kind} and name in network.chip.neurons[g.kind].states
-        ]
-        if not hits:
-            known = sorted({f"{g.name}.{s}" for g in network.groups for s in network.chip.neurons[g.kind].states})
-            raise Refusal(Fault("ND1303", "simulate", f"record = {item!r}", f"one of {', '.join(known)}"))
-        for hit in hits:
-            wanted.setdefault(hit, []).append(name)
-    return wanted
 
 
 def external_counts(

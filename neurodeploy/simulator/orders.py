@@ -11,9 +11,9 @@ from neurodeploy.chips import Chip
 from neurodeploy.chips.event_driven import BACKWARDS
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
-from neurodeploy.simulator.engine import simulate
 from neurodeploy.simulator.footprints import Scan, SideBySide
 from neurodeploy.simulator.run import Run, Snapshot
+from neurodeploy.simulator.simulation import simulate
 from neurodeploy.simulator.stimulus import Stimulus
 
 

@@ -1,0 +1,183 @@
+"""A placed network laid out for simulation, and its run on an input."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.network import Network
+from neurodeploy.simulator.choice import EVENT_DRIVEN, check_executor
+from neurodeploy.simulator.engine import Engine, Observer, external_counts, latency_of
+from neurodeploy.simulator.event_engine import ORDERS, EventEngine
+from neurodeploy.simulator.executors import EXECUTORS, Executor
+from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
+from neurodeploy.simulator.machine import Machine, assemble
+from neurodeploy.simulator.run import Run, Snapshot
+from neurodeploy.simulator.stimulus import Stimulus, expand
+
+Input = npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus
+#: ``keep`` that means the groups whose events leave the chip
+OUTPUTS = "outputs"
+
+
+class Simulation:
+    """A placed network laid out once, to be run on any number of inputs; nothing is remembered between runs.
+
+    ``simulate`` describes the options and the refusals.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        executor: str | Executor = "numpy",
+        scan: Scan | SideBySide | None = None,
+        order: str | None = None,
+    ) -> None:
+        if isinstance(executor, str):
+            check_executor(network.chip, executor)
+        raise_if(list(_option_faults(network, executor, scan, order)))
+        self.network, self.order = network, order
+        self.executor = executor if isinstance(executor, str) else executor.name
+        self.machine: Machine | EventMachine
+        if network.chip.event_driven:
+            self.machine = assemble_events(network, scan)
+            self.start = EVENT_DRIVEN[self.executor](self.machine, self.executor)
+        else:
+            self.machine = assemble(network)
+            self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
+        self.latency = latency_of(network)
+
+    def run(
+        self,
+        counts: Input,
+        *,
+        record: Collection[str] = (),
+        keep: str | Collection[str] | None = None,
+        state: Snapshot | None = None,
+        drain: int | None = None,
+        raw: bool = False,
+        observer: Observer | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Run:
+        """Run an input; see ``simulate``."""
+        network, machine = self.network, self.machine
+        if drain is not None and (type(drain) is not int or drain < 0):
+            raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
+        if isinstance(counts, Stimulus) and not isinstance(machine, EventMachine):
+            raise_if([_clocked_fault(network, "a Stimulus")])
+        kept, wanted = _kept(network, keep), _wanted(network, record)
+        external, steps, batch = external_counts(network, machine, counts, raw=raw)
+        extra = self.latency if drain is None else drain
+        given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
+        engine: Engine | EventEngine
+        if isinstance(machine, EventMachine):
+            stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
+            engine = self.start(stimulus, order=self.order, snapshot=state)
+        else:
+            engine = Engine(machine, batch, self.runner, state)
+        events = {g: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for g in kept}
+        states = {
+            g: {s: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for s in names}
+            for g, names in wanted.items()
+        }
+        silence = {n: np.zeros((batch, machine.lanes[n].size), np.int64) for n in external}
+        for t in range(steps + extra):
+            engine.step({n: a[t] for n, a in external.items()} if t < steps else silence, observer)
+            for g in network.groups:
+                at = machine.lanes[g.kind].slices[g.name]
+                if g.name in events:
+                    events[g.name][t] = engine.emitted(g.kind)[:, at]
+                for name in wanted.get(g.name, ()):
+                    states[g.name][name][t] = engine.states[g.kind][name][:, at]
+            if progress is not None:
+                progress(t)
+        run = Run(network, events, states, engine.snapshot(), self.latency, self.executor, raw, given, state)
+        return engine.completed(run) if isinstance(engine, EventEngine) else run
+
+
+def simulate(
+    network: Network,
+    counts: Input,
+    *,
+    record: Collection[str] = (),
+    keep: str | Collection[str] | None = None,
+    state: Snapshot | None = None,
+    executor: str | Executor = "numpy",
+    drain: int | None = None,
+    raw: bool = False,
+    observer: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+    scan: Scan | SideBySide | None = None,
+    order: str | None = None,
+) -> Run:
+    """Simulate a placed network bit for bit.
+
+    counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
+        takes (time, batch, *shape) as well. Where events drive the chip
+        they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
+    record : states to keep at every step ("v", or "hidden.v" for one kind or group)
+    keep : groups whose event counts are kept; "outputs" are those whose events leave the chip, None keeps all
+    state : where to go on; None starts from reset
+    executor : "numpy", "python" (the reference, slow) or, where events drive the chip, "numba" (compiled; the first run
+        on a chip takes seconds); equal in every bit. Or an Executor that observes more
+    drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
+    raw : take whatever the chip's registers hold, without the check against the chip's event cap
+    scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
+        connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; Missing (ND9001) where the executor
+    is not installed; TextAtFault (ND1005) where a text of the chip file leaves the width of a register.
+    """
+    simulation = Simulation(network, executor=executor, scan=scan, order=order)
+    return simulation.run(
+        counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
+    )
+
+
+def _option_faults(network: Network, executor: str | Executor, scan: object, order: str | None) -> Iterator[Fault]:
+    """Options that belong to the other sort of chip, and unknown ones."""
+    name = network.chip.name
+    if not network.chip.event_driven:
+        stated = {"scan": scan is not None, "order": order is not None}
+        yield from (_clocked_fault(network, n) for n, given in stated.items() if given)
+        return
+    if order is not None and order not in ORDERS:
+        yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
+    if not isinstance(executor, str):
+        was = f"an executor of one's own ({executor.name})"
+        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EVENT_DRIVEN)}: events drive this chip")
+
+
+def _clocked_fault(network: Network, option: str) -> Fault:
+    return Fault("ND1303", f"simulate, {network.chip.name}", f"{option} for a clocked chip", "a chip that events drive")
+
+
+def _kept(network: Network, keep: str | Collection[str] | None) -> tuple[str, ...]:
+    """Names of the groups whose counts are kept, in the order of the network."""
+    known = [g.name for g in network.groups]
+    if keep is None:
+        return tuple(known)
+    wanted = [g.name for g in network.outputs()] if keep == OUTPUTS else [keep] if isinstance(keep, str) else keep
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        must = f"{OUTPUTS!r}, or names of {', '.join(known)}"
+        raise Refusal(Fault("ND1303", "simulate", f"keep = {', '.join(map(repr, unknown))}", must))
+    return tuple(n for n in known if n in wanted)
+
+
+def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
+    wanted: dict[str, list[str]] = {}
+    for item in (record,) if isinstance(record, str) else record:
+        place, _, name = item.rpartition(".")
+        hits = [
+            g.name
+            for g in network.groups
+            if place in {"", g.name, g.kind} and name in network.chip.neurons[g.kind].states
+        ]
+        if not hits:
+            known = sorted({f"{g.name}.{s}" for g in network.groups for s in network.chip.neurons[g.kind].states})
+            raise Refusal(Fault("ND1303", "simulate", f"record = {item!r}", f"one of {', '.join(known)}"))
+        for hit in hits:
+            wanted.setdefault(hit, []).append(name)
+    return wanted
