@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
+from neurodeploy.simulator.choice import EVENT_DRIVEN, check_executor
 from neurodeploy.simulator.engine import Engine, Observer, external_counts, latency_of
 from neurodeploy.simulator.event_engine import ORDERS, EventEngine
 from neurodeploy.simulator.executors import EXECUTORS, Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import assemble
+from neurodeploy.simulator.machine import Machine, assemble
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus, expand
 
@@ -34,13 +35,18 @@ class Simulation:
         scan: Scan | SideBySide | None = None,
         order: str | None = None,
     ) -> None:
-        if isinstance(executor, str) and executor not in EXECUTORS:
-            must = f"one of {', '.join(EXECUTORS)}"
-            raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+        if isinstance(executor, str):
+            check_executor(network.chip, executor)
         raise_if(list(_option_faults(network, executor, scan, order)))
         self.network, self.order = network, order
-        self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
-        self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
+        self.executor = executor if isinstance(executor, str) else executor.name
+        self.machine: Machine | EventMachine
+        if network.chip.event_driven:
+            self.machine = assemble_events(network, scan)
+            self.start = EVENT_DRIVEN[self.executor](self.machine, self.executor)
+        else:
+            self.machine = assemble(network)
+            self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
         self.latency = latency_of(network)
 
     def run(
@@ -68,7 +74,7 @@ class Simulation:
         engine: Engine | EventEngine
         if isinstance(machine, EventMachine):
             stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
-            engine = EventEngine(machine, stimulus, self.runner.name, order=self.order, snapshot=state)
+            engine = self.start(stimulus, order=self.order, snapshot=state)
         else:
             engine = Engine(machine, batch, self.runner, state)
         events = {g: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for g in kept}
@@ -87,7 +93,7 @@ class Simulation:
                     states[g.name][name][t] = engine.states[g.kind][name][:, at]
             if progress is not None:
                 progress(t)
-        run = Run(network, events, states, engine.snapshot(), self.latency, self.runner.name, raw, given, state)
+        run = Run(network, events, states, engine.snapshot(), self.latency, self.executor, raw, given, state)
         return engine.completed(run) if isinstance(engine, EventEngine) else run
 
 
@@ -114,13 +120,14 @@ def simulate(
     record : states to keep at every step ("v", or "hidden.v" for one kind or group)
     keep : groups whose event counts are kept; "outputs" are those whose events leave the chip, None keeps all
     state : where to go on; None starts from reset
-    executor : "numpy", or "python" (the reference, slow); equal in every bit. Or an Executor that observes more
+    executor : "numpy", "python" (the reference, slow) or, where events drive the chip, "numba" (compiled; the first run
+        on a chip takes seconds); equal in every bit. Or an Executor that observes more
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
         connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
-    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
-    of the chip file leaves the width of a register.
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; Missing (ND9001) where the executor
+    is not installed; TextAtFault (ND1005) where a text of the chip file leaves the width of a register.
     """
     simulation = Simulation(network, executor=executor, scan=scan, order=order)
     return simulation.run(
@@ -139,7 +146,7 @@ def _option_faults(network: Network, executor: str | Executor, scan: object, ord
         yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
     if not isinstance(executor, str):
         was = f"an executor of one's own ({executor.name})"
-        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EXECUTORS)}: events drive this chip")
+        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EVENT_DRIVEN)}: events drive this chip")
 
 
 def _clocked_fault(network: Network, option: str) -> Fault:
