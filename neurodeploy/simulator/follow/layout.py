@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from neurodeploy.generated import Compiled
 from neurodeploy.simulator.follow.plan import Plans, Ranges, TextPlan, ends, of_fan, plans_of
 from neurodeploy.simulator.follow.source import (
     EventSource,
+    Queue,
     event_source,
     field_name,
     parameter_name,
@@ -30,6 +32,7 @@ class Program:
     """
 
     plans: Plans
+    queue: Queue
     arguments: Arguments
     compiled: Compiled
 
@@ -48,6 +51,7 @@ class Layout:
     neurons : how many there are of all kinds
     arrays : name -> what the kernels read and never write
     registers : neuron kind -> state -> what it can hold
+    spaces : buffers of runs that have ended
     """
 
     def __init__(self, machine: EventMachine) -> None:
@@ -61,21 +65,25 @@ class Layout:
         self.reset = _extents(initial_states(machine.lanes, 1))
         plans = plans_of(machine, self.reset)
         self.arrays = self._arrays(plans.arriving)
-        self.programs = [self._program(plans)]
+        self.spaces = list[Any]()
+        self.plans, self.programs = [plans], dict[tuple[int, Queue], Program]()
 
-    def program(self, states: Mapping[str, Mapping[str, Ints]]) -> Program:
-        """Code for a run that begins with these states."""
-        extents = _extents(states)
-        known = next((p for p in self.programs if p.plans.hold(extents)), None)
-        if known is None:
-            known = self._program(plans_of(self.machine, extents))
-            self.programs.append(known)
-        return known
+    def program(self, states: Mapping[str, Mapping[str, Ints]], *, newest: bool) -> Program:
+        """Code for a run that begins with these states; newest : what has just been made goes first."""
+        extents, schedule = _extents(states), self.machine.chip.file.schedule
+        joined = schedule.waits == "spike"
+        queue = Queue(not newest and schedule.depth is None and not joined, joined)
+        number = next((i for i, p in enumerate(self.plans) if p.hold(extents)), len(self.plans))
+        if number == len(self.plans):
+            self.plans.append(plans_of(self.machine, extents))
+        if (number, queue) not in self.programs:
+            self.programs[number, queue] = self._program(self.plans[number], queue)
+        return self.programs[number, queue]
 
-    def _program(self, plans: Plans) -> Program:
+    def _program(self, plans: Plans, queue: Queue) -> Program:
         types = {n: str(v.dtype) for n, v in self.arrays.items()}
-        source = event_source(plans, self.registers, types)
-        return Program(plans, source.arguments, _compiled(source.code, tuple(source.arguments.items())))
+        source = event_source(plans, queue, self.registers, types)
+        return Program(plans, queue, source.arguments, _compiled(source.code, tuple(source.arguments.items())))
 
     def _arrays(self, texts: Mapping[str, TextPlan]) -> dict[str, Array]:
         """Tables, parameters and synapse fields by the names that the kernels give them."""
@@ -90,23 +98,29 @@ class Layout:
                 interval = kind.stored_ranges[f] if f in kind.fields else kind.parameters[f].interval
                 values = strips.fields[connection][f]
                 arrays[field_name(number, f)] = np.ascontiguousarray(values, stored_type(interval))
-        order, fans = list(texts), machine.fans
-        arrays["fan_text"] = np.array([order.index(f.kind.name) if f.size else 0 for f in fans], np.int32)
-        arrays["fan_before"] = np.array([strips.offset[f.kind.target] for f in fans], np.int32)
+        order, width = list(texts), _width(texts)
+        strips_table = arrays["strips"].copy()
+        fan = strips_table[:, 4].copy()
+        text_of = [order.index(f.kind.name) if f.size else 0 for f in machine.fans]
+        strips_table[:, 4], strips_table[:, 6] = np.array(text_of, np.uint32)[fan], fan * np.uint32(width)
+        arrays["strips"] = strips_table
         arrays["shared"] = self._shared(texts)
-        return arrays
+        return {n: v.reshape(-1) for n, v in arrays.items()}
 
     def _shared(self, texts: Mapping[str, TextPlan]) -> Ints:
         """Numbers that all neurons of a footprint share, fan after fan."""
-        width = max((len(t.numbers) + len(t.registers) for t in texts.values()), default=0)
-        table = np.zeros((len(self.machine.fans), width), np.int64)
+        table = np.zeros((len(self.machine.fans), _width(texts)), np.int64)
         for number, fan in enumerate(self.machine.fans):
             if fan.size:
                 text, lane = texts[fan.kind.name], self.machine.lanes[fan.kind.target]
                 row = [int(of_fan(self.machine, number, lane.parameters[p])[0]) for p in text.numbers]
                 row += [self.machine.registers[fan.kind.name][r] for r in text.registers]
                 table[number, : len(row)] = row
-        return table.reshape(-1)
+        return table
+
+
+def _width(texts: Mapping[str, TextPlan]) -> int:
+    return max((len(t.numbers) + len(t.registers) for t in texts.values()), default=0)
 
 
 def _extents(states: Mapping[str, Mapping[str, Ints]]) -> dict[str, Ranges]:

@@ -22,13 +22,13 @@ RING = 1 << 12
 
 
 @dataclass
-class _Space:
+class Space:
     """What one call needs for itself."""
 
     control: Ints
     ring: Ints
     batch: Ints
-    made: Ints
+    made: Array
     made_by: Ints
     flags: Array
     keys: Ints
@@ -50,7 +50,7 @@ class Followed:
     """
 
     sample: int
-    neuron: Ints
+    neuron: Array
     cause: Ints
     lost: int
     meetings: int
@@ -73,13 +73,12 @@ class Runner:
         patience: int,
     ) -> None:
         self.layout, self.batch, self.newest, self.patience = layout, batch, newest, patience
-        self.program = layout.program(states)
+        self.program = layout.program(states, newest=newest)
         self.states: Stored = {
             (n, s): np.ascontiguousarray(v[:, layout.ranks[n]], stored_type(layout.registers[n][s]))
             for n, many in states.items()
             for s, v in many.items()
         }
-        self.spaces: list[_Space] = []
 
     def wide(self, states: Stored) -> dict[str, dict[str, Ints]]:
         """Neuron kind -> state -> (batch, neuron) by position."""
@@ -94,30 +93,25 @@ class Runner:
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _space(self) -> _Space:
+    def _space(self) -> Space:
         try:
-            return self.spaces.pop()
+            return self.layout.spaces.pop()
         except IndexError:
             widest = max(self.layout.strips.widest, *(lane.size for lane in self.layout.machine.lanes.values()), 0) + 8
             entries = widest * max(self.layout.strips.most, 1)
             ring = max(RING, 1 << (4 * entries).bit_length())
-            made = max(MADE_AT_ONCE, 2 * widest)
+            made = max(MADE_AT_ONCE, 4 * widest)
             control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control) + 1, entries, widest))
-            output, causes = (np.zeros(made, np.int64) for _ in range(2))
             flags = np.zeros(-(-widest // 8) * 8 + 64, np.uint8)
-            return _Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)
+            output, causes = np.zeros(made, np.uint32), np.zeros(made, np.int64)
+            return Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)
 
     def _call(self, name: str, own: Mapping[str, Any], sample: int) -> None:
         rows = {state_name(n, s): v[sample] for (n, s), v in self.states.items()}
-        function = self.program.compiled.function(name)
-        function(
-            *(
-                own[n] if n in own else rows[n] if n in rows else self.layout.arrays[n]
-                for n, _ in self.program.arguments[name]
-            )
-        )
+        given = {**self.layout.arrays, **rows, **own}
+        self.program.compiled.function(name)(*(given[n] for n, _ in self.program.arguments[name]))
 
-    def follow(self, sample: int, roots: Ints, causes: Ints, *, together: bool) -> Followed | Stopped:
+    def follow(self, sample: int, roots: Array, causes: Ints, *, together: bool) -> Followed | Stopped:
         """Follow events of one sample.
 
         roots, causes : neurons counted over all kinds in memory, and the input event that each is
@@ -130,33 +124,45 @@ class Runner:
         control[Control.ROOTS], control[Control.TOGETHER] = len(roots), together
         control[Control.BEFORE] = int(self.layout.machine.block(sample, self.batch)) * self.layout.neurons
         control[Control.WIDEST], control[Control.ENTRIES] = self.layout.strips.widest, len(space.batch)
-        control[Control.NEWEST], control[Control.JOINED] = self.newest, schedule.waits == "spike"
+        control[Control.NEWEST] = self.newest
         control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
         control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
         if together:
             self._longer(space, len(roots) * max(self.layout.strips.most, 1) + len(space.batch))
-        neuron, cause = list[Ints](), list[Ints]()
+        found = list[tuple[Array, Ints]]()
         while True:
-            own = vars(space) | {"roots": roots, "causes": causes}
-            self._call("follow", own, sample)
-            count = int(control[Control.MADE])
-            neuron.append(space.made[:count].copy())
-            cause.append(space.made_by[:count].copy())
-            control[Control.MADE] = 0
+            self._call("follow", vars(space) | {"roots": roots, "causes": causes}, sample)
             if control[Control.CODE] != Stop.ROOM:
                 break
-            self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
-        code, lost, meetings = (
-            Stop(int(control[Control.CODE])),
-            int(control[Control.LOST]),
-            int(control[Control.MEETINGS]),
-        )
-        self.spaces.append(space)
-        if code != Stop.DONE:
-            return Stopped(sample, code)
-        return Followed(sample, np.concatenate(neuron), np.concatenate(cause), lost, meetings)
+            found.append(self._taken(space))
+        found.append((space.made[: control[Control.MADE]].copy(), space.made_by[: control[Control.MADE]].copy()))
+        self.layout.spaces.append(space)
+        if control[Control.CODE] != Stop.DONE:
+            return Stopped(sample, Stop(int(control[Control.CODE])))
+        lost, meetings = int(control[Control.LOST]), int(control[Control.MEETINGS])
+        return Followed(sample, *(np.concatenate(column) for column in zip(*found, strict=True)), lost, meetings)
 
-    def _longer(self, space: _Space, needed: int) -> None:
+    def _taken(self, space: Space) -> tuple[Array, Ints]:
+        """Take out what was made, and make room."""
+        control = space.control
+        count = int(control[Control.MADE])
+        if not self.program.queue.stream:
+            control[Control.MADE] = 0
+            self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
+            return space.made[:count].copy(), space.made_by[:count].copy()
+        head = int(control[Control.HEAD])
+        taken, waiting = (space.made[:head].copy(), space.made_by[:head].copy()), count - head
+        for name in ("made", "made_by"):
+            values = getattr(space, name)
+            kept = values[head:count].copy()
+            if waiting > len(values) // 2:
+                values = np.zeros(2 * len(values), values.dtype)
+                setattr(space, name, values)
+            values[:waiting] = kept
+        control[Control.HEAD], control[Control.MADE] = 0, waiting
+        return taken
+
+    def _longer(self, space: Space, needed: int) -> None:
         """Give the queue room for so many entries."""
         size = len(space.ring)
         if needed <= size:
@@ -181,7 +187,7 @@ class Runner:
             if space.control[Control.CODE] == Stop.FAULT:
                 return None
             fired.append(self.layout.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
-        self.spaces.append(space)
+        self.layout.spaces.append(space)
         return np.repeat(np.arange(self.batch), [len(f) for f in fired[1:]]), np.concatenate(fired)
 
     def follow_all(self, sample: Ints, roots: Ints, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:

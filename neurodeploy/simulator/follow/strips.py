@@ -24,11 +24,12 @@ class Strips:
 
     memory : neuron kind -> position -> place in memory
     offset : neuron kind -> number of its first neuron
-    tables : name -> int32 array, as the kernel takes them
+    tables : name -> uint32 array
         go_begin (scan order * neuron + 1,) : first destination of a neuron, and the end of the last
-        go_strip, go_base (destination,) : strip, and place in memory of its first neuron
-        strip_fan, strip_run, strip_first (strip + 1,) : fan, first run, first synapse
-        run_target, run_first (run + 1,) : distance from the base, first synapse
+        go (destination, 2) : strip, and place in memory of its first neuron
+        strips (strip, 8) : first synapse, synapses, first run, end of the last, fan, number of the first neuron of the
+            target kind; two columns are free
+        runs (run, 4) : first synapse, end of the last; distance of their neurons from the base
         syn_target, syn_rank (synapse,) : distance from the base, place in scan order
     fields : connection kind -> field -> (synapse,)
     widest : most synapses that the events of one neuron meet at once
@@ -171,25 +172,25 @@ def _joined(
     # a run ends where the next neuron is not the neighbour, and with its strip
     starts = np.diff(target, prepend=-2) != 1
     starts[first[:-1]] = True
-    run_first = np.flatnonzero(starts)
+    begins = np.flatnonzero(starts)
+    ends = np.append(begins[1:], len(target))
+    at = target[begins]
     order = np.lexsort((go[1], go[0]))
     source, _, strip, base = go[:, order]
     begin = np.searchsorted(source, np.arange(len(machine.scans) * neurons + 1))
+    fan = joined([np.full(len(p.lengths), number) for number, p in pieces])
+    before = np.array([offset[f.kind.target] for f in machine.fans], np.int64)
+    run = np.searchsorted(begins, first)
+    rows = [first[:-1], lengths, run[:-1], run[1:], fan, before[fan], fan, fan]
     tables = {
         "go_begin": begin,
-        "go_strip": strip,
-        "go_base": base,
-        "strip_fan": joined([np.full(len(p.lengths), number) for number, p in pieces]),
-        "strip_run": np.searchsorted(run_first, first),
-        "strip_first": first,
-        "run_target": target[run_first],
-        "run_first": np.append(run_first, len(target)),
+        "go": np.stack([strip, base], axis=1),
+        "strips": np.stack(rows, axis=1),
+        "runs": np.stack([begins, ends, at, at + ends - begins], axis=1),
         "syn_target": target,
-        "syn_rank": rank,
+        "syn_rank": np.append(rank, np.zeros(8, np.int64)),  # flags are looked through in eights
     }
     total = np.concatenate([[0], np.cumsum(lengths[strip])])
     widest = int(np.max(total[begin[1:]] - total[begin[:-1]], initial=0))
     most = int(np.max(np.diff(begin), initial=0))
-    tables["syn_rank"] = np.append(rank, np.zeros(8, np.int64))  # flags are looked through in eights
-    narrow = {n: v.astype(np.int32) for n, v in tables.items()}
-    return Strips(memory, offset, narrow, fields, widest, most)
+    return Strips(memory, offset, {n: v.astype(np.uint32) for n, v in tables.items()}, fields, widest, most)
