@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from neurodeploy.simulator.follow.source import (
 from neurodeploy.simulator.follow.strips import Array, strips_of
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Ints, initial_states
+from neurodeploy.simulator.waves import sorted_groups
 
 Arguments = Mapping[str, tuple[tuple[str, str], ...]]
 
@@ -42,15 +42,30 @@ def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]
     return Compiled(EventSource(code, dict(arguments)))
 
 
+@dataclass
+class Space:
+    """What one call needs for itself; see the templates."""
+
+    control: Ints
+    ring: Ints
+    batch: Ints
+    made: Array
+    made_by: Ints
+    flags: Array
+    keys: Ints
+
+
 class Layout:
     """A machine in memory.
 
     memory : neuron kind -> (position,) place in memory
     ranks : neuron kind -> (place,) position
     number : neuron kind -> (position,) number of each neuron over all kinds in memory
+    spans : group -> number of its first neuron, and the end of its last: in memory it is one piece
     neurons : how many there are of all kinds
     arrays : name -> what the kernels read and never write
     registers : neuron kind -> state -> what it can hold
+    layers : fans, each behind all that lead to its source; None where groups cannot be taken one after the other
     spaces : buffers of runs that have ended
     """
 
@@ -60,12 +75,15 @@ class Layout:
         self.memory = self.strips.memory
         self.ranks = {n: np.argsort(at) for n, at in self.memory.items()}
         self.number = {n: at + self.strips.offset[n] for n, at in self.memory.items()}
+        groups, lanes = machine.network.groups, machine.lanes
+        self.spans = {g.name: _span(self.number[g.kind][lanes[g.kind].slices[g.name]]) for g in groups}
         self.neurons = sum(lane.size for lane in machine.lanes.values())
         self.registers = {n: {s: e.interval for s, e in lane.kind.states.items()} for n, lane in machine.lanes.items()}
         self.reset = _extents(initial_states(machine.lanes, 1))
         plans = plans_of(machine, self.reset)
         self.arrays = self._arrays(plans.arriving)
-        self.spaces = list[Any]()
+        self.spaces = list[Space]()
+        self.layers = _layers(machine)
         self.plans, self.programs = [plans], dict[tuple[int, Queue], Program]()
 
     def program(self, states: Mapping[str, Mapping[str, Ints]], *, newest: bool) -> Program:
@@ -99,11 +117,11 @@ class Layout:
                 values = strips.fields[connection][f]
                 arrays[field_name(number, f)] = np.ascontiguousarray(values, stored_type(interval))
         order, width = list(texts), _width(texts)
-        strips_table = arrays["strips"].copy()
-        fan = strips_table[:, 4].copy()
-        text_of = [order.index(f.kind.name) if f.size else 0 for f in machine.fans]
-        strips_table[:, 4], strips_table[:, 6] = np.array(text_of, np.uint32)[fan], fan * np.uint32(width)
-        arrays["strips"] = strips_table
+        rows = [
+            [order.index(f.kind.name) if f.size else 0, strips.offset[f.kind.target], number * width]
+            for number, f in enumerate(machine.fans)
+        ]
+        arrays["fans"] = np.array(rows, np.uint32)
         arrays["shared"] = self._shared(texts)
         return {n: v.reshape(-1) for n, v in arrays.items()}
 
@@ -117,6 +135,20 @@ class Layout:
                 row += [self.machine.registers[fan.kind.name][r] for r in text.registers]
                 table[number, : len(row)] = row
         return table
+
+
+def _span(numbers: Ints) -> tuple[int, int]:
+    return (int(numbers.min()), int(numbers.max()) + 1) if numbers.size else (0, 0)
+
+
+def _layers(machine: EventMachine) -> tuple[int, ...] | None:
+    """Fans in the order in which whole groups can meet them."""
+    schedule, fans = machine.chip.file.schedule, machine.fans
+    order = sorted_groups(machine)
+    targets = [n for f in fans for n in f.target]
+    if schedule.depth is not None or schedule.waits == "spike" or order is None or len(set(targets)) < len(targets):
+        return None
+    return tuple(sorted(range(len(fans)), key=lambda i: order.index(fans[i].sources[0])))
 
 
 def _width(texts: Mapping[str, TextPlan]) -> int:

@@ -41,6 +41,7 @@ class Control(IntEnum):
     DEPTH = auto()  # how many may wait, -1 for any number
     DROP = auto()
     PATIENCE = auto()
+    ROW = auto()  # where the numbers that the neurons of a fan share begin
     CODE = auto()  # why the kernel stopped
 
 
@@ -85,7 +86,8 @@ def stored_type(interval: Interval) -> str:
 
 
 #: Table -> type of its numbers; see Strips.
-TABLES = dict.fromkeys(("go_begin", "go", "strips", "runs", "syn_target", "syn_rank"), "uint32") | {"shared": "int64"}
+TABLES = dict.fromkeys(("go", "strips", "syn_target", "syn_rank"), "uint32") | {"shared": "int64"}
+WAYS = {"go_begin": "uint32", "fans": "uint32"}
 BUFFERS = {"control": "int64", "made": "uint32", "made_by": "int64", "flags": "uint8", "keys": "int64"}
 WAITING = {"ring": "int64", "batch": "int64"}
 ROOTS = {"roots": "uint32", "causes": "int64"}
@@ -102,9 +104,14 @@ def event_source(
     texts, ticks = list(plans.arriving.values()), plans.ticks
     types = {**types, **{state_name(k, n): stored_type(i) for k, many in states.items() for n, i in many.items()}}
     used = dict.fromkeys(n for number, text in enumerate(texts) for n in _arrays(text, number, states))
-    given = BUFFERS | ({} if queue.stream else WAITING) | ROOTS | TABLES | {n: types[n] for n in used}
+    given = BUFFERS | ({} if queue.stream else WAITING) | ROOTS | TABLES | WAYS | {n: types[n] for n in used}
     code = [_HEAD, f"def follow({', '.join(given)}):", *_indented(_follow(texts, queue, states))]
     arguments = {"follow": tuple(given.items())}
+    for number, text in enumerate(texts):
+        own = BUFFERS | ROOTS | TABLES | {n: types[n] for n in _arrays(text, number, states)}
+        code += ["", "", f"def {layer_name(number)}({', '.join(own)}):"]
+        code += _indented(_layer(text, number, states[text.kind]))
+        arguments[layer_name(number)] = tuple(own.items())
     for number, (phase, text) in enumerate(ticks.items()):
         own = BUFFERS | {"rank": "int64"} | {n: types[n] for n in _arrays(text, -1, states)}
         code += ["", "", f"# {phase}", f"def {tick_name(number)}({', '.join(own)}):"]
@@ -126,6 +133,11 @@ def parameter_name(kind: str, parameter: str) -> str:
 def field_name(number: int, name: str) -> str:
     """Array of a synapse field of the text with this number."""
     return f"f{number}_{name}"
+
+
+def layer_name(number: int) -> str:
+    """Name of the function that lets a group meet the text with this number."""
+    return f"layer{number}"
 
 
 def tick_name(number: int) -> str:
@@ -151,33 +163,39 @@ def _c(name: Control) -> str:
     return f"control[{int(name)}]"
 
 
-_NAMES = {c.name: _c(c) for c in Control} | {f"is_{code.name}": str(int(code)) for code in Stop}
-
-
 def _follow(texts: Sequence[TextPlan], queue: Queue, states: Mapping[str, Mapping[str, Interval]]) -> list[str]:
     """Body of the function: the queue, and for each destination the meeting of its text."""
     lines: list[str] = []
     for number, text in enumerate(texts):
-        own = _meet(text, number, states[text.kind])
-        lines += (
-            own
-            if len(texts) == 1
-            else [f"{'elif' if number else 'if'} strips[strip + 4] == {number}:", *_indented(own)]
-        )
-    checked = any(t.checked for t in texts)
-    names = {
-        **_NAMES,
+        row = "np.int64(fans[3 * np.int64(strips[strip + 2]) + 2])"
+        own = [*_constants(text, row), *_meet(text, number, states[text.kind])]
+        choice = f"{'elif' if number else 'if'} fans[3 * np.int64(strips[strip + 2])] == {number}:"
+        lines += own if len(texts) == 1 else [choice, *_indented(own)]
+    names = _names(lines, checked=any(t.checked for t in texts))
+    names["each"] = "if z > a:" if queue.joined else "for p in range(a, z):"
+    names["entry"] = "a << 32 | z" if queue.joined else "p << 32 | (p + 1)"
+    return templates.filled(templates.STREAM if queue.stream else templates.RING, names).split("\n")
+
+
+def _layer(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
+    names = _names(_meet(text, number, states), checked=text.checked)
+    names["constants"] = "\n".join(_constants(text, _c(Control.ROW)))
+    return templates.filled(templates.LAYER, names).split("\n")
+
+
+def _names(texts: Sequence[str], *, checked: bool) -> dict[str, str]:
+    """What stands for the names in templates."""
+    return {
+        **{c.name: _c(c) for c in Control},
+        **{f"is_{code.name}": str(int(code)) for code in Stop},
         "begin": templates.BEGIN,
         "end": templates.END,
         "arrival": templates.ARRIVAL,
-        "texts": "\n".join(lines),
+        "texts": "\n".join(texts),
         "outside": "outside = np.int32(0)" if checked else "",
         "faults": templates.FAULTS if checked else "",
         "sort": templates.SORT,
-        "each": "if z > a:" if queue.joined else "for p in range(a, z):",
-        "entry": "a << 32 | z" if queue.joined else "p << 32 | (p + 1)",
     }
-    return templates.filled(templates.STREAM if queue.stream else templates.RING, names).split("\n")
 
 
 def _cast(text: TextPlan, value: str) -> str:
@@ -201,21 +219,25 @@ def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, st
     return lines
 
 
+def _constants(text: TextPlan, row: str) -> list[str]:
+    """Numbers that all neurons of a footprint share; row is where they begin."""
+    places = [*text.numbers, *text.registers]
+    return [f"c_{name} = {_cast(text, f'shared[{row} + {i}]')}" for i, name in enumerate(places)]
+
+
 def _meet(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
     handler = text.handler
     used = handler.reads | handler.writes
-    places = [*text.numbers, *text.registers]
-    lines = [f"c_{name} = {_cast(text, f'shared[np.int64(strips[strip + 6]) + {i}]')}" for i, name in enumerate(places)]
-    given = {name: f"c_{name}" for name in places} | {GIVEN_ARRIVING: _cast(text, "1")}
+    given = {n: f"c_{n}" for n in (*text.numbers, *text.registers)} | {GIVEN_ARRIVING: _cast(text, "1")}
     own = [s for s in states if s in used]
     given |= {s: _cast(text, f"r_{s}[i]") for s in own}
     given |= {p: _cast(text, f"q_{p}[i]") for p in text.arrays}
     given |= {f: _cast(text, f"g_{f}[i]") for f in text.fields}
-    slices = [f"r_{s} = {state_name(text.kind, s)}[at:to]" for s in own]
-    slices += [f"q_{p} = {parameter_name(text.kind, p)}[at:to]" for p in text.arrays]
-    slices += [f"g_{f} = {field_name(number, f)}[first:last]" for f in text.fields]
+    slices = [f"r_{s} = {state_name(text.kind, s)}[at:at + size]" for s in own]
+    slices += [f"q_{p} = {parameter_name(text.kind, p)}[at:at + size]" for p in text.arrays]
+    slices += [f"g_{f} = {field_name(number, f)}[first:first + size]" for f in text.fields]
     names = {"slices": "\n".join(slices), "text": "\n".join(_body(text, states, given))}
-    lines += templates.filled(templates.RUNS, names).split("\n")
+    lines = templates.filled(templates.RUNS, names).split("\n")
     return lines if handler.emits else [*lines, "flags[:whole] = 0"]
 
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 #: What one destination of an event does. After it, keys[:count] are the synapses whose neurons fire, in scan order:
 #: the place in scan order above, the place in the strip in the low 32 bits.
 ARRIVAL = """\
-strip = 8 * np.int64(go[2 * place])
-base = np.int64(go[2 * place + 1])
+strip, base = np.int64(go[2 * place]), np.int64(go[2 * place + 1])
 begin, whole = np.int64(strips[strip]), np.int64(strips[strip + 1])
 width = (whole + 7) >> 3
 words[width - 1] = 0
@@ -33,19 +32,20 @@ if some != 0:
                 keys[np.int64(np.uint32(count))] = np.int64(syn_rank[begin + part + k]) << 32 | (part + k)
                 count += np.int64(flags[part + k])
     if count > 1:
-        <sort>
-number = np.int64(strips[strip + 5]) + base"""
+        <sort>"""
 
 #: The neurons of one strip in runs of neighbours.
 RUNS = """\
-for run in range(np.int64(strips[strip + 2]), np.int64(strips[strip + 3])):
-    entry = 4 * np.int64(np.uint32(run))
-    first, last = np.int64(runs[entry]), np.int64(runs[entry + 1])
-    at, to = base + np.int64(runs[entry + 2]), base + np.int64(runs[entry + 3])
+done = np.int64(0)
+for run in range(np.int64(strips[strip + 3])):
+    entry = strip + 4 + np.int64(np.uint32(2 * run))
+    size, at = np.int64(strips[entry]), base + np.int64(strips[entry + 1])
+    first = begin + done
     <slices>
-    fl = flags[np.int64(np.uint32(first - begin)):np.int64(np.uint32(last - begin))]
+    fl = flags[done:done + size]
     for i in range(fl.shape[0]):
-        <text>"""
+        <text>
+    done = np.int64(np.uint32(done + size))"""
 
 FAULTS = """\
 if outside != 0:
@@ -69,6 +69,7 @@ while gap > 0:
 
 BEGIN = """\
 words = flags.view(np.uint64)
+nowhere = np.uint32(0xFFFFFFFF)
 count_roots, together = <ROOTS>, <TOGETHER>
 before = np.int64(np.uint32(<BEFORE>))
 room, patience = made.shape[0] - <WIDEST>, <PATIENCE>
@@ -96,6 +97,7 @@ while True:
         head += 1
     for place in range(np.int64(go_begin[before + neuron]), np.int64(go_begin[before + neuron + 1])):
         <arrival>
+        number = np.int64(fans[3 * np.int64(strips[strip + 2]) + 1]) + base
         for i in range(count):
             neuron = number + np.int64(syn_target[begin + (keys[i] & 0xFFFFFFFF)])
             made[np.int64(np.uint32(count_made))] = neuron
@@ -110,6 +112,27 @@ while True:
         code = <is_ROOM>
         break
 <HEAD>, <CAUSE> = head, cause
+<end>"""
+
+#: All events of one group meet what one projection leads to, group after group: exact where each group is reached by
+#: one projection and nothing bounds the queue, because a neuron then sees the same events in the same order.
+LAYER = """\
+<begin>
+<constants>
+while root < count_roots:
+    if count_made > room:
+        code = <is_ROOM>
+        break
+    place = np.int64(roots[np.int64(np.uint32(root))])
+    cause = causes[np.int64(np.uint32(root))]
+    root += 1
+    if go[2 * place] == nowhere:
+        continue
+    <arrival>
+    for i in range(count):
+        made[np.int64(np.uint32(count_made))] = base + np.int64(syn_target[begin + (keys[i] & 0xFFFFFFFF)])
+        made_by[np.int64(np.uint32(count_made))] = cause
+        count_made += 1
 <end>"""
 
 #: Any other queue: a ring of destinations, or of all destinations of an event together.
@@ -143,6 +166,7 @@ while True:
     size_batch = 0
     for place in range(ahead >> 32, ahead & 0xFFFFFFFF):
         <arrival>
+        number = np.int64(fans[3 * np.int64(strips[strip + 2]) + 1]) + base
         for i in range(count):
             neuron = number + np.int64(syn_target[begin + (keys[i] & 0xFFFFFFFF)])
             made[np.int64(np.uint32(count_made))] = neuron
