@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.group import Commands
-from neurodeploy.cli.output import console, emit_json, errors, json_option, table
+from neurodeploy.cli.output import console, emit_json, errors, executor_option, json_option, table
 from neurodeploy.cli.targets import targets
 from neurodeploy.errors import raise_if
 
@@ -135,28 +135,47 @@ def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: 
 @click.argument("network", type=_FILE)
 @click.argument("data_file", metavar="DATA", type=_FILE)
 @click.option("--out", default=None, type=_FILE, help="Write the output counts to this .npz.")
-@click.option("--executor", default="numpy", show_default=True, help="numpy, or python (the reference, slow).")
+@executor_option
+@click.option("--device", default=None, help="Where an executor that has a choice computes: cpu, cuda, ...")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
 @json_option
 def simulate(
-    *, network: Path, data_file: Path, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
+    *,
+    network: Path,
+    data_file: Path,
+    out: Path | None,
+    executor: str,
+    device: str | None,
+    decision: str,
+    raw: bool,
+    as_json: bool,
 ) -> None:
     """Simulate NETWORK (a bundle folder or a network file) on DATA (.npz) bit for bit."""
     from neurodeploy.cli.simulate import show_simulation
 
-    show_simulation(network, data_file, out=out, executor=executor, decision=decision, raw=raw, as_json=as_json)
+    show_simulation(
+        network,
+        data_file,
+        out=out,
+        executor=executor,
+        device=device,
+        decision=decision,
+        raw=raw,
+        as_json=as_json,
+    )
 
 
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
 @click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
+@executor_option
 @json_option
-def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
+def verify(*, bundle: Path, against: str | None, executor: str, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
-    result = verify_bundle(bundle, against=against)
+    result = verify_bundle(bundle, against=against, executor=executor)
     if as_json:
         refused = errors((*result.faults, *result.missing))
         emit_json(result.to_json() | ({"error": refused} if refused else {}))

@@ -18,7 +18,15 @@ from neurodeploy.simulator import simulate
 
 
 def show_simulation(
-    network_path: Path, data_path: Path, *, out: Path | None, executor: str, decision: str, raw: bool, as_json: bool
+    network_path: Path,
+    data_path: Path,
+    *,
+    out: Path | None,
+    executor: str,
+    device: str | None,
+    decision: str,
+    raw: bool,
+    as_json: bool,
 ) -> None:
     """Simulate, evaluate if there are labels, print."""
     raise_if(decision_faults(decision))
@@ -31,11 +39,19 @@ def show_simulation(
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("simulating", total=data.steps)
         run = simulate(
-            network, data.input, executor=executor, raw=raw, progress=lambda t: bar.update(task, completed=t + 1)
+            network,
+            data.input,
+            executor=executor,
+            device=device,
+            raw=raw,
+            progress=lambda t: bar.update(task, completed=t + 1),
         )
     result: dict[str, Any] = {
         "target": network.chip.name,
         "executor": run.executor,
+        "why": run.how.why,
+        "device": run.how.device,
+        "float_products": [str(product) for product in run.how.products],
         "steps": data.steps,
         "samples": data.batch,
         "latency": run.latency,
@@ -65,6 +81,8 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
     for name, value in result.items():
         if name == "events":
             rows += [(f"events of {group}", count) for group, count in value.items()]
+        elif name == "float_products":
+            rows += [("floating-point product", product) for product in value]
         elif name == "accuracy":
             rows.append((name, percent(value)))
         elif name == "interval":

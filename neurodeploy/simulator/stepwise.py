@@ -1,0 +1,39 @@
+"""Runs a task step by step on an engine."""
+
+import numpy as np
+
+from neurodeploy.simulator.engine import Engine
+from neurodeploy.simulator.event_engine import EventEngine
+from neurodeploy.simulator.executors import STEPPING, Executor
+from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.run import Run
+from neurodeploy.simulator.stimulus import expand
+from neurodeploy.simulator.task import Task
+
+
+def run_steps(task: Task, executor: str | Executor) -> Run:
+    """Take every step on an engine.
+
+    executor : one of STEPPING by its name, or for a clocked chip an Executor that observes more
+    """
+    runner = STEPPING[executor] if isinstance(executor, str) else executor
+    engine: Engine | EventEngine
+    if isinstance(task.machine, EventMachine):
+        stimulus = expand(task.given, task.network.inputs()) if task.stimulus is None else task.stimulus
+        engine = EventEngine(task.machine, stimulus, runner.name, order=task.order, snapshot=task.state)
+    else:
+        engine = Engine(task.machine, task.batch, runner, task.state)
+    lanes = task.machine.lanes
+    events, states = task.empty()
+    silence = {n: np.zeros((task.batch, lanes[n].size), np.int64) for n in task.external}
+    for t in range(task.steps):
+        engine.step({n: a[t] if t < len(a) else silence[n] for n, a in task.external.items()}, task.observer)
+        for g in task.network.groups:
+            at = lanes[g.kind].slices[g.name]
+            events[g.name][t] = engine.emitted(g.kind)[:, at]
+            for name in task.wanted.get(g.name, ()):
+                states[g.name][name][t] = engine.states[g.kind][name][:, at]
+        if task.progress is not None:
+            task.progress(t)
+    run = task.run(runner.name, events, states, engine.snapshot())
+    return engine.completed(run) if isinstance(engine, EventEngine) else run

@@ -1,0 +1,89 @@
+"""What is to be simulated: a network laid out, its input checked, every option settled."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.network import Network
+from neurodeploy.simulator.engine import Observer
+from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.machine import Ints, Machine
+from neurodeploy.simulator.run import How, Run, Snapshot
+from neurodeploy.simulator.stimulus import Stimulus
+
+Progress = Callable[[int], None]  # the step that has just ended
+
+
+@dataclass(frozen=True)
+class Task:
+    """A simulation as every executor gets it.
+
+    machine : a Machine for a clocked chip, an EventMachine where events drive it
+    external : input kind -> (time, batch, neuron) counts, in ascending hardware id
+    given : input group -> (time, batch, channel), the same counts as the user gave them
+    steps : steps to take; those after the input are silent
+    wanted : group -> states to keep at every step
+    state : where to go on, None for a reset
+    stimulus, order : where events drive the chip, the single events, and another queue than the chip file's
+    device : where to compute; None is the executor's own choice
+    """
+
+    network: Network
+    machine: Machine | EventMachine
+    external: Mapping[str, Ints]
+    given: Mapping[str, Ints]
+    steps: int
+    batch: int
+    latency: int
+    wanted: Mapping[str, list[str]]
+    state: Snapshot | None = None
+    raw: bool = False
+    stimulus: Stimulus | None = None
+    order: str | None = None
+    observer: Observer | None = None
+    progress: Progress | None = None
+    device: str | None = None
+
+    @property
+    def schedule(self) -> str:
+        """Sort of chip: "clocked" or "event"."""
+        return "event" if isinstance(self.machine, EventMachine) else "clocked"
+
+    @property
+    def clocked(self) -> Machine:
+        """The machine of a clocked chip."""
+        if isinstance(self.machine, EventMachine):
+            raise TypeError(self.machine.chip.name)
+        return self.machine
+
+    def empty(self) -> tuple[dict[str, Ints], dict[str, dict[str, Ints]]]:
+        """Arrays for what is kept: group -> (time, batch, neuron) counts, group -> state -> the same."""
+        sizes = {g.name: (self.steps, self.batch, g.size) for g in self.network.groups}
+        states = {g: {s: np.zeros(sizes[g], np.int64) for s in names} for g, names in self.wanted.items()}
+        return {g: np.zeros(size, np.int64) for g, size in sizes.items()}, states
+
+    def run(
+        self,
+        executor: str,
+        counts: Mapping[str, Ints],
+        states: Mapping[str, Mapping[str, Ints]],
+        final: Snapshot,
+        how: How | None = None,
+    ) -> Run:
+        """Result of this task.
+
+        counts, states : as Run has them
+        """
+        return Run(
+            self.network,
+            counts,
+            states,
+            final,
+            self.latency,
+            executor,
+            self.raw,
+            self.given,
+            self.state,
+            how=how or How(),
+        )
