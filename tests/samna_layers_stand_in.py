@@ -154,7 +154,8 @@ class Chip:
 
     def __init__(self, config):
         self.cores = config.cnn_layers
-        self.v = [np.array(core.neurons_initial_value, np.int64) for core in self.cores]
+        self.w = [np.asarray(core.weights).tolist() for core in self.cores]
+        self.v = [np.array(core.neurons_initial_value, np.int64).tolist() for core in self.cores]
         self.readout = []
 
     def send(self, layer, feature, y, x):
@@ -176,28 +177,34 @@ class Chip:
         return out
 
     def meet(self, layer, feature, y, x):
-        core, v = self.cores[layer], self.v[layer]
-        size, step, pad, k = core.dimensions.output_shape, core.dimensions.stride, core.dimensions.padding, None
+        core, w, v = self.cores[layer], self.w[layer], self.v[layer]
+        size, step, pad, k = (getattr(core.dimensions, n) for n in ("output_shape", "stride", "padding", "kernel_size"))
         assert 0 <= feature < core.dimensions.input_shape.feature_count
-        assert x < core.dimensions.input_shape.size.x
-        assert y < core.dimensions.input_shape.size.y
-        weights, k = np.asarray(core.weights), core.dimensions.kernel_size
+        assert 0 <= x < core.dimensions.input_shape.size.x
+        assert 0 <= y < core.dimensions.input_shape.size.y
+        rows = [(ky, *divmod(y + pad.y - ky, step.y)) for ky in range(k)]
+        columns = [(kx, *divmod(x + pad.x - kx, step.x)) for kx in range(k)]
+        reached = [
+            (ky, kx, ny, nx)
+            for ky, ny, beside in rows
+            for kx, nx, apart in columns
+            if not beside and not apart and 0 <= ny < size.size.y and 0 <= nx < size.size.x
+        ]
+        low, high, zero = core.threshold_low, core.threshold_high, core.return_to_zero
         for f in range(size.feature_count):
-            for ky in range(k):
-                for kx in range(k):
-                    ny, left_y = divmod(y + pad.y - ky, step.y)
-                    nx, left_x = divmod(x + pad.x - kx, step.x)
-                    if left_x or left_y or not (0 <= ny < size.size.y and 0 <= nx < size.size.x):
-                        continue
-                    v[f, nx, ny] = max(v[f, nx, ny] + int(weights[f, feature, kx, ky]), core.threshold_low)
-                    if v[f, nx, ny] >= core.threshold_high:
-                        v[f, nx, ny] = 0 if core.return_to_zero else v[f, nx, ny] - core.threshold_high
-                        yield layer, f, ny, nx
+            for ky, kx, ny, nx in reached:
+                now = max(v[f][nx][ny] + w[f][feature][kx][ky], low)
+                if fires := now >= high:
+                    now = 0 if zero else now - high
+                v[f][nx][ny] = now
+                if fires:
+                    yield layer, f, ny, nx
 
     def tick(self):
         for core, v in zip(self.cores, self.v, strict=True):
             if core.leak_enable:
-                v[:] = np.maximum(v + np.asarray(core.biases)[:, None, None], core.threshold_low)
+                for f, bias in enumerate(np.asarray(core.biases).tolist()):
+                    v[f] = [[max(now + bias, core.threshold_low) for now in column] for column in v[f]]
 
 
 class Clock:
@@ -291,6 +298,7 @@ class Io:
 
     def set_slow_clk_rate(self, rate):
         self.device.calls.append(("rate", rate))
+        self.device.rate = rate
 
 
 class Device:
@@ -306,7 +314,7 @@ class Device:
     def __init__(self, clock, *, refusals=0, lose=0.0, double=0.0, reorder=0.0, late_s=0.0, babble=False, breaks=None):
         self.clock, self.refusals, self.late_s, self.babble, self.breaks = clock, refusals, late_s, babble, breaks
         self.lose, self.double, self.reorder = lose, double, reorder
-        self.config, self.started, self.calls, self.waiting, self.polls = None, None, [], [], 0
+        self.config, self.started, self.calls, self.waiting, self.polls, self.rate = None, None, [], [], 0, 0
         self.lost, self.doubled, self.rng = 0, 0, np.random.default_rng(0)
 
     # what the program may call
@@ -327,8 +335,11 @@ class Device:
     # the line
 
     def take(self, events):
-        chip, sent = Chip(self.config), []
+        chip, sent, ticks = Chip(self.config), [], 0
         for event in events:
+            while ticks < event.timestamp * self.rate // 10**6:
+                chip.tick()
+                ticks += 1
             found = chip.send(event.layer, event.feature, event.y, event.x)
             time = event.timestamp + 3 if self.started is not None else 0
             sent += [

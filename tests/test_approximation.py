@@ -201,6 +201,44 @@ def test_a_current_that_must_be_there_keeps_the_charge_of_an_event():
     assert "the threshold is scaled by 3" in step.sentence
 
 
+DRIVEN = "speck2f"  # neither a leak nor a current; a lower bound that must be given; any number of spikes in a step
+
+
+def test_where_nothing_leaks_decays_are_left_out_and_the_charge_stays():
+    layer = LIF(N, 8.0, tau_syn=4.0, norm_input=False, v_min=-1.0, bias=0.1)
+    made, steps = substitute(model(layer, last=IAF(OUT, v_min=-1.0)), nd.chip(DRIVEN))
+    charge = 1 / np.expm1(1 / 4.0)  # keep + keep**2 + ...
+    assert [s.option for s in steps] == ["model", "synaptic_current"]
+    assert (type(made[1]), made[1].alpha_syn) == (IAF, None)
+    assert made[1].threshold.item() == pytest.approx(1 / charge)
+    assert (made[1].options["v_min"], made[1].bias[0].item()) == (
+        pytest.approx(-1 / charge),
+        pytest.approx(0.1 / charge),
+    )
+    assert f"the threshold is scaled by {1 / charge:.4g}" in steps[1].sentence
+
+
+def test_a_normed_input_is_left_out_with_the_leak():
+    made, (step,) = substitute(model(LIF(N, 8.0, v_min=-1.0), last=IAF(OUT, v_min=-1.0)), nd.chip(DRIVEN))
+    gain = -np.expm1(-1 / 8.0)
+    assert made[1].threshold.item() == pytest.approx(1 / gain)
+    assert made[1].options["v_min"] == pytest.approx(-1 / gain)
+    assert "never leaks; the threshold is scaled by 8.51" in step.sentence
+
+
+def test_a_bound_that_must_be_there_is_minus_the_threshold():
+    made, (step,) = substitute(model(IAF(N, threshold=0.5), last=IAF(OUT, v_min=-1.0)), nd.chip(DRIVEN))
+    assert (step.option, made[1].options["v_min"]) == ("lower_bound", -0.5)
+    assert "the membrane ends at -0.5, minus the threshold" in step.sentence
+    assert substitute(model(IAF(N, v_min=-0.25), last=IAF(OUT, v_min=-1.0)), nd.chip(DRIVEN))[1] == ()
+
+
+def test_a_cap_is_lifted_where_each_event_may_make_a_spike():
+    made, (step,) = substitute(model(IAF(N, v_min=-1.0, max_spikes=1), last=IAF(OUT, v_min=-1.0)), nd.chip(DRIVEN))
+    assert made[1].options["max_spikes"] is None
+    assert step.sentence == "any number of spikes in a step, not at most 1 spike"
+
+
 def test_what_the_chip_computes_is_left_alone():
     given = model(LIF(N, **FITS))
     result = nd.approximate(given, nd.chip(CHIP), calibration=counts())

@@ -158,6 +158,7 @@ def test_absent_samna_is_missing(monkeypatch):
     ("answer", "state", "detail"),
     [
         ("[types.SimpleNamespace(device_type_name='XyloAudio3TestBoard')]", "ok", "XyloAudio3TestBoard"),
+        ("[types.SimpleNamespace(device_type_name='Speck2fDevKit')]", "ok", "Speck2fDevKit (speck2f)"),
         ("[]", "missing", "samna sees no board"),
         ("1 / 0", "failed", "ZeroDivisionError: division by zero"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
 from neurodeploy.network import Network, group, place_identity, projection
-from neurodeploy.simulator import EXECUTORS, Run, simulate
+from neurodeploy.simulator import EXECUTORS, Run, Simulation, simulate
 
 EVERYTHING = ("v", "i1", "count")
 XYLO = "xylo_audio3"
@@ -165,6 +165,33 @@ def test_an_unknown_state_is_refused(record):
     error = refusal(layered(1, 2, 1), counts(1), record=[record])
     assert error.code == "ND1303"
     assert f"simulate: record = {record!r}; one of h0.count, h0.i1, h0.i2, h0.v, in.count, out.count" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("keep", "names"), [("outputs", ["out"]), ("h0", ["h0"]), (["out", "in"], ["in", "out"]), ((), []), (None, None)]
+)
+def test_counts_are_kept_of_the_groups_that_are_named(keep, names):
+    network, x = layered(2, 3, 2), counts(3, 2, 3, channels=2)
+    whole, run = simulate(network, x, record="h0.v"), simulate(network, x, record="h0.v", keep=keep)
+    assert list(run.counts) == (list(whole.counts) if names is None else names)
+    assert whole.output.any()
+    assert all(np.array_equal(run.counts[g], whole.counts[g]) for g in run.counts)
+    assert np.array_equal(run.states["h0"]["v"], whole.states["h0"]["v"])
+
+
+def test_a_group_that_is_not_there_is_not_kept():
+    words = str(refusal(layered(1, 1, 1), counts(1), keep=["out", "exit"]))
+    assert words == "simulate: keep = 'exit'; 'outputs', or names of in, h0, out. [ND1303]"
+    run = simulate(layered(1, 1, 1), counts(1), keep="h0")
+    with pytest.raises(Refusal, match=r"the counts of out were not kept; all groups .*; keep=\"outputs\""):
+        _ = run.output
+
+
+def test_a_simulation_runs_again_and_again_from_reset():
+    network, x = layered(1, 2, 1), counts(3, 3)
+    simulation = Simulation(network)
+    assert same(simulation.run(x), simulation.run(x))
+    assert same(simulation.run(x), simulate(network, x))
 
 
 def test_recorded_states_are_those_after_the_step():

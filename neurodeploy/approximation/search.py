@@ -13,7 +13,7 @@ from neurodeploy.approximation.translate import translate
 from neurodeploy.chips import Chip, NeuronKind
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Neuron
-from neurodeploy.quantizer.compute import neuron_faults
+from neurodeploy.quantizer.compute import most_spikes, neuron_faults
 from neurodeploy.quantizer.constraint import with_modules
 from neurodeploy.quantizer.wiring import wire
 
@@ -98,10 +98,11 @@ def _nearest(
             steps.append(Substitution(name, "class", told, exact=True))
             steps += [Substitution(name, "class", change) for change in found.changes]
         neuron = found.layer
+    capable = deploy.model_copy(update={"max_spikes": most_spikes(chip, kind)})
     for rule in TABLE:
         if not isinstance(neuron, LIF | IAF) or type(neuron) not in (LIF, IAF):
             break  # a class that only translation would change
-        offer = rule.apply(neuron, kind, deploy) if only is None or rule.option in only else None
+        offer = rule.apply(neuron, kind, capable) if only is None or rule.option in only else None
         if offer is not None:
             neuron = offer[0]
             steps.append(Substitution(name, rule.option, offer[1]))

@@ -142,13 +142,15 @@ def _constrained(where: str, chip: Chip, kind: NeuronKind, layer: Neuron) -> tup
 def rebuilt(layer: LIF | IAF, *, into: type[LIF | IAF] | None = None, **changed: object) -> LIF | IAF:
     """The same layer with other options and no state; weights and time constants are those of the layer.
 
-    into : another class; its options are those of the layer and the changed ones together
+    into : another class; its options are those of the layer that it has, and the changed ones
     """
-    options = layer.options | changed
+    made_of = into or type(layer)
+    lacking = set(layer.arguments) - set(made_of.arguments)
+    options = {name: value for name, value in layer.options.items() if name not in lacking} | changed
     for name in ("tau_mem", "tau_syn", "threshold", "bias"):
         if options.get(name) is not None and name not in changed:
             options[name] = current(layer, name)
-    result = (into or type(layer))(
+    result = made_of(
         **options,
         rec_connect=copy.deepcopy(layer.rec_connect),
         surrogate=layer.surrogate,

@@ -1,11 +1,11 @@
 """Bit-exact simulation of placed integer networks: engines, and a table of executors that are equal in every bit."""
 
-from neurodeploy.simulator.engine import Engine
+from neurodeploy.simulator.engine import Engine, external_counts, latency_of
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.orders import scan_orders, simulate_orders
 from neurodeploy.simulator.registry import EXECUTORS
 from neurodeploy.simulator.run import How, Product, Run, Snapshot, Trace
-from neurodeploy.simulator.simulation import external_counts, latency_of, simulate
+from neurodeploy.simulator.simulation import Simulation, simulate
 from neurodeploy.simulator.stimulus import Stimulus, expand
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "How",
     "Product",
     "Run",
+    "Simulation",
     "Snapshot",
     "Stimulus",
     "Trace",

@@ -86,7 +86,7 @@ class EventEngine:
         """A run with what only event-driven chips have."""
         return replace(
             run,
-            events=_spikes(self.machine, self.made),
+            events={n: v for n, v in _spikes(self.machine, self.made).items() if n in run.counts},
             stimulus=self.stimulus,
             order=self.order,
             scans=self.machine.scans,

@@ -102,7 +102,7 @@ class How:
 class Run:
     """What came out of a simulation.
 
-    counts : group -> (time, batch, neuron) emitted events of each step
+    counts : group -> (time, batch, neuron) emitted events of each step, of the groups that were to be kept
     states : group -> state -> (time, batch, neuron), those that were asked for
     final : state after the last step
     latency : steps that the answer lags behind the input
@@ -144,11 +144,15 @@ class Run:
     def output(self) -> Ints:
         """(time, batch, neuron) counts of the output group; of several, side by side in the order of the network.
 
-        Raises Refusal ND1303 if no group of the network is an output.
+        Raises Refusal ND1303 if no group of the network is an output, or if one was not kept.
         """
-        if not self.network.outputs():
+        names = [g.name for g in self.network.outputs()]
+        where = f"{self.network.chip.name}, output"
+        if not names:
             must = "a group whose neuron kind is an output and that feeds no other"
-            raise Refusal(
-                Fault("ND1303", f"{self.network.chip.name}, output", "no group leaves the chip", must, "read counts")
-            )
-        return np.concatenate([self.counts[g.name] for g in self.network.outputs()], axis=2)
+            raise Refusal(Fault("ND1303", where, "no group leaves the chip", must, "read counts"))
+        missing = [n for n in names if n not in self.counts]
+        if missing:
+            was = f"the counts of {', '.join(missing)} were not kept"
+            raise Refusal(Fault("ND1303", where, was, "all groups whose events leave the chip", 'keep="outputs"'))
+        return np.concatenate([self.counts[n] for n in names], axis=2)

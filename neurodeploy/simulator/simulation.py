@@ -1,32 +1,104 @@
-"""Simulation: check what is asked for, choose an executor, run."""
+"""A placed network laid out for simulation, and its run on an input."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-from neurodeploy.simulator.engine import Observer
+from neurodeploy.simulator.engine import Observer, external_counts, latency_of
 from neurodeploy.simulator.event_engine import ORDERS
 from neurodeploy.simulator.executors import Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import Ints, Machine, assemble, stored_fields
+from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.registry import AUTO, EXECUTORS, choose, names
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stepwise import run_steps
 from neurodeploy.simulator.stimulus import Stimulus
 from neurodeploy.simulator.task import Progress, Task
 
+Input = npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus
+#: ``keep`` that means the groups whose events leave the chip
+OUTPUTS = "outputs"
+
+
+class Simulation:
+    """A placed network laid out once, to be run on any number of inputs; nothing is remembered between runs.
+
+    ``simulate`` describes the options and the refusals.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        executor: str | Executor = AUTO,
+        device: str | None = None,
+        scan: Scan | SideBySide | None = None,
+        order: str | None = None,
+    ) -> None:
+        if isinstance(executor, str) and executor not in names():
+            must = f"one of {', '.join(names())}"
+            raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+        raise_if(list(_option_faults(network, executor, scan, order)))
+        self.network, self.order, self.executor, self.device = network, order, executor, device
+        self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
+        self.latency = latency_of(network)
+        self.memo: dict[str, object] = {}
+
+    def run(
+        self,
+        counts: Input,
+        *,
+        record: Collection[str] = (),
+        keep: str | Collection[str] | None = None,
+        state: Snapshot | None = None,
+        drain: int | None = None,
+        raw: bool = False,
+        observer: Observer | None = None,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Run an input; see ``simulate``."""
+        network, machine = self.network, self.machine
+        if drain is not None and (type(drain) is not int or drain < 0):
+            raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
+        if isinstance(counts, Stimulus) and not isinstance(machine, EventMachine):
+            raise_if([_clocked_fault(network, "a Stimulus")])
+        kept, wanted = _kept(network, keep), _wanted(network, record)
+        external, steps, batch = external_counts(network, machine, counts, raw=raw)
+        task = Task(
+            network,
+            machine,
+            external,
+            {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
+            steps + (self.latency if drain is None else drain),
+            batch,
+            self.latency,
+            kept,
+            wanted,
+            state=state,
+            raw=raw,
+            stimulus=counts if isinstance(counts, Stimulus) else None,
+            order=self.order,
+            observer=observer,
+            progress=progress,
+            device=self.device,
+            memo=self.memo,
+        )
+        if not isinstance(self.executor, str):
+            return run_steps(task, self.executor)
+        name, why = choose(task, self.executor)
+        run = EXECUTORS[name].run(task)
+        return replace(run, how=replace(run.how, why=why))
+
 
 def simulate(
     network: Network,
-    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
+    counts: Input,
     *,
     record: Collection[str] = (),
+    keep: str | Collection[str] | None = None,
     state: Snapshot | None = None,
     executor: str | Executor = AUTO,
     device: str | None = None,
@@ -42,7 +114,8 @@ def simulate(
     counts : (time, batch, channel) whole numbers, or one such array for each input group; a group that has a shape
         takes (time, batch, *shape) as well. Where events drive the chip
         they are expanded to single events, in the order that ``expand`` states, or a Stimulus gives the events
-    record : states to keep at every step ("v", or "hidden.v" for one kind or group); event counts are always kept
+    record : states to keep at every step ("v", or "hidden.v" for one kind or group)
+    keep : groups whose event counts are kept; "outputs" are those whose events leave the chip, None keeps all
     state : where to go on; None starts from reset
     executor : a name of EXECUTORS, all of which are equal in every bit: "reference" is the definition, and slow;
         "auto" takes the one that suits, and the result says which and why. Or an Executor that observes more
@@ -54,49 +127,18 @@ def simulate(
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
     of the chip file leaves the width of a register.
     """
-    if isinstance(executor, str) and executor not in names():
-        must = f"one of {', '.join(names())}"
-        raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
-    if drain is not None and (type(drain) is not int or drain < 0):
-        raise Refusal(Fault("ND1303", "simulate", f"drain = {drain!r}", "a number of steps, 0 or more, or None"))
-    raise_if(list(_option_faults(network, counts, executor, scan, order)))
-    machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
-    latency = latency_of(network)
-    external, steps, batch = external_counts(network, machine, counts, raw=raw)
-    given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
-    task = Task(
-        network,
-        machine,
-        external,
-        given,
-        steps + (latency if drain is None else drain),
-        batch,
-        latency,
-        _wanted(network, record),
-        state,
-        raw,
-        counts if isinstance(counts, Stimulus) else None,
-        order,
-        observer,
-        progress,
-        device,
+    simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
+    return simulation.run(
+        counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
     )
-    if not isinstance(executor, str):
-        return run_steps(task, executor)
-    name, why = choose(task, executor)
-    run = EXECUTORS[name].run(task)
-    return replace(run, how=replace(run.how, why=why))
 
 
-def _option_faults(
-    network: Network, counts: object, executor: str | Executor, scan: object, order: str | None
-) -> Iterator[Fault]:
+def _option_faults(network: Network, executor: str | Executor, scan: object, order: str | None) -> Iterator[Fault]:
     """Options that belong to the other sort of chip, and unknown ones."""
     name = network.chip.name
     if not network.chip.event_driven:
-        stated = {"scan": scan is not None, "order": order is not None, "a Stimulus": isinstance(counts, Stimulus)}
-        for option in (n for n, given in stated.items() if given):
-            yield Fault("ND1303", f"simulate, {name}", f"{option} for a clocked chip", "a chip that events drive")
+        stated = {"scan": scan is not None, "order": order is not None}
+        yield from (_clocked_fault(network, n) for n, given in stated.items() if given)
         return
     if order is not None and order not in ORDERS:
         yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
@@ -105,23 +147,21 @@ def _option_faults(
         yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(names())}: events drive this chip")
 
 
-def latency_of(network: Network) -> int:
-    """Steps from an input event to the first output that it can influence, along the fastest path.
+def _clocked_fault(network: Network, option: str) -> Fault:
+    return Fault("ND1303", f"simulate, {network.chip.name}", f"{option} for a clocked chip", "a chip that events drive")
 
-    Of several output groups the one that lags most counts. Periods of phases are not added.
-    """
-    distance = {g.name: 0 for g in network.inputs()}
-    hops = []
-    for p in network.projections:
-        if p.geometry is not None or p.sources.size:
-            kept = stored_fields(network.chip.connections[p.kind], p.fields, p.parameters)
-            added = int(kept[DELAY].min()) if DELAY in kept else 0
-            hops.append((p.source, p.target, network.chip.delay(p.kind, network.group(p.source).kind) + added))
-    for _ in network.groups:
-        for source, target, delay in hops:
-            if source in distance:
-                distance[target] = min(distance.get(target, distance[source] + delay), distance[source] + delay)
-    return max((distance.get(g.name, 0) for g in network.outputs()), default=0)
+
+def _kept(network: Network, keep: str | Collection[str] | None) -> tuple[str, ...]:
+    """Names of the groups whose counts are kept, in the order of the network."""
+    known = [g.name for g in network.groups]
+    if keep is None:
+        return tuple(known)
+    wanted = [g.name for g in network.outputs()] if keep == OUTPUTS else [keep] if isinstance(keep, str) else keep
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        must = f"{OUTPUTS!r}, or names of {', '.join(known)}"
+        raise Refusal(Fault("ND1303", "simulate", f"keep = {', '.join(map(repr, unknown))}", must))
+    return tuple(n for n in known if n in wanted)
 
 
 def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
@@ -139,78 +179,3 @@ def _wanted(network: Network, record: Collection[str]) -> dict[str, list[str]]:
         for hit in hits:
             wanted.setdefault(hit, []).append(name)
     return wanted
-
-
-def external_counts(
-    network: Network,
-    machine: Machine | EventMachine,
-    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
-    *,
-    raw: bool,
-) -> tuple[dict[str, Ints], int, int]:
-    """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
-    groups = network.inputs()
-    counts = counts.counts(groups) if isinstance(counts, Stimulus) else counts
-    given = counts if isinstance(counts, Mapping) else {g.name: counts for g in groups[:1]}
-    if set(given) != {g.name for g in groups}:
-        was = f"input for {', '.join(map(str, given)) or 'no group'}"
-        raise Refusal(Fault("ND1301", "simulate", was, f"one array for each of {', '.join(g.name for g in groups)}"))
-    arrays, faults = {}, list[Fault]()
-    for g in groups:
-        try:
-            array = np.asarray(given[g.name])
-        except ValueError:
-            must = f"(time, batch, {g.size})"
-            raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
-        if g.shape and array.ndim == 2 + len(g.shape) and array.shape[2:] == g.shape:
-            array = array.reshape(*array.shape[:2], g.size)
-        faults += input_faults(network, g.name, array, raw=raw)
-        arrays[g.name] = array
-    raise_if(faults)
-    shapes = {a.shape[:2] for a in arrays.values()}
-    if not groups:
-        raise Refusal(Fault("ND1301", "simulate", "a network without an input group", "at least one"))
-    if len(shapes) != 1:
-        raise Refusal(Fault("ND1301", "simulate", f"inputs of shapes {sorted(shapes)}", "equal time and batch"))
-    steps, batch = shapes.pop()
-    external = {}
-    for name in {g.kind for g in groups}:
-        lane = machine.lanes[name]
-        joined = np.zeros((steps, batch, lane.size), np.int64)
-        for g in network.of_kind(name):
-            joined[:, :, lane.slices[g.name]] = arrays[g.name]
-        external[name] = joined
-    return external, steps, batch
-
-
-def input_faults(network: Network, name: str, array: npt.NDArray[Any], *, raw: bool) -> list[Fault]:
-    """What is wrong with the input of one group."""
-    group = network.group(name)
-    entry = network.chip.neurons[group.kind].entry.external
-    where = f"{network.chip.name}, input {name!r}"
-    if array.ndim != 3 or array.shape[2] != group.size:
-        must = f"(time, batch, {group.size})"
-        return [
-            Fault(
-                "ND1301",
-                where,
-                f"shape {array.shape}",
-                must,
-                "add a batch axis: x[:, None, :]" if array.ndim == 2 else "",
-            )
-        ]
-    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        must = "whole numbers of events"
-        return [Fault("ND1301", where, f"values of type {array.dtype}", must, "count the events of each step first")]
-    if entry is None or not array.size:
-        return []
-    interval = entry.interval if raw else entry.allowed
-    low, high = int(array.min()), int(array.max())
-    if low >= interval.low and high <= interval.high:
-        return []
-    bad = np.argwhere((array < interval.low) | (array > interval.high))
-    t, b, c = (int(i) for i in bad[0])
-    was = f"{int(array[t, b, c])} events at step {t}, sample {b}, channel {c}, and {len(bad) - 1} more such places"
-    todo = "bin the events into shorter steps, or clip them knowingly before" if high > interval.high else ""
-    values = {"value": int(array[t, b, c]), "cap": interval.high, "count": len(bad)}
-    return [Fault("ND1302", where, was, f"{interval} events per channel and step", todo, values)]

@@ -30,7 +30,8 @@ def run_steps(task: Task, executor: str | Executor) -> Run:
         engine.step({n: a[t] if t < len(a) else silence[n] for n, a in task.external.items()}, task.observer)
         for g in task.network.groups:
             at = lanes[g.kind].slices[g.name]
-            events[g.name][t] = engine.emitted(g.kind)[:, at]
+            if g.name in events:
+                events[g.name][t] = engine.emitted(g.kind)[:, at]
             for name in task.wanted.get(g.name, ()):
                 states[g.name][name][t] = engine.states[g.kind][name][:, at]
         if task.progress is not None:

@@ -1,7 +1,7 @@
 """What is to be simulated: a network laid out, its input checked, every option settled."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,10 +23,12 @@ class Task:
     external : input kind -> (time, batch, neuron) counts, in ascending hardware id
     given : input group -> (time, batch, channel), the same counts as the user gave them
     steps : steps to take; those after the input are silent
+    kept : groups whose counts are kept
     wanted : group -> states to keep at every step
     state : where to go on, None for a reset
     stimulus, order : where events drive the chip, the single events, and another queue than the chip file's
     device : where to compute; None is the executor's own choice
+    memo : what executors keep of the network from one input to the next
     """
 
     network: Network
@@ -36,6 +38,7 @@ class Task:
     steps: int
     batch: int
     latency: int
+    kept: tuple[str, ...]
     wanted: Mapping[str, list[str]]
     state: Snapshot | None = None
     raw: bool = False
@@ -44,6 +47,7 @@ class Task:
     observer: Observer | None = None
     progress: Progress | None = None
     device: str | None = None
+    memo: dict[str, object] = field(default_factory=dict)
 
     @property
     def schedule(self) -> str:
@@ -61,7 +65,7 @@ class Task:
         """Arrays for what is kept: group -> (time, batch, neuron) counts, group -> state -> the same."""
         sizes = {g.name: (self.steps, self.batch, g.size) for g in self.network.groups}
         states = {g: {s: np.zeros(sizes[g], np.int64) for s in names} for g, names in self.wanted.items()}
-        return {g: np.zeros(size, np.int64) for g, size in sizes.items()}, states
+        return {g: np.zeros(sizes[g], np.int64) for g in self.kept}, states
 
     def run(
         self,

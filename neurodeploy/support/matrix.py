@@ -14,6 +14,7 @@ from neurodeploy.chips import Chip, NeuronKind
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import IAF, LIF
 from neurodeploy.quantizer import constrain, lower, quantize
+from neurodeploy.quantizer.compute import most_spikes
 from neurodeploy.quantizer.constraint import current
 from neurodeploy.quantizer.pieces import Piece
 from neurodeploy.quantizer.wiring import choose_kind
@@ -110,7 +111,7 @@ def _options(row: Variant, chip: Chip, role: str) -> tuple[object, ...]:
         kind = _kinds(chip)[ROLES.index(role)]
     except Refusal:
         return (row.name,)
-    return (frozenset(as_the_chip(row, kind).items()),)
+    return (frozenset(as_the_chip(row, chip, kind).items()),)
 
 
 def sample_counts(chip: Chip) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -130,7 +131,7 @@ def sample_model(row: Variant, chip: Chip, role: str) -> torch.nn.Sequential:
     layers: list[torch.nn.Module] = []
     for place, kind, rate in zip(ROLES, kinds, (float(sample_counts(chip).mean()), FIRES), strict=True):
         plain = Variant(kind.deploy.model[0] if kind.deploy else "None", "", _needed(kind))
-        layers += _driven(row if place == role else plain, kind, rate, rng)
+        layers += _driven(row if place == role else plain, chip, kind, rate, rng)
     return torch.nn.Sequential(*layers)
 
 
@@ -167,7 +168,7 @@ def _leaks(kind: NeuronKind) -> bool:
     return kind.deploy is not None and "tau_mem" in neuron_classes()[kind.deploy.model[0]].arguments
 
 
-def as_the_chip(row: Variant, kind: NeuronKind) -> Mapping[str, Any]:
+def as_the_chip(row: Variant, chip: Chip, kind: NeuronKind) -> Mapping[str, Any]:
     """Options of a row on a kind: those that it fixes, and for the others what the chip declares, where it can be."""
     deploy, neuron = kind.deploy, neuron_classes()[row.neuron]
     if deploy is None or not row.free:
@@ -175,11 +176,13 @@ def as_the_chip(row: Variant, kind: NeuronKind) -> Mapping[str, Any]:
     offered: dict[str, Any] = {
         "reset": next(iter(deploy.reset), None),
         "comparison": next(iter(deploy.comparison), None),
-        "max_spikes": deploy.max_spikes,
+        "max_spikes": most_spikes(chip, kind),
         "norm_input": False,
     }
     if deploy.synaptic_current != "absent" and "tau_syn" in neuron.arguments:
         offered["tau_syn"] = value_of("tau_syn", neuron.arguments["tau_syn"])
+    if deploy.lower_bound and kind.parameters[deploy.lower_bound].default is None:
+        offered["v_min"] = -neuron.arguments["threshold"].default if "threshold" in neuron.arguments else None
     options = dict(row.fixed)
     for name, value in offered.items():
         if name not in options and name in neuron.arguments and makes(neuron, options | {name: value}):
@@ -187,9 +190,9 @@ def as_the_chip(row: Variant, kind: NeuronKind) -> Mapping[str, Any]:
     return options
 
 
-def _driven(row: Variant, kind: NeuronKind, rate: float, rng: np.random.Generator) -> list[torch.nn.Module]:
+def _driven(row: Variant, chip: Chip, kind: NeuronKind, rate: float, rng: np.random.Generator) -> list[torch.nn.Module]:
     """Weights that make the neurons fire about FIRES times in a step at this rate of the source, and the neurons."""
-    options, neuron = as_the_chip(row, kind), neuron_classes()[row.neuron]
+    options, neuron = as_the_chip(row, chip, kind), neuron_classes()[row.neuron]
     shares = rng.uniform(*SHARES, (2, SIZE, SIZE))
     shares /= shares.mean(axis=2, keepdims=True).clip(0.5)  # each neuron is driven alike
     known = translate(build_neuron(neuron, options)).layer

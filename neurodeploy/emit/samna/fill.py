@@ -78,15 +78,19 @@ class Filler:
                 self.put(thing, name, self.member(getattr(thing, name), value, f"{where}.{name}"), where)
 
     def each(self, things: Any, plans: Any, where: str, act: Callable[[Any, Mapping[str, Any], str], None]) -> None:
-        """Go through a list of objects that samna has made; the first faulty one speaks for all."""
+        """Go through a list of objects that samna has made; what several of them lack is said once."""
         if len(things) != len(plans):
             self.fault(where, f"{len(things)} entries", f"{len(plans)}")
             return
+        said = set[tuple[str, str]]()
         for i, plan in enumerate(plans):
-            before = len(self.faults)
-            act(things[i], plan, f"{where}[{i}]")
-            if len(self.faults) > before:
-                break
+            place, before = f"{where}[{i}]", len(self.faults)
+            act(things[i], plan, place)
+            found, self.faults[before:] = self.faults[before:], []
+            for fault in found:
+                words = (fault.where.replace(place, where), fault.was)
+                self.faults += [] if words in said else [fault]
+                said.add(words)
 
     def listed(self, value: Listed) -> list[Any]:
         """Neuron objects; an attribute that is missing is named once, not once for each neuron."""
