@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurodeploy.quantizer import constrain, quantize
     from neurodeploy.read import read_nir
     from neurodeploy.simulator import simulate
+    from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
     from neurodeploy.verifier import compare, observe_orders
 
@@ -55,6 +56,7 @@ _HOME = {
     "save_network": ("network", "save_network"),
     "simulate": ("simulator", "simulate"),
     "stimulus": ("events", "stimulus"),
+    "stream": ("streams", "stream"),
     "train": ("training", "train"),
     "verify": ("bundles", "verify"),
 }
@@ -88,6 +90,7 @@ __all__ = [
     "save_network",
     "simulate",
     "stimulus",
+    "stream",
     "train",
     "verify",
 ]

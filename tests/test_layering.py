@@ -13,8 +13,9 @@ import neurodeploy
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
     "errors", "npz", "archive", "step", "chips", "network", "simulator", "ranges", "kernels", "layers", "models",
-    "ann", "events", "evaluation", "quantizer", "approximation", "mapper", "checker", "read", "emit", "oracles",
-    "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo", "doctor", "cli",
+    "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker", "read", "emit",
+    "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo",
+    "doctor", "cli",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles", "read"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -34,7 +35,21 @@ TORCH_AT_THE_TOP = {
     "demo",
 }
 TORCH_INSIDE_FUNCTIONS = {"cli"}
-HEAVY = {"aedat", "xylosim", "samna", "sklearn", "h5py", "onnx", "numba", "z3", "ortools", "matplotlib"}
+HEAVY = {
+    "aedat",
+    "xylosim",
+    "samna",
+    "sklearn",
+    "h5py",
+    "onnx",
+    "numba",
+    "z3",
+    "ortools",
+    "matplotlib",
+    "joblib",
+    "dask",
+    "distributed",
+}
 
 Import = tuple[str, bool]  # dotted name, whether it stands at the top of the module
 

@@ -12,9 +12,10 @@ File schema, version 1: an .npz of plain arrays
 ===================  =====================================================================================
 """
 
+from neurodeploy.events.blocks import event_blocks
 from neurodeploy.events.counts import Data, data
 from neurodeploy.events.encoders import encode_delta, encode_frames, encode_latency, encode_rate
-from neurodeploy.events.files import load_data, save_data
+from neurodeploy.events.files import head_of, load_data, save_data
 from neurodeploy.events.recordings import load_events, save_events
 from neurodeploy.events.split import split_stratified
 from neurodeploy.events.stream import EVENT, Events, from_raster, moving_edge, single_events, stimulus
@@ -28,7 +29,9 @@ __all__ = [
     "encode_frames",
     "encode_latency",
     "encode_rate",
+    "event_blocks",
     "from_raster",
+    "head_of",
     "load_data",
     "load_events",
     "moving_edge",

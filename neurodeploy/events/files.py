@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurodeploy.errors import Fault, raise_if
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.events.checks import check_parts, plain_ids
 from neurodeploy.events.counts import Data, assemble
-from neurodeploy.npz import Arrays, read_arrays, write_arrays
+from neurodeploy.events.layout import axis_names
+from neurodeploy.npz import Arrays, read_arrays, read_headers, write_arrays
 
 SCHEMA_VERSION = 1
 
@@ -47,9 +48,34 @@ def load_data(path: str | os.PathLike[str]) -> Data:
     where = str(path)
     arrays = read_arrays(path, lambda objects, names: _conversion(where, objects, names))
     raise_if(_format_faults(arrays, where))
+    return _checked(arrays, where, arrays)
+
+
+def head_of(path: str | os.PathLike[str]) -> tuple[Data, tuple[int, ...]]:
+    """Read everything of count data but its counts: data with one silent step, and the shape of the input.
+
+    Raises Refusal as load_data does, and ND1501 where time and batch are not the first axes: they cannot be moved
+    without reading all.
+    """
+    where = str(path)
+    headers = read_headers(path, lambda objects, names: _conversion(where, objects, names))
+    arrays = read_arrays(path, leave=["input"])
+    raise_if(_format_faults({**arrays, **{n: np.zeros(0) for n in headers if n == "input"}}, where))
+    header = headers["input"]
+    if header.dtype.kind not in "biu":
+        raise Refusal(Fault("ND1502", f"{where}, input", f"type {header.dtype}", "counts are whole numbers from 0"))
+    layout = _value(arrays, "layout")
+    if isinstance(layout, str) and axis_names(layout)[:2] != ("time", "batch"):
+        was, must = f'"{layout}"', 'time and batch first, as in "time,batch,channel", to be read piece by piece'
+        raise Refusal(Fault("ND1501", f"{where}, layout", was, must, f"save_data({where!r}, load_data({where!r}))"))
+    silence = np.zeros((min(header.shape[0], 1), *header.shape[1:]) if header.shape else (), np.uint8)
+    return _checked(arrays | {"input": silence}, where, headers), header.shape
+
+
+def _checked(arrays: Arrays, where: str, names: Collection[str]) -> Data:
     layout, dt_s = _value(arrays, "layout"), _value(arrays, "dt_s")
     parts = arrays["input"], layout, dt_s, arrays.get("label"), arrays.get("sample_id")
-    faults = check_parts(*parts, suggest=lambda stated: _lines(where, stated, arrays))
+    faults = check_parts(*parts, suggest=lambda stated: _lines(where, stated, names))
     raise_if([replace(fault, where=f"{where}, {fault.where}") for fault in faults] + _key_faults(arrays, where))
     return assemble(arrays["input"], str(layout), float(str(dt_s)), arrays.get("label"), arrays.get("sample_id"))
 

@@ -1,26 +1,27 @@
 """Files of single events: our .npz, .csv, the 40-bit records of N-MNIST, and AEDAT4 through an optional library."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurodeploy.errors import Fault, Refusal, missing_extra, raise_if
+from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.events.stream import Events, single_events
-from neurodeploy.npz import read_arrays, write_arrays
+from neurodeploy.npz import Arrays, read_arrays, write_arrays
 
 SCHEMA_VERSION = 1
-_COLUMNS = ("t_us", "x", "y", "p")
-_KEYS = {*_COLUMNS, "width", "height", "schema_version"}
-_RECORD = 5  # bytes of an event: column, row, polarity with the high bits of the time, two more bytes of time
+COLUMNS = ("t_us", "x", "y", "p")
+_KEYS = {*COLUMNS, "width", "height", "schema_version"}
+RECORD = 5  # bytes of an event: column, row, polarity with the high bits of the time, two more bytes of time
 _TIME_BITS = 23
 
 
 def save_events(path: str | os.PathLike[str], recording: Events) -> None:
     """Write events as an .npz: t_us, x, y, p, width, height, schema_version; the same content gives the same bytes."""
     numbers = {"width": recording.width, "height": recording.height, "schema_version": SCHEMA_VERSION}
-    columns = {n: np.ascontiguousarray(recording.table[n]) for n in _COLUMNS}
+    columns = {n: np.ascontiguousarray(recording.table[n]) for n in COLUMNS}
     write_arrays(path, columns | {n: np.array(v, np.int64) for n, v in numbers.items()})
 
 
@@ -52,49 +53,80 @@ def load_events(path: str | os.PathLike[str], *, width: int | None = None, heigh
 
 def _npz(file: Path, _width: int, _height: int) -> Events:
     arrays = read_arrays(file)
-    if set(arrays) != _KEYS:
-        was = f"keys {', '.join(sorted(arrays))}"
+    width, height = sensor_of(arrays, set(arrays), file)
+    return single_events(*(arrays[n] for n in COLUMNS), width=width, height=height)
+
+
+def sensor_of(arrays: Arrays, names: set[str], file: Path) -> tuple[int, int]:
+    """Width and height that a file of ours states.
+
+    names : all that the file holds
+    Raises Refusal ND1401, ND1404 for another file.
+    """
+    if names != _KEYS:
+        was = f"keys {', '.join(sorted(names))}"
         raise Refusal(Fault("ND1401", str(file), was, f"exactly {', '.join(sorted(_KEYS))}", "use save_events"))
     numbers = {n: arrays[n].tolist() for n in ("width", "height", "schema_version")}
     if numbers["schema_version"] != SCHEMA_VERSION:
         was = f"schema_version {numbers['schema_version']!r}"
         raise Refusal(Fault("ND1404", str(file), was, f"version {SCHEMA_VERSION} is read", "write the file anew"))
-    return single_events(*(arrays[n] for n in _COLUMNS), width=numbers["width"], height=numbers["height"])
+    return numbers["width"], numbers["height"]
 
 
 def _csv(file: Path, width: int, height: int) -> Events:
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except UnicodeDecodeError as error:
-        raise Refusal(Fault("ND1401", str(file), f"no plain text: {error}", "a table of whole numbers")) from None
-    header = ",".join(_COLUMNS)
-    if not lines or lines[0].replace(" ", "") != header:
-        was = f"the first line is {lines[0]!r}" if lines else "the file is empty"
-        raise Refusal(Fault("ND1401", str(file), was, f"the line {header}"))
-    rows, faults = [], list[Fault]()
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            row = [int(cell) for cell in line.split(",")]
-        except ValueError:
-            row = []
-        if len(row) != len(_COLUMNS) and not faults:
-            faults.append(Fault("ND1502", f"{file}, line {number}", repr(line), "four whole numbers, as in its header"))
-        rows.append(row)
-    raise_if(faults)
-    table = np.array(rows, np.int64).reshape(-1, len(_COLUMNS))
+    with file.open("rb") as stream:
+        refuse_csv_head(stream.readline(), file)
+        table = csv_rows(stream, file, 2)
     return single_events(*table.T, width=width, height=height)
 
 
+def refuse_csv_head(line: bytes, file: Path) -> None:
+    """Refuse (ND1401) a first line that does not name the columns."""
+    head = _text(line, file).rstrip("\r\n")
+    if head.replace(" ", "") != ",".join(COLUMNS):
+        was = f"the first line is {head!r}" if line else "the file is empty"
+        raise Refusal(Fault("ND1401", str(file), was, f"the line {','.join(COLUMNS)}"))
+
+
+def csv_rows(lines: Iterable[bytes], file: Path, first: int) -> NDArray[np.int64]:
+    """(event, column) numbers of lines, of which the first has this number in the file.
+
+    Raises Refusal ND1502 for the first line that is no event.
+    """
+    rows = []
+    for number, line in enumerate(lines, first):
+        text = _text(line, file).rstrip("\r\n")
+        try:
+            row = [int(cell) for cell in text.split(",")]
+        except ValueError:
+            row = []
+        if len(row) != len(COLUMNS):
+            must = "four whole numbers, as in its header"
+            raise Refusal(Fault("ND1502", f"{file}, line {number}", repr(text), must))
+        rows.append(row)
+    return np.array(rows, np.int64).reshape(-1, len(COLUMNS))
+
+
+def _text(line: bytes, file: Path) -> str:
+    try:
+        return line.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise Refusal(Fault("ND1401", str(file), f"no plain text: {error}", "a table of whole numbers")) from None
+
+
 def _forty_bits(file: Path, width: int, height: int) -> Events:
-    content = np.frombuffer(file.read_bytes(), np.uint8)
-    if content.size % _RECORD:
-        was = f"{content.size} bytes"
-        raise Refusal(Fault("ND1401", str(file), was, f"whole records of {_RECORD} bytes", "copy the file again"))
-    x, y, *rest = content.reshape(-1, _RECORD).astype(np.int64).T
+    return single_events(*record_columns(file.read_bytes(), file.stat().st_size, file), width=width, height=height)
+
+
+def record_columns(content: bytes, total: int, file: Path) -> tuple[NDArray[np.int64], ...]:
+    """Columns of records of 40 bits; refuses (ND1401) a file of ``total`` bytes that are no whole records."""
+    if total % RECORD:
+        was = f"{total} bytes"
+        raise Refusal(Fault("ND1401", str(file), was, f"whole records of {RECORD} bytes", "copy the file again"))
+    x, y, *rest = np.frombuffer(content, np.uint8).reshape(-1, RECORD).astype(np.int64).T
     word = (rest[0] << 16) | (rest[1] << 8) | rest[2]
-    t_us, p = word & ((1 << _TIME_BITS) - 1), word >> _TIME_BITS
     # where the counter turns over, the time falls: refused by Events, never guessed
-    return single_events(t_us, x, y, p, width=width, height=height)
+    return word & ((1 << _TIME_BITS) - 1), x, y, word >> _TIME_BITS
 
 
 def _aedat4(file: Path, _width: int, _height: int) -> Events:
@@ -116,7 +148,7 @@ def _aedat4(file: Path, _width: int, _height: int) -> Events:
     (stream,) = found.values()
     names = {"t_us": "t", "x": "x", "y": "y", "p": "on"}
     none = np.zeros(0, np.int64)
-    columns = [np.concatenate([none, *(p[names[n]].astype(np.int64) for p in packets)]) for n in _COLUMNS]
+    columns = [np.concatenate([none, *(p[names[n]].astype(np.int64) for p in packets)]) for n in COLUMNS]
     return single_events(*columns, width=stream["width"], height=stream["height"])
 
 

@@ -72,6 +72,22 @@ class Stimulus:
         order, begins = self.ordered
         return order[begins[step] : begins[step + 1]] if step < self.steps else order[:0]
 
+    def between(self, start: int, stop: int) -> "Stimulus":
+        """Events from step ``start`` on, before ``stop``, which is at most ``steps``; step 0 is then ``start``."""
+        order, begins = self.ordered
+        mine = order[begins[start] : begins[stop]]
+        return self._chosen(mine, stop - start, self.batch, self.step[mine] - start, self.sample[mine])
+
+    def part(self, samples: slice) -> "Stimulus":
+        """Events of the samples start..stop - 1, in their order; sample 0 is then ``start``."""
+        mine = np.flatnonzero((self.sample >= samples.start) & (self.sample < samples.stop))
+        size = samples.stop - samples.start
+        return self._chosen(mine, self.steps, size, self.step[mine], self.sample[mine] - samples.start)
+
+    def _chosen(self, events: Ints, steps: int, batch: int, step: Ints, sample: Ints) -> "Stimulus":
+        columns = (None if c is None else c[events] for c in (self.group, self.t_us))
+        return Stimulus(steps, batch, step, sample, self.neuron[events], *columns)
+
     def counts(self, groups: Sequence[Group]) -> dict[str, Ints]:
         """Events of each input group by (time, batch, neuron).
 
