@@ -35,6 +35,45 @@ DECISIONS: Mapping[str, Callable[[NDArray[np.integer[Any]]], Integers]] = {
 }
 
 
+#: The same rules where an output comes in pieces: (score so far, score of the next piece, its steps) -> score of both
+_CONTINUED: Mapping[str, Callable[[Integers, Integers, int], Integers]] = {
+    "spike_count": lambda before, here, _: before + here,
+    "first_spike": lambda before, here, steps: np.where(before > 0, before + steps, here),
+}
+
+
+class Tally:
+    """The scores of an output that comes in pieces, for ``evaluate``; the pieces are not kept.
+
+    rule : name of the decision rule
+    latency : steps at the beginning that do not count
+    Raises Refusal ND1504 for an unknown rule, and for pieces that are no output spikes or of another batch.
+    """
+
+    def __init__(self, rule: str = "spike_count", latency: int = 0) -> None:
+        raise_if(decision_faults(rule) + _coded(whole_faults("latency", latency, 0)))
+        self.rule, self.latency, self.steps = rule, latency, 0
+        self.score: Integers | None = None
+
+    def add(self, output: ArrayLike) -> None:
+        """Count the next steps in: (time, batch, class) output spikes."""
+        piece = as_array(output, "output")
+        shape = piece.shape[1:] if self.score is None else self.score.shape
+        if piece.ndim != 3 or piece.shape[1:] != shape or piece.dtype.kind not in "biu":
+            was = f"a piece of shape {piece.shape}, type {piece.dtype}"
+            must = f"(time, {', '.join(map(str, shape))}) integers" if self.steps else "(time, batch, class) integers"
+            raise_if([Fault("ND1504", "output", was, must)])
+        counted = piece[max(self.latency - self.steps, 0) :]
+        self.steps += len(piece)
+        here = DECISIONS[self.rule](counted) if len(counted) else np.zeros(shape, np.int64)
+        self.score = here if self.score is None else _CONTINUED[self.rule](self.score, here, len(counted))
+
+    @property
+    def output(self) -> Integers:
+        """Silence of as many steps, samples and classes: the shape that ``evaluate`` checks."""
+        return np.broadcast_to(np.int64(0), (self.steps, *(self.score.shape if self.score is not None else (0, 0))))
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a run decided and how much of it was right.
@@ -88,7 +127,7 @@ def evaluate(
     """Decide the class of every sample from the output spikes and compare it with the labels.
 
     counts : (time, batch, class) int, or a run with such an ``output`` and a ``latency`` of its own
-        Output spikes per step, 0 or more.
+        Output spikes per step, 0 or more. Or a Tally of what came in pieces, which brings its rule.
     labels : (batch,) int, 0..class - 1
     decision : "spike_count"
         The class with the most spikes. "first_spike": the class that fires earliest. Where two classes are ahead
@@ -108,7 +147,11 @@ def evaluate(
     ids = np.arange(batch or 0) if sample_id is None else as_array(sample_id, "sample_id")
     faults += _coded(id_faults(ids, batch))
     raise_if(faults)
-    result = _evaluation(DECISIONS[decision](output[latency:]), label.astype(np.int64), plain_ids(ids), confidence)
+    if isinstance(counts, Tally) and counts.score is not None:
+        decision, score = counts.rule, counts.score
+    else:
+        score = DECISIONS[decision](output[latency:])
+    result = _evaluation(score, label.astype(np.int64), plain_ids(ids), confidence)
     result = replace(result, rule=decision, latency=int(latency))
     return result if against is None else _compared(result, against)
 

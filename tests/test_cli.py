@@ -16,7 +16,8 @@ from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
 from neurodeploy.doctor import Finding
 from neurodeploy.errors import Differs, missing_extra
-from neurodeploy.network import save_network
+from neurodeploy.evaluation import DECISIONS
+from neurodeploy.network import Convolution, Network, convolution, group, save_network
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
@@ -253,6 +254,54 @@ def test_raw_takes_what_the_register_holds_and_says_so(made, folder, count):
     assert answer.status == 0
     assert answer.json["unchecked"] is True
     assert run("simulate", made / "bundle.nd", "d.npz").status == (0 if count == 15 else 2)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_in_chunks_the_answer_and_the_file_are_the_same(chunk, decision, made, folder):
+    command = ("simulate", made / "bundle.nd", made / "data.npz", "--json", "--decision", decision, "--out")
+    whole, pieces = run(*command, "whole.npz"), run(*command, "pieces.npz", "--chunk", str(chunk))
+    assert (whole.status, pieces.status, pieces.err) == (0, 0, "")
+    assert whole.json | {"out": ""} == pieces.json | {"out": ""}
+    assert whole.json["events"]["3"] > 0
+    assert (folder / "whole.npz").read_bytes() == (folder / "pieces.npz").read_bytes()
+
+
+def test_chunks_of_a_bare_array_have_no_labels(made, folder):
+    np.save(folder / "x.npy", counts())
+    shown = run("simulate", made / "bundle.nd", "x.npy", "--chunk", "3", "--json").json
+    assert shown["events"] == run("simulate", made / "bundle.nd", made / "data.npz", "--json").json["events"]
+    assert "accuracy" not in shown
+    assert "single .npy array without names" in run("simulate", made / "bundle.nd", "x.npy").err
+
+
+def test_chunks_of_a_file_of_events(folder):
+    chip = nd.chip("speck2f")
+    pixels = group(chip, "in", "pixel", (2, 6, 8))
+    units = group(chip, "out", "unit", (1, 6, 8), threshold_high=1, threshold_low=-1)
+    joined = convolution(chip, "convolve", pixels, units, Convolution((2, 6, 8), (1, 2, 1, 1)), w=[[[[1]], [[1]]]])
+    network = nd.place_identity(Network(chip, (pixels, units), (joined,)))
+    save_network(network, folder / "n.npz")
+    events = nd.moving_edge(200, width=8, height=6, duration_us=9_500)
+    nd.save_events(folder / "e.npz", events)
+    command = ("simulate", "n.npz", "e.npz", "--chunk", "3")
+    shown = run(*command, "--dt-us", "1000", "--json", "--out", "out.npz").json
+    assert (shown["steps"], shown["events"]) == (10, {"in": 200, "out": 200})
+    with np.load(folder / "out.npz", allow_pickle=False) as written:
+        assert np.array_equal(written["output"], nd.simulate(network, nd.stimulus(events, 1000)).output)
+    assert "a file of events without --dt-us; the length of a time step; add --dt-us 1000" in run(*command).err
+    assert "--dt-us without --chunk" in run("simulate", "n.npz", "e.npz", "--dt-us", "1000").err
+    nd.save_data(folder / "x.npz", data(counts()))
+    assert "dt_us for counts" in run("simulate", "n.npz", "x.npz", "--chunk", "3", "--dt-us", "9").err
+
+
+def test_the_bar_is_on_stderr_and_only_where_it_is_asked_for(made):
+    command = ("simulate", made / "bundle.nd", made / "data.npz", "--chunk", "2", "--json")
+    quiet, shown = run(*command), run(*command, "--progress")
+    assert quiet.err == ""
+    total = quiet.json["steps"] + quiet.json["latency"]
+    assert f"{total}/{total}" in shown.err
+    assert shown.json == quiet.json
 
 
 def test_the_decision_rule_is_that_asked_for(made):

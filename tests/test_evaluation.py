@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.errors import Refusal
-from neurodeploy.evaluation import DECISIONS, evaluate, wilson_interval
+from neurodeploy.evaluation import DECISIONS, Tally, evaluate, wilson_interval
 
 
 def output(*samples):
@@ -76,6 +76,33 @@ def test_a_run_brings_its_output_and_latency():
     assert (result.correct, result.latency) == (1, 1)
     assert evaluate(run, [0], latency=1).latency == 1
     assert "2 is given, and the run has latency 1" in refused(lambda: evaluate(run, [0], latency=2), "latency")
+
+
+@pytest.mark.parametrize("rule", DECISIONS)
+@pytest.mark.parametrize("latency", [0, 3, 5])
+def test_pieces_of_an_output_are_decided_like_the_whole(rule, latency):
+    rng = np.random.default_rng(latency)
+    output, labels = rng.integers(0, 2, (12, 40, 3)) * rng.integers(0, 2, (12, 40, 1)), rng.integers(0, 3, 40)
+    whole = evaluate(output, labels, decision=rule, latency=latency)
+    assert 0 < whole.ties < 40
+    assert 0 < whole.correct < 40
+    for cuts in ([1, 2, 7], [6, 6], list(range(12))):
+        tally = Tally(rule, latency)
+        for piece in np.split(output, cuts):
+            tally.add(piece)
+        assert evaluate(tally, labels).to_json() == whole.to_json()
+
+
+def test_pieces_that_do_not_belong_together_are_refused():
+    tally = Tally()
+    tally.add(np.zeros((2, 3, 4), int))
+    for piece in (np.zeros((2, 4, 4), int), np.zeros((2, 3), int), np.zeros((2, 3, 4))):
+        with pytest.raises(Refusal, match=r"output: a piece of shape .*; \(time, 3, 4\) integers"):
+            tally.add(piece)
+    with pytest.raises(Refusal, match="perhaps 'first_spike' is meant"):
+        Tally("first_spikes")
+    with pytest.raises(Refusal, match="output spikes are"):
+        evaluate(Tally(), [0])
 
 
 def test_rows_of_the_confusion_are_labels_and_ties_are_in_no_column():

@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -139,31 +140,21 @@ def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: 
 @click.option("--device", default=None, help="Where an executor that has a choice computes: cpu, cuda, ...")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
+@click.option("--chunk", default=None, type=click.IntRange(1), help="Read and simulate so many steps at a time.")
+@click.option("--dt-us", default=None, type=click.IntRange(1), help="Microseconds of a step, for a file of events.")
+@click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
 @json_option
 def simulate(
-    *,
-    network: Path,
-    data_file: Path,
-    out: Path | None,
-    executor: str,
-    device: str | None,
-    decision: str,
-    raw: bool,
-    as_json: bool,
+    *, network: Path, data_file: Path, out: Path | None, progress: bool | None, as_json: bool, **options: Any
 ) -> None:
-    """Simulate NETWORK (a bundle folder or a network file) on DATA (.npz) bit for bit."""
-    from neurodeploy.cli.simulate import show_simulation
+    """Simulate NETWORK (a bundle folder or a network file) on DATA bit for bit.
 
-    show_simulation(
-        network,
-        data_file,
-        out=out,
-        executor=executor,
-        device=device,
-        decision=decision,
-        raw=raw,
-        as_json=as_json,
-    )
+    DATA is count data (.npz). With --chunk it may be longer than the memory, and also an array (.npy; time, batch,
+    channel) or, with --dt-us, a file of events.
+    """
+    from neurodeploy.cli.simulate import Options, show_simulation
+
+    show_simulation(network, data_file, Options(**options), out=out, progress=progress, as_json=as_json)
 
 
 @main.command(short_help="Check a bundle again, also against other simulators.")

@@ -2,6 +2,7 @@
 
 from neurodeploy.streams.files import SavedCounts, open_counts
 from neurodeploy.streams.pieces import Source
+from neurodeploy.streams.recordings import is_recording, recorded_steps
 from neurodeploy.streams.runs import stream
 
-__all__ = ["SavedCounts", "Source", "open_counts", "stream"]
+__all__ = ["SavedCounts", "Source", "is_recording", "open_counts", "recorded_steps", "stream"]

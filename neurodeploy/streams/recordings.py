@@ -31,14 +31,26 @@ def channels_of(width: int, height: int, groups: Sequence[Group]) -> int:
     raise Refusal(Fault("ND1301", "stream", was, must, "cut or pool the events first"))
 
 
+def recorded_steps(path: Path, groups: Sequence[Group], dt_us: int) -> int:
+    """Steps of dt_us up to the last event of a file, which is read once for it."""
+    shape, last = _map_of(groups), -1
+    for block in event_blocks(path, width=shape[2], height=shape[1]):
+        last = max(last, int(block.t_us[-1]) if len(block) else last)
+    return last // dt_us + 1
+
+
+def _map_of(groups: Sequence[Group]) -> tuple[int, ...]:
+    """(channel, row, column) of the input group that is a map."""
+    return next((g.shape for g in groups if len(g.shape) == 3), (1, 1, 1))
+
+
 def windows(path: Path, groups: Sequence[Group], dt_us: int, steps: int) -> Iterator[Stimulus]:
     """Events of a file as pieces of equally many steps, the last one up to the last event.
 
     A file that does not state its sensor has that of the input group. Only a window and what was read with it is held.
     Raises Refusal as ``load_events`` does; ND1301 for a sensor of another size.
     """
-    shape = next((g.shape for g in groups if len(g.shape) == 3), (1, 1, 1))
-    start, held = 0, None
+    shape, start, held = _map_of(groups), 0, None
     for block in event_blocks(path, width=shape[2], height=shape[1]):
         channels = channels_of(block.width, block.height, groups)
         held = block if held is None else replace(held, table=np.concatenate([held.table, block.table]))
