@@ -12,9 +12,9 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "errors", "npz", "archive", "step", "chips", "network", "simulator", "ranges", "kernels", "layers", "models",
-    "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker", "read", "emit",
-    "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo",
+    "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "ranges", "kernels", "layers",
+    "models", "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker", "read",
+    "emit", "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo",
     "doctor", "cli",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles", "read"}  # one file per format or program: they never know each other

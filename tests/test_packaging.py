@@ -193,7 +193,7 @@ def imported(file):
 
 
 #: The one place that runs text: kernels that this process has just generated, never text that it has read.
-GENERATED = {"neurodeploy/kernels/cache.py": {"exec"}}
+GENERATED = {"neurodeploy/generated.py": {"exec"}}
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 from drawn_networks import CHIPS, networks, random_counts, random_network
+from executor_names import CLOCKED
 from hypothesis import given, settings
 
 from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
 from neurodeploy.network import Network, group, place_identity, projection
-from neurodeploy.simulator import EXECUTORS, Run, Simulation, simulate
+from neurodeploy.simulator import Run, Simulation, simulate
 
 EVERYTHING = ("v", "i1", "count")
 XYLO = "xylo_audio3"
@@ -287,7 +288,7 @@ def test_a_network_without_input_or_output_is_refused():
 
 def test_unknown_options_are_refused():
     network = layered(1, 2, 1)
-    known = ", ".join(("auto", *EXECUTORS))
+    known = ", ".join(("auto", *CLOCKED))
     assert f"executor = 'fpga'; one of {known}" in str(refusal(network, counts(1), executor="fpga"))
     assert "drain = -1; a number of steps, 0 or more" in str(refusal(network, counts(1), drain=-1))
     assert "drain = 1.5" in str(refusal(network, counts(1), drain=1.5))

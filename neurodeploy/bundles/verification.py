@@ -12,12 +12,14 @@ import numpy as np
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.errors import Fault, Missing, Refusal
 from neurodeploy.network import Network
-from neurodeploy.simulator import Trace, simulate
+from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
 
 #: texts that the reference may run, one for each neuron and synapse of a step: about a second
 REFERENCE_BUDGET = 40_000
+#: synaptic operations that scan orders may take together: some seconds
+ORDERS_BUDGET = 60_000_000
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
@@ -135,7 +137,8 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8, exe
     """Check the files of a bundle, simulate its golden vectors again, and compare everything.
 
     against : name of an oracle, a simulator that others built; it runs the same network on the same input
-    orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none
+    orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
+        taken, as many as some seconds allow; ``observe_orders`` takes all
     executor : as in simulate; the reference runs in any case
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
@@ -144,9 +147,10 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8, exe
     seen: OrderReport | None = None
     try:
         loaded = load_bundle(path)
-        checks.extend(_own_checks(loaded, executor))
+        run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
+        checks.extend(_own_checks(loaded, run, executor))
         if loaded.network.chip.event_driven and orders:
-            seen = observe_orders(loaded.network, loaded.input, orders=orders)
+            seen = _observed(loaded, run, orders)
         if against is not None:
             checks.append(_oracle_check(loaded, against, executor))
     except Missing as refusal:
@@ -156,11 +160,20 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8, exe
     return Verification(str(path), tuple(checks), missing=missing, orders=seen)
 
 
-def _own_checks(loaded: Bundle, executor: str) -> Iterator[Check]:
+def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
+    """What scan orders change on the first samples."""
+    held = len(run.meetings)
+    spent = orders * np.cumsum(run.meetings)
+    samples = max(1, int(np.searchsorted(spent, ORDERS_BUDGET, "right")))
+    given = {n: v[:, :samples] for n, v in loaded.input.items()}
+    return replace(observe_orders(loaded.network, given, orders=orders), held=held)
+
+
+def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
+    """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
     stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
-    run = simulate(network, loaded.input, drain=0, executor=executor)
     met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
     yield Check("golden event counts", made_by, "golden", grade, compare(run, golden), run.executor)
     if loaded.samples:

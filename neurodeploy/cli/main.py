@@ -140,6 +140,8 @@ def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: 
 @click.option("--device", default=None, help="Where an executor that has a choice computes: cpu, cuda, ...")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
+@click.option("--scan", default=None, metavar="AXES", help="Order in one event's footprint, such as -f,ky,kx.")
+@click.option("--order", default=None, help="Which waiting event comes next: breadth or depth.")
 @click.option("--chunk", default=None, type=click.IntRange(1), help="Read and simulate so many steps at a time.")
 @click.option("--dt-us", default=None, type=click.IntRange(1), help="Microseconds of a step, for a file of events.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
@@ -161,12 +163,13 @@ def simulate(
 @click.argument("bundle", type=_FILE)
 @click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
 @executor_option
+@click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, executor: str, as_json: bool) -> None:
+def verify(*, bundle: Path, against: str | None, orders: int, executor: str, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
-    result = verify_bundle(bundle, against=against, executor=executor)
+    result = verify_bundle(bundle, against=against, orders=orders, executor=executor)
     if as_json:
         refused = errors((*result.faults, *result.missing))
         emit_json(result.to_json() | ({"error": refused} if refused else {}))

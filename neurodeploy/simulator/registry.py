@@ -1,18 +1,23 @@
 """The table of executors: what each is called, which tasks it takes, what it needs, how it is run."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.util import find_spec
 
+from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, missing_extra
+from neurodeploy.simulator.follow.engine import FollowEngine
+from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
-from neurodeploy.simulator.stepwise import run_steps
+from neurodeploy.simulator.stepwise import run_steps, walk
 from neurodeploy.simulator.task import Task
 
 AUTO = "auto"
 CLOCKED, EVENT = "clocked", "event"
+_OTHER = {CLOCKED: "this chip is clocked", EVENT: "events drive this chip"}
 _LOG = logging.getLogger("neurodeploy")
 
 
@@ -47,12 +52,12 @@ class Entry:
     @property
     def installed(self) -> bool:
         """Whether the package that it needs is there."""
-        return not self.package or find_spec(self.package) is not None
+        return not self.package or importlib.util.find_spec(self.package) is not None
 
     def reason(self, task: Task) -> str:
         """Why it does not take a task; empty if it does."""
         if task.schedule not in self.schedules:
-            return "events drive this chip" if task.schedule == EVENT else "this chip is clocked"
+            return _OTHER[task.schedule]
         if task.observer is not None and not self.observes:
             return "an observer sees every phase, and it shows none"
         if task.device is not None and not self.devices:
@@ -60,8 +65,38 @@ class Entry:
         return self.refusal(task)
 
 
+#: input events that are worth the seconds that a chip's first compilation takes
+WORTH_COMPILING = 5_000
+
+
+def _run_compiled(task: Task) -> Run:
+    machine = task.machine
+    if not isinstance(machine, EventMachine):
+        raise TypeError(machine.chip.name)
+    layout = task.memo.get("layout")
+    if not isinstance(layout, Layout):
+        task.memo["layout"] = layout = Layout(machine)
+    name = "numba"
+    engine = FollowEngine(machine, task.events(), layout=layout, executor=name, order=task.order, snapshot=task.state)
+    return walk(task, engine, name)
+
+
+def _worth_compiling(task: Task) -> str:
+    events = sum(int(counts.sum()) for counts in task.given.values())
+    return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
+
+
 #: The fastest first.
 EXECUTORS: Mapping[str, Entry] = {
+    "numba": Entry(
+        "compiled code that follows events",
+        (EVENT,),
+        _run_compiled,
+        _worth_compiling,
+        package="numba",
+        extra="fast",
+        observes=True,
+    ),
     "numpy": Entry(
         "the NumPy table over all neurons and samples",
         (CLOCKED, EVENT),
@@ -84,23 +119,33 @@ def names() -> tuple[str, ...]:
     return (AUTO, *EXECUTORS)
 
 
+def check(chip: Chip, name: str) -> None:
+    """Refuse a name that stands for nothing that runs this chip (ND1303), or that is not installed (Missing ND9001)."""
+    schedule = EVENT if chip.event_driven else CLOCKED
+    if name == AUTO:
+        return
+    if name not in EXECUTORS or schedule not in EXECUTORS[name].schedules:
+        mine = [n for n, e in EXECUTORS.items() if schedule in e.schedules]
+        was = f"executor = {name!r}" + (f": {_OTHER[schedule]}" if name in EXECUTORS else "")
+        raise Refusal(Fault("ND1303", f"simulate, {chip.name}", was, f"one of {', '.join((AUTO, *mine))}"))
+    entry = EXECUTORS[name]
+    if not entry.installed:
+        raise missing_extra(entry.package, entry.extra, f"executor {name!r}")
+
+
 def choose(task: Task, name: str) -> tuple[str, str]:
     """Name of the executor for a task, and why it is that one.
 
-    Raises Refusal ND1303 where the one that was asked for does not take the task, Missing where its package is not
-    installed.
+    Raises Refusal ND1303 where the one that was asked for does not take the task.
     """
     if name == AUTO:
         return _chosen(task)
-    entry = EXECUTORS[name]
-    reason = entry.reason(task)
+    reason = EXECUTORS[name].reason(task)
     if reason:
         others = [n for n, e in EXECUTORS.items() if e.installed and not e.reason(task)]
         where = f"simulate, {task.network.chip.name}"
         must = f"one of {', '.join((AUTO, *others))}" if others else "an option that some executor takes"
         raise Refusal(Fault("ND1303", where, f"executor = {name!r}: {reason}", must))
-    if not entry.installed:
-        raise missing_extra(entry.package, entry.extra, f"executor {name!r}")
     return name, "asked for"
 
 

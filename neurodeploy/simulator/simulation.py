@@ -12,7 +12,7 @@ from neurodeploy.simulator.event_engine import ORDERS
 from neurodeploy.simulator.executors import Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
 from neurodeploy.simulator.machine import assemble
-from neurodeploy.simulator.registry import AUTO, EXECUTORS, choose, names
+from neurodeploy.simulator.registry import AUTO, EXECUTORS, check, choose, names
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stepwise import run_steps
 from neurodeploy.simulator.stimulus import Stimulus
@@ -38,9 +38,8 @@ class Simulation:
         scan: Scan | SideBySide | None = None,
         order: str | None = None,
     ) -> None:
-        if isinstance(executor, str) and executor not in names():
-            must = f"one of {', '.join(names())}"
-            raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+        if isinstance(executor, str):
+            check(network.chip, executor)
         raise_if(list(_option_faults(network, executor, scan, order)))
         self.network, self.order, self.executor, self.device = network, order, executor, device
         self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
@@ -124,8 +123,8 @@ def simulate(
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
         connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
-    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
-    of the chip file leaves the width of a register.
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; Missing (ND9001) where the executor
+    is not installed; TextAtFault (ND1005) where a text of the chip file leaves the width of a register.
     """
     simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
     return simulation.run(

@@ -7,22 +7,29 @@ from neurodeploy.simulator.event_engine import EventEngine
 from neurodeploy.simulator.executors import STEPPING, Executor
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
-from neurodeploy.simulator.stimulus import expand
 from neurodeploy.simulator.task import Task
 
 
 def run_steps(task: Task, executor: str | Executor) -> Run:
-    """Take every step on an engine.
+    """Run a task on an engine that folds texts.
 
     executor : one of STEPPING by its name, or for a clocked chip an Executor that observes more
     """
     runner = STEPPING[executor] if isinstance(executor, str) else executor
     engine: Engine | EventEngine
     if isinstance(task.machine, EventMachine):
-        stimulus = expand(task.given, task.network.inputs()) if task.stimulus is None else task.stimulus
-        engine = EventEngine(task.machine, stimulus, runner.name, order=task.order, snapshot=task.state)
+        stimulus = task.events()
+        engine = EventEngine(task.machine, stimulus, executor=runner.name, order=task.order, snapshot=task.state)
     else:
         engine = Engine(task.machine, task.batch, runner, task.state)
+    return walk(task, engine, runner.name)
+
+
+def walk(task: Task, engine: Engine | EventEngine, name: str) -> Run:
+    """Take every step of a task and keep what it wants.
+
+    name : of the executor
+    """
     lanes = task.machine.lanes
     events, states = task.empty()
     silence = {n: np.zeros((task.batch, lanes[n].size), np.int64) for n in task.external}
@@ -32,9 +39,9 @@ def run_steps(task: Task, executor: str | Executor) -> Run:
             at = lanes[g.kind].slices[g.name]
             if g.name in events:
                 events[g.name][t] = engine.emitted(g.kind)[:, at]
-            for name in task.wanted.get(g.name, ()):
-                states[g.name][name][t] = engine.states[g.kind][name][:, at]
+            for state in task.wanted.get(g.name, ()):
+                states[g.name][state][t] = engine.states[g.kind][state][:, at]
         if task.progress is not None:
             task.progress(t)
-    run = task.run(runner.name, events, states, engine.snapshot())
+    run = task.run(name, events, states, engine.snapshot())
     return engine.completed(run) if isinstance(engine, EventEngine) else run

@@ -10,7 +10,7 @@ from neurodeploy.simulator.engine import Observer
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Ints, Machine
 from neurodeploy.simulator.run import How, Run, Snapshot
-from neurodeploy.simulator.stimulus import Stimulus
+from neurodeploy.simulator.stimulus import Stimulus, expand
 
 Progress = Callable[[int], None]  # the step that has just ended
 
@@ -60,6 +60,10 @@ class Task:
         if isinstance(self.machine, EventMachine):
             raise TypeError(self.machine.chip.name)
         return self.machine
+
+    def events(self) -> Stimulus:
+        """Single events of the input, where events drive the chip."""
+        return expand(self.given, self.network.inputs()) if self.stimulus is None else self.stimulus
 
     def empty(self) -> tuple[dict[str, Ints], dict[str, dict[str, Ints]]]:
         """Arrays for what is kept: group -> (time, batch, neuron) counts, group -> state -> the same."""
