@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, verify, targets, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, targets, bench, doctor."""
 
 import logging
 import sys
@@ -159,9 +159,23 @@ def simulate(
     show_simulation(network, data_file, Options(**options), out=out, progress=progress, as_json=as_json)
 
 
+@main.command(short_help="Write the file that the chip's own software reads.")
+@click.argument("network", type=_FILE)
+@click.option("--format", "name", default=None, metavar="FORMAT", help="The default is the chip's first.")
+@click.option("--out", required=True, type=_FILE, help="File to write.")
+@json_option
+def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
+    """Write NETWORK (a bundle folder or a placed network file) in a format of its chip; all reasons if it cannot be."""
+    from neurodeploy.cli.emit import write_file
+
+    write_file(network, out, name=name, as_json=as_json)
+
+
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
-@click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
+@click.option(
+    "--against", default=None, metavar="ORACLE", help="xylosim, lava, nengo_loihi; default: own vectors only."
+)
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
