@@ -85,11 +85,11 @@ class LayerReadoutEntry(Part):
     """A block that counts the events of one layer, a class for each of its features.
 
     classes : most classes
-    features : features that the core then holds, silent ones among them; a formula over ``classes``
+    value : features that the core then holds, silent ones among them; a formula over ``classes``
     """
 
     classes: Annotated[int, Field(ge=1)]
-    features: str
+    value: str
 
 
 class LayerCoreEntry(Part):

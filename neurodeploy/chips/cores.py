@@ -71,8 +71,8 @@ def _check_layers(file: ChipFile, entry: LayerCoreEntry, compiler: Compiler) -> 
             if isinstance(part, LayerLimitEntry) and (part.at_most is None) == (not part.one_of):
                 compiler.fault(place, "both or neither of at_most and one_of", "exactly one")
     if entry.readout is not None:
-        place = "layer_core.readout.features"
-        found["readout.features"] = compiler.formula(entry.readout.features, {"classes"}, place)
+        place = "layer_core.readout.value"
+        found["readout.features"] = compiler.formula(entry.readout.value, {"classes"}, place)
     return found
 
 
