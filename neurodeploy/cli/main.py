@@ -122,14 +122,15 @@ def convert(
 @click.argument("network", type=_FILE)
 @click.option("--split", multiple=True, metavar="LAYER", help="A layer that may stand on several cores; repeatable.")
 @click.option("--loops", is_flag=True, help="Accept layers that feed themselves, where the chip leaves that to you.")
+@click.option("--readout", default=None, metavar="LAYER", help="Layer whose classes the chip's own readout counts.")
 @click.option("--seed", default=0, show_default=True, help="Of the annealing that lays cores on a mesh.")
 @click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
 @json_option
-def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool) -> None:
+def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> None:
     """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
     from neurodeploy.cli.map import show_placement
 
-    show_placement(network, split=split, loops=loops, seed=seed, out=out, as_json=as_json)
+    show_placement(network, options=options, out=out, as_json=as_json)
 
 
 @main.command(short_help="Run a network on data, bit for bit.")
