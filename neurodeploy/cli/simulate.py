@@ -19,18 +19,34 @@ from neurodeploy.events import load_data
 from neurodeploy.events.checks import Ids
 from neurodeploy.network import Network, load_network
 from neurodeploy.simulator import Run, latency_of, simulate
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.streams import Source, is_recording, open_counts, recorded_steps, stream
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to simulate. chunk : steps of a piece, None for all at once; dt_us : a step, for files of events."""
+    """How to simulate.
 
-    executor: str = "numpy"
+    chunk : steps of a piece, None for all at once
+    dt_us : a step, for files of events
+    scan, order : where events drive the chip; scan is the axes with commas between them
+    """
+
+    executor: str = AUTO
+    device: str | None = None
     decision: str = "spike_count"
     raw: bool = False
     chunk: int | None = None
     dt_us: int | None = None
+    scan: str | None = None
+    order: str | None = None
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """What ``simulate`` and ``stream`` take alike."""
+        scan = None if self.scan is None else tuple(self.scan.split(","))
+        where = {"executor": self.executor, "device": self.device}
+        return where | {"raw": self.raw, "scan": scan, "order": self.order}
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ def show_simulation(
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
     given = _input(network, data_path, options)
     tally, sums = Tally(options.decision, latency_of(network)), dict.fromkeys((g.name for g in network.groups), 0)
-    seen: dict[str, Any] = {}
+    seen, operations = dict[str, Any](), 0
     screen = messages()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     shown = screen.is_terminal if progress is None else progress
@@ -65,11 +81,14 @@ def show_simulation(
         task = bar.add_task("steps", total=given.steps + tally.latency)
 
         def outputs() -> Iterator[NDArray[np.int64]]:
+            nonlocal operations
             for run in _runs(network, given, options, lambda t: bar.update(task, completed=t + 1)):
                 for name, counts in run.counts.items():
                     sums[name] += int(counts.sum())
                 tally.add(run.output)
-                seen.update(executor=run.executor, unchecked=run.unchecked)
+                operations += int(run.meetings.sum())
+                seen.update(executor=run.executor, how=run.how, unchecked=run.unchecked)
+                seen.update(order=run.order, scans=run.scans)
                 yield run.output
 
         if out is None:
@@ -81,12 +100,19 @@ def show_simulation(
     result: dict[str, Any] = {
         "target": network.chip.name,
         "executor": seen["executor"],
+        "why": seen["how"].why,
+        "device": seen["how"].device,
+        "float_products": [str(product) for product in seen["how"].products],
         "steps": given.steps,
         "samples": given.batch,
         "latency": tally.latency,
         "unchecked": seen["unchecked"],
         "events": sums,
     }
+    if network.chip.event_driven:
+        (scans,) = seen["scans"]
+        result |= {"order": seen["order"], "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
+        result["synaptic_operations"] = operations
     if given.label is not None:
         evaluation = evaluate(tally, given.label, sample_id=given.sample_id)
         result |= {
@@ -125,19 +151,11 @@ def _input(network: Network, path: Path, options: Options) -> _Input:
 
 
 def _runs(network: Network, given: _Input, options: Options, progress: Callable[[int], None]) -> Iterator[Run]:
-    executor, raw = options.executor, options.raw
     if options.chunk is None:
-        yield simulate(network, given.source, executor=executor, raw=raw, progress=progress)  # type: ignore[arg-type] # an array
+        yield simulate(network, given.source, progress=progress, **options.engine)  # type: ignore[arg-type] # an array
         return
-    yield from stream(
-        network,
-        given.source,
-        chunk_steps=options.chunk,
-        dt_us=options.dt_us,
-        executor=executor,
-        raw=raw,
-        progress=progress,
-    )
+    chunk, dt_us = options.chunk, options.dt_us
+    yield from stream(network, given.source, chunk_steps=chunk, dt_us=dt_us, progress=progress, **options.engine)
 
 
 def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -146,10 +164,14 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
     for name, value in result.items():
         if name == "events":
             rows += [(f"events of {group}", count) for group, count in value.items()]
+        elif name == "scan":
+            rows += [(f"scan of {kind}", axes) for kind, axes in value.items()]
+        elif name == "float_products":
+            rows += [("floating-point product", product) for product in value]
         elif name == "accuracy":
             rows.append((name, percent(value)))
         elif name == "interval":
             rows.append(("95 % interval", f"{percent(value[0])} - {percent(value[1])}"))
         else:
-            rows.append((name, value))
+            rows.append((name.replace("_", " "), value))
     return rows

@@ -56,7 +56,7 @@ class EventEngine:
         order: str | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
-        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS.get(executor, MEETINGS["python"])
+        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS.get(executor, MEETINGS["reference"])
         self.batch, self.order = stimulus.batch, order or machine.chip.file.schedule.queue
         self.step_number, self.taken = 0, 0
         self.made: list[Made] = []

@@ -112,5 +112,5 @@ class FollowEngine(EventEngine):
 
 def _unequal() -> Refusal:
     was = "compiled code left a register that the reference does not leave"
-    todo = 'report this with the network, and use executor = "python"'
+    todo = 'report this with the network, and use executor = "reference"'
     return Refusal(Fault("ND1303", "executor 'numba'", was, "equal in every bit", todo))
