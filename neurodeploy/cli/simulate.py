@@ -19,6 +19,7 @@ from neurodeploy.events import load_data
 from neurodeploy.events.checks import Ids
 from neurodeploy.network import Network, load_network
 from neurodeploy.simulator import Run, latency_of, simulate
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.streams import Source, is_recording, open_counts, recorded_steps, stream
 
 
@@ -31,7 +32,8 @@ class Options:
     scan, order : where events drive the chip; scan is the axes with commas between them
     """
 
-    executor: str = "numpy"
+    executor: str = AUTO
+    device: str | None = None
     decision: str = "spike_count"
     raw: bool = False
     chunk: int | None = None
@@ -43,7 +45,8 @@ class Options:
     def engine(self) -> dict[str, Any]:
         """What ``simulate`` and ``stream`` take alike."""
         scan = None if self.scan is None else tuple(self.scan.split(","))
-        return {"executor": self.executor, "raw": self.raw, "scan": scan, "order": self.order}
+        where = {"executor": self.executor, "device": self.device}
+        return where | {"raw": self.raw, "scan": scan, "order": self.order}
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def show_simulation(
                     sums[name] += int(counts.sum())
                 tally.add(run.output)
                 operations += int(run.meetings.sum())
-                seen.update(executor=run.executor, unchecked=run.unchecked, order=run.order, scans=run.scans)
+                seen.update(executor=run.executor, how=run.how, unchecked=run.unchecked)
+                seen.update(order=run.order, scans=run.scans)
                 yield run.output
 
         if out is None:
@@ -96,6 +100,9 @@ def show_simulation(
     result: dict[str, Any] = {
         "target": network.chip.name,
         "executor": seen["executor"],
+        "why": seen["how"].why,
+        "device": seen["how"].device,
+        "float_products": [str(product) for product in seen["how"].products],
         "steps": given.steps,
         "samples": given.batch,
         "latency": tally.latency,
@@ -159,6 +166,8 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
             rows += [(f"events of {group}", count) for group, count in value.items()]
         elif name == "scan":
             rows += [(f"scan of {kind}", axes) for kind, axes in value.items()]
+        elif name == "float_products":
+            rows += [("floating-point product", product) for product in value]
         elif name == "accuracy":
             rows.append((name, percent(value)))
         elif name == "interval":
