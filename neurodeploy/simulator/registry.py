@@ -10,6 +10,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.simulator.follow.engine import FollowEngine
 from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.follow.whole import can_run_whole, run_whole
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
 from neurodeploy.simulator.stepwise import run_steps, walk
@@ -76,9 +77,13 @@ def _run_compiled(task: Task) -> Run:
     layout = task.memo.get("layout")
     if not isinstance(layout, Layout):
         task.memo["layout"] = layout = Layout(machine)
-    name = "numba"
-    engine = FollowEngine(machine, task.events(), layout=layout, executor=name, order=task.order, snapshot=task.state)
-    return walk(task, engine, name)
+    name, stimulus = "numba", task.events()
+
+    def engine() -> FollowEngine:
+        return FollowEngine(machine, stimulus, layout=layout, executor=name, order=task.order, snapshot=task.state)
+
+    whole = run_whole(task, engine(), name) if can_run_whole(task, layout) else None
+    return walk(task, engine(), name) if whole is None else whole
 
 
 def _worth_compiling(task: Task) -> str:
