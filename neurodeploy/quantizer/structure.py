@@ -9,6 +9,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.chips.schema import ParameterEntry
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
+from neurodeploy.quantizer.sharing import arriving_edges
 from neurodeploy.quantizer.stages import Edge
 from neurodeploy.quantizer.wiring import wire
 
@@ -34,7 +35,7 @@ def structure(
         if name in biased and layer.kind.deploy is not None and layer.kind.deploy.bias is not None:
             registers |= _smallest(layer.kind.deploy.bias, layer.kind.parameters, size)
         groups.append(Group(name, layer.kind.name, size, registers, shape=layer.shape))
-        projections += [_entries(edge, name) for edge in layer.edges]
+        projections += [_entries(edge, name) for edge in arriving_edges(chip, layer)]
     return Network(chip, tuple(groups), tuple(projections), dt_s)
 
 
