@@ -105,6 +105,10 @@ def simulate(
     progress: Callable[[int], None] | None = None,
     scan: Scan | SideBySide | None = None,
     order: str | None = None,
+    engine: str | None = None,
+    jobs: int | None = None,
+    address: str | None = None,
+    samples: int | None = None,
 ) -> Run:
     """Simulate a placed network bit for bit.
 
@@ -119,13 +123,44 @@ def simulate(
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
         connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
+    engine : where the samples of a large batch run: "loky", processes of this machine, or "dask", the workers of the
+        cluster at ``address``; equal in every bit. None is this process, unless ``jobs`` is given
+    jobs : processes of "loky"; None is one for each core
+    samples : most samples that a worker takes at once; None chooses
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
-    of the chip file leaves the width of a register.
+    of the chip file leaves the width of a register; Missing ND9001 without joblib, ND1305 without a cluster.
     """
+    if (engine, jobs, address, samples) != (None, None, None, None):
+        from neurodeploy.simulator.parts import simulate_parts
+
+        refuse_single(executor, scan, observer, progress)
+        return simulate_parts(
+            network,
+            counts,
+            state=state,
+            engine=engine or "loky",
+            jobs=jobs,
+            address=address,
+            samples=samples,
+            laid_out={"executor": executor, "scan": scan, "order": order},
+            options={"record": record, "keep": keep, "drain": drain, "raw": raw},
+        )
     simulation = Simulation(network, executor=executor, scan=scan, order=order)
     return simulation.run(
         counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
     )
+
+
+def refuse_single(executor: object, scan: object, observer: object, progress: object) -> None:
+    """Refuse (ND1303) with an engine what must be in one process."""
+    stated = {
+        "an executor of one's own": not isinstance(executor, str),
+        "scan orders side by side": isinstance(scan, SideBySide),
+        "an observer": observer is not None,
+        "progress by steps": progress is not None,
+    }
+    must = "a batch that parts of it can stand for"
+    raise_if([Fault("ND1303", "simulate, engine", n, must, "leave it out") for n, given in stated.items() if given])
 
 
 def _option_faults(network: Network, executor: str | Executor, scan: object, order: str | None) -> Iterator[Fault]:
