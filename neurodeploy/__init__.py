@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
+    from neurodeploy.nir import read_nir
     from neurodeploy.quantizer import constrain, quantize
-    from neurodeploy.read import read_nir
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
@@ -48,7 +48,7 @@ _HOME = {
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
     "quantize": ("quantizer", "quantize"),
-    "read_nir": ("read", "read_nir"),
+    "read_nir": ("nir", "read_nir"),
     "run_model": ("training", "run_model"),
     "save_data": ("events", "save_data"),
     "save_events": ("events", "save_events"),

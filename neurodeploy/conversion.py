@@ -10,7 +10,7 @@ import torch
 
 from neurodeploy.approximation import LayerLoss, SpikeError, layer_losses, substitute
 from neurodeploy.approximation.report import errors_of, layer_names
-from neurodeploy.bundles import bundle, verify
+from neurodeploy.bundles import bundle, load_bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import chip_format, emitter, formats
 from neurodeploy.errors import Fault, raise_if
@@ -24,6 +24,8 @@ from neurodeploy.quantizer import Quantization, constrain, quantize
 GOLDEN_SAMPLES = 4
 #: Grades of vectors that somebody else's program or a chip made; others show only that we agree with ourselves.
 INDEPENDENT = ("silicon", "rtl", "vendor-simulator", "vendor-software")
+#: Code of what an oracle does not have; anything else that is wrong with an oracle is raised.
+UNABLE = "ND2003"
 #: Rules of the approximation that ``constrain`` follows without being asked.
 CONSTRAINED = ("max_spikes",)
 
@@ -115,11 +117,24 @@ def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path,
     bundle(network, array, path, report=converted.to_json(), configuration=configuration, samples=samples)
 
 
-def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class Exactness:
+    """What is known about the exactness of a bundle.
+
+    rows : with what the simulation was compared, and found equal value by value
+    unable : why oracles that are installed could not run the network
+    """
+
+    rows: tuple[dict[str, object], ...]
+    unable: tuple[Fault, ...]
+
+
+def exact_against(path: str | Path, chip: Chip) -> Exactness:
     """With what the simulation of a bundle was compared, and found equal value by value.
 
-    The chip's own golden vectors, made by an oracle and kept with the chip, and every oracle that is installed, run
-    live on the bundle. Empty where nothing independent exists; the bundle's own vectors are compared all the same.
+    The chip's own golden vectors, made by an oracle and kept with the chip, and every oracle that is installed and
+    has what the network needs, run live on the bundle. No rows where nothing independent exists; the bundle's own
+    vectors are compared all the same.
     Raises Differs if any comparison found a difference, Refusal where a comparison could not be made.
     """
     rows: list[dict[str, object]] = []
@@ -129,9 +144,12 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
         name, _, version = golden.made_by.partition(" ")
         if golden.grade in INDEPENDENT:
             rows.append(_row(name, version, "golden", compared, golden.grade))
-    live = {o.name: o.available() for o in oracles_of(chip)}
-    installed: list[tuple[str | None, str]] = [(name, found) for name, found in live.items() if found is not None]
-    for against, version in installed or [(None, "")]:
+    installed = {o: found for o in oracles_of(chip) if (found := o.available()) is not None}
+    network = load_bundle(path).network
+    unable = {o.name: tuple(o.faults(network)) for o in installed}
+    raise_if([fault for faults in unable.values() for fault in faults if fault.code != UNABLE])
+    able: list[tuple[str | None, str]] = [(o.name, found) for o, found in installed.items() if not unable[o.name]]
+    for against, version in able or [(None, "")]:
         result = verify(path, against=against)
         raise_if((*result.faults, *result.missing))
         for check in result.checks:
@@ -141,7 +159,7 @@ def exact_against(path: str | Path, chip: Chip) -> list[dict[str, object]]:
             for check in result.checks
             if check.oracle == against
         ]
-    return rows
+    return Exactness(tuple(rows), tuple(fault for faults in unable.values() for fault in faults))
 
 
 def _row(oracle: str, version: str, how: str, compared: int, grade: str) -> dict[str, object]:

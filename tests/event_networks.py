@@ -98,4 +98,16 @@ def random_input(network, rng, steps=3, batch=2, rate=0.4):
     }
 
 
+def same(a, b):
+    """Counts, states, what is remembered and the order of single events."""
+    return (
+        all(np.array_equal(a.counts[g], b.counts[g]) for g in a.counts)
+        and all(np.array_equal(a.states[g][s], b.states[g][s]) for g in a.states for s in a.states[g])
+        and all(np.array_equal(a.events[g], b.events[g]) for g in a.events)
+        and all(np.array_equal(v, b.final.states[k][s]) for k, m in a.final.states.items() for s, v in m.items())
+        and np.array_equal(a.meetings, b.meetings)
+        and np.array_equal(a.lost, b.lost)
+    )
+
+
 DRAWN = {"chain": chain, "branches": branches, "looped": looped}

@@ -18,7 +18,7 @@ NUMBA = pytest.mark.skipif(
 
 
 class Plain:
-    """Stands for ``cache.Compiled``: the generated code as Python runs it."""
+    """Stands for ``generated.Compiled``: the generated code as Python runs it."""
 
     def __init__(self, source):
         code = source.code.replace("import numba\n", "")

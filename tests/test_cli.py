@@ -1,27 +1,30 @@
 """Each command does what it says: tables for people, JSON for programs, an exit status for scripts."""
 
 import json
+import re
 import shlex
 
 import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from command_line import CHIP, CLASSES, PROGRAM, PYTHON, SAMPLES, STEPS, counts, data, make, model, run, shell
+from command_line import CHIP, CLASSES, PROGRAM, PYTHON, SAMPLES, STEPS, counts, data, make, model, refused, run, shell
 
 import neurodeploy as nd
 from neurodeploy import conversion
 from neurodeploy.bundles import verification
 from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
+from neurodeploy.cli.targets import _rows
 from neurodeploy.doctor import Finding
 from neurodeploy.errors import Differs, missing_extra
 from neurodeploy.evaluation import DECISIONS
-from neurodeploy.network import Convolution, Network, convolution, group, save_network
+from neurodeploy.network import Convolution, Network, convolution, group, place_identity, projection, save_network
+from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "simulate", "verify", "targets", "bench", "doctor"]
+COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "targets", "bench", "doctor"]
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +108,31 @@ def test_show_prints_every_limit_source_text_and_unknown(name):
     assert "function.dash(x, d)\n1 if x > 0 and x >> d == 0 else x >> d\n" in answer.out
     assert "xylosim 0.1.3" in answer.out
     assert "2026-11-20" in answer.out
+
+
+def numbers(node, path=()):
+    """Every number of a chip file with the keys that lead to it."""
+    for key, value in node.items() if hasattr(node, "items") else ():
+        if hasattr(value, "items"):
+            yield from numbers(value, (*path, key))
+        else:
+            parts = value if isinstance(value, list) else [value]
+            yield from (((*path, key), v) for v in parts if isinstance(v, int | float) and not isinstance(v, bool))
+
+
+@pytest.mark.parametrize("name", sorted(target_folders()))
+def test_show_prints_every_number_beside_its_name(name):
+    described = nd.chip(name)
+    rows = {place: value for place, value, grade, source in _rows(described) if grade and source}
+    aside = ("schema_version", "sources", "dialect")
+    found = [(path, v) for path, v in numbers(described.raw) if path[0] not in aside]
+    assert len(found) > 50
+    missing = []
+    for path, number in found:
+        place = next((p for n in range(len(path), 0, -1) if (p := ".".join(path[:n])) in rows), None)
+        if place is None or not re.search(rf"(?<![\w.-]){re.escape(str(number))}(?![\w.])", rows[place]):
+            missing.append((".".join(path), number))
+    assert missing == []
 
 
 @pytest.mark.parametrize("place", [("targets", "--json", "show"), ("targets", "show", "--json")])
@@ -295,6 +323,30 @@ def test_chunks_of_a_file_of_events(folder):
     assert "dt_us for counts" in run("simulate", "n.npz", "x.npz", "--chunk", "3", "--dt-us", "9").err
 
 
+def test_samples_that_are_shared_out_give_the_same_answer_and_file(made, folder):
+    command = ("simulate", made / "bundle.nd", made / "data.npz", "--json", "--decision", "first_spike", "--out")
+    whole, shared = run(*command, "whole.npz"), run(*command, "shared.npz", "--jobs", "2", "--progress")
+    assert (whole.status, shared.status) == (0, 0)
+    assert whole.json | {"out": ""} == shared.json | {"out": ""}
+    assert "samples" in shared.err
+    assert f"{SAMPLES}/{SAMPLES}" in shared.err
+    assert (folder / "whole.npz").read_bytes() == (folder / "shared.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (("--engine", "dask"), 2, "a Dask cluster without address"),
+        (("--engine", "dask", "--address", "tcp://127.0.0.1:9"), 3, "nobody answers at 'tcp://127.0.0.1:9'"),
+        (("--engine", "spark"), 2, "engine = 'spark'; one of loky, dask"),
+        (("--jobs", "2", "--chunk", "5"), 2, "--chunk with an engine; either pieces of time (--chunk), or parts"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_refused(options, status, words, made):
+    answer = run("simulate", made / "bundle.nd", made / "data.npz", *options)
+    assert (answer.status, words in answer.err) == (status, True)
+
+
 def test_the_bar_is_on_stderr_and_only_where_it_is_asked_for(made):
     command = ("simulate", made / "bundle.nd", made / "data.npz", "--chunk", "2", "--json")
     quiet, shown = run(*command), run(*command, "--progress")
@@ -309,7 +361,35 @@ def test_the_decision_rule_is_that_asked_for(made):
     assert answer.json["decision"] == "first_spike"
 
 
+# emit
+
+
+def test_emit_writes_the_file_of_the_chips_format(made, folder):
+    answer = run("emit", made / "bundle.nd", "--out", "c.json", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.json == {"target": CHIP, "format": "samna", "out": "c.json"}
+    nd.emit.emitter("samna").write(nd.load_network(made / "bundle.nd" / "network.npz"), folder / "expected.json")
+    assert (folder / "c.json").read_bytes() == (folder / "expected.json").read_bytes()
+    assert "samna's field names" in run("emit", made / "bundle.nd", "--format", "samna", "--out", "c.json").out
+
+
+def test_emit_refuses_what_the_format_cannot_hold_before_anything_is_written(made, folder):
+    refused("ND9002", 2, "emit", made / "bundle.nd", "--format", "netx", "--out", "net.net")
+    refused("ND1401", 2, "emit", made / "bundle.nd", "--out", "nowhere/c.json")
+    chip = nd.chip("loihi2")
+    groups = (group(chip, "in", "input", 1), group(chip, "out", "lif", 1, dv=0, threshold=9, refractory=2))
+    links = (projection(chip, "dense", *groups, {"exponent": -6, "bits": 2, "sign_mode": 2}, w=192),)
+    save_network(place_identity(Network(chip, groups, links)), folder / "n.npz")
+    answer = refused("ND1901", 2, "emit", "n.npz", "--out", "net.net")
+    assert "refractory = 2" in answer.json["error"][0]["was"]
+    assert not (folder / "net.net").exists()
+
+
 # verify
+
+
+def test_verify_names_every_oracle_in_its_help():
+    assert all(name in run("verify", "--help").out for name in ORACLES)
 
 
 def test_verify_says_with_what_it_compared(made):
@@ -339,6 +419,9 @@ class Liar:
 
     def available(self):
         return "1.0"
+
+    def faults(self, _network):
+        return []
 
     def missing(self, purpose):
         return missing_extra("liar", "oracles", purpose)

@@ -12,8 +12,8 @@ import neurodeploy as nd
 from neurodeploy import conversion
 from neurodeploy.bundles import load_bundle
 from neurodeploy.chips import from_raw
-from neurodeploy.conversion import convert, exact_against, write_bundle
-from neurodeploy.errors import Differs, DoesNotFit, Refusal
+from neurodeploy.conversion import Exactness, convert, exact_against, write_bundle
+from neurodeploy.errors import Differs, DoesNotFit, Fault, Refusal
 from neurodeploy.layers import EventLinear
 from neurodeploy.simulator import Trace
 
@@ -144,11 +144,14 @@ class Oracle:
 
     name, extra, grade = "stranger", "oracles", "rtl"
 
-    def __init__(self, *, installed=True, wrong=False):
-        self.installed, self.wrong = installed, wrong
+    def __init__(self, *, installed=True, wrong=False, lacks=()):
+        self.installed, self.wrong, self.lacks = installed, wrong, lacks
 
     def available(self):
         return "2.1" if self.installed else None
+
+    def faults(self, _network):
+        return list(self.lacks)
 
     def run(self, network, given):
         found = dict(nd.simulate(network, given, drain=0).counts)
@@ -172,7 +175,7 @@ def only(monkeypatch, **options):
 
 def test_golden_vectors_and_live_oracles_are_told_apart(made, monkeypatch):
     only(monkeypatch)
-    golden, live = exact_against(made, nd.chip(CHIP))
+    golden, live = exact_against(made, nd.chip(CHIP)).rows
     assert (golden["oracle"], golden["version"], golden["kind"]) == ("xylosim", "0.1.3", "golden")
     values = nd.simulate(nd.load_network(made / "network.npz"), counts()).counts
     compared = sum(v.size for v in values.values())
@@ -182,7 +185,7 @@ def test_golden_vectors_and_live_oracles_are_told_apart(made, monkeypatch):
 
 def test_an_oracle_that_is_not_installed_is_not_claimed(made, monkeypatch):
     only(monkeypatch, installed=False)
-    assert [row["kind"] for row in exact_against(made, nd.chip(CHIP))] == ["golden"]
+    assert [row["kind"] for row in exact_against(made, nd.chip(CHIP)).rows] == ["golden"]
 
 
 def test_an_oracle_that_differs_is_not_left_out_but_raised(made, monkeypatch):
@@ -192,9 +195,23 @@ def test_an_oracle_that_differs_is_not_left_out_but_raised(made, monkeypatch):
     assert caught.value.code == "ND2002"
 
 
+def test_an_oracle_that_cannot_run_the_network_is_named_with_its_reasons(made, monkeypatch):
+    lacks = Fault("ND2003", "oracle stranger, group '3'", "neuron kind 'output'", "neurons that stranger has: hidden")
+    only(monkeypatch, lacks=[lacks])
+    found = exact_against(made, nd.chip(CHIP))
+    assert [row["kind"] for row in found.rows] == ["golden"]
+    assert found.unable == (lacks,)
+
+
+def test_a_broken_table_of_an_oracle_is_no_excuse(made, monkeypatch):
+    only(monkeypatch, lacks=[Fault("ND1102", "oracle stranger", "no dialect", "a dialect of the chip")])
+    with pytest.raises(Refusal, match="oracle stranger: no dialect"):
+        exact_against(made, nd.chip(CHIP))
+
+
 def test_where_there_is_nothing_to_compare_with_nothing_is_claimed(made):
     raw = {k: v for k, v in nd.chip(CHIP).raw.items() if k != "oracle"}
-    assert exact_against(made, from_raw(raw)) == []
+    assert exact_against(made, from_raw(raw)) == Exactness((), ())
 
 
 @pytest.mark.parametrize("installed", [True, False])

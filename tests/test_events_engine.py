@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from event_chip import PLAIN, WAITING, chip_of, crossbar
-from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, random_input
+from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, random_input, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from straight_line_events import run_straight
@@ -24,17 +24,6 @@ def refusal(*arguments, **options):
     with pytest.raises(Refusal) as caught:
         simulate(*arguments, **options)
     return caught.value
-
-
-def same(a, b):
-    """Counts, states, what is remembered and the order of single events."""
-    return (
-        all(np.array_equal(a.counts[g], b.counts[g]) for g in a.counts)
-        and all(np.array_equal(a.states[g][s], b.states[g][s]) for g in a.states for s in a.states[g])
-        and all(np.array_equal(a.events[g], b.events[g]) for g in a.events)
-        and all(np.array_equal(v, b.final.states[k][s]) for k, m in a.final.states.items() for s, v in m.items())
-        and np.array_equal(a.meetings, b.meetings)
-    )
 
 
 def one_unit(weight=10, *, source=(1, 1, 1), target=None, **parameters):

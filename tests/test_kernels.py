@@ -11,8 +11,9 @@ import torch
 from kernel_comparison import BATCH, NUMBA, TOLERANCE, T, compare, plain  # noqa: F401 - plain is a fixture
 from neuron_variants import N, neuron_classes, said, variants
 
+from neurodeploy import generated
 from neurodeploy.errors import Refusal
-from neurodeploy.kernels import Result, cache, sequence
+from neurodeploy.kernels import Result, sequence
 from neurodeploy.kernels.gradient import adjoint
 from neurodeploy.kernels.graph import Graph, graph_of
 from neurodeploy.kernels.plan import forward_plan, with_gradient
@@ -259,10 +260,10 @@ def test_without_numba_the_executor_is_named_with_its_extra(monkeypatch):
 
 def test_without_numba_one_line_is_logged(monkeypatch, caplog):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    cache.has_numba.cache_clear()
+    generated.has_numba.cache_clear()
     with caplog.at_level("INFO", "neurodeploy"):
-        assert not cache.has_numba()
-        assert not cache.has_numba()
-    cache.has_numba.cache_clear()
+        assert not generated.has_numba()
+        assert not generated.has_numba()
+    generated.has_numba.cache_clear()
     assert [record.name for record in caplog.records] == ["neurodeploy"]
     assert "neurodeploy[fast]" in caplog.text

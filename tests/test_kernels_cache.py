@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import neurodeploy
-from neurodeploy.kernels import cache, sequence
+from neurodeploy import generated
+from neurodeploy.kernels import sequence
 from neurodeploy.layers import IAF
 
 pytest.importorskip("numba", reason='numba is not installed: pip install "neurodeploy[fast]"')
@@ -121,7 +122,7 @@ def test_the_folder_is_that_of_the_platform(platform, settings, expected, monkey
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
-    assert cache.cache_folder() == Path(expected)
+    assert generated.cache_folder() == Path(expected)
 
 
 FIRST = """

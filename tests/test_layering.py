@@ -12,22 +12,22 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "errors", "npz", "archive", "step", "chips", "network", "simulator", "ranges", "kernels", "layers", "models",
-    "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker", "read", "emit",
-    "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo",
+    "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "ranges", "kernels", "layers",
+    "models", "nir", "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker",
+    "emit", "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot", "bench", "demo",
     "doctor", "cli",
 ]  # fmt: skip
-STRANGERS = {"emit", "oracles", "read"}  # one file per format or program: they never know each other
+STRANGERS = {"emit", "oracles"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
     "bench",
     "kernels",
     "layers",
     "models",
+    "nir",
     "ann",
     "approximation",
     "quantizer",
     "checker",
-    "read",
     "training",
     "conversion",
     "support",

@@ -8,9 +8,9 @@ from strategies import values
 from neurodeploy.chips import chip
 from neurodeploy.network import Convolution, Network, convolution, group, pairs, place_identity, projection
 from neurodeploy.ranges import agreement_faults, prove_group, prove_ranges
-from neurodeploy.ranges.fixpoint import enclose
 from neurodeploy.simulator import simulate
 from neurodeploy.step import Interval
+from neurodeploy.step.fixpoint import enclose
 
 LOIHI, XYLO, SPECK = chip("loihi1"), chip("xylo_audio3"), chip("speck2f")
 

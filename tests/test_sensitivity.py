@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from command_line import refused, run
 from event_chip import PLAIN, chip_of, crossbar
 from event_networks import branches, chain, random_input
 
-from neurodeploy.bundles import bundle, verify
+from neurodeploy.bundles import bundle, verification, verify
 from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
-from neurodeploy.events import moving_edge, stimulus
-from neurodeploy.network import Convolution, Network, convolution, group, place_identity
+from neurodeploy.events import data, moving_edge, save_data, stimulus
+from neurodeploy.network import Convolution, Network, convolution, group, place_identity, save_network
 from neurodeploy.simulator import scan_orders, simulate, simulate_orders
 from neurodeploy.verifier import observe_orders
 
@@ -103,3 +104,39 @@ def test_verify_of_a_bundle_says_what_the_orders_changed(tmp_path):
     assert "observed over 3 scan orders" in str(result)
     assert len(result.to_json()["orders"]["scans"]) == 3
     assert verify(tmp_path / "b.nd", orders=0).orders is None
+
+
+def test_verify_takes_as_many_samples_as_the_time_allows_and_says_so(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    network = branches(CHIP, rng)
+    given = random_input(network, rng, rate=1, batch=7)
+    bundle(network, given, tmp_path / "b.nd")
+    met = np.cumsum(simulate(network, given, drain=0).meetings)
+    for budget, samples in ((4 * met[2], 3), (4 * met[2] - 1, 2), (0, 1), (10**9, 7)):
+        monkeypatch.setattr(verification, "ORDERS_BUDGET", budget)
+        result = verify(tmp_path / "b.nd", orders=4)
+        shown = f"4 scan orders, {samples} of 7 samples;" if samples < 7 else "4 scan orders, 7 samples;"
+        assert shown in str(result)
+        few = {n: v[:, :samples] for n, v in given.items()}
+        assert result.orders.layers == observe_orders(network, few, orders=4).layers
+
+
+def test_scan_and_order_are_options_of_the_commands(tmp_path):
+    rng = np.random.default_rng(3)
+    network = branches(CHIP, rng)
+    x = random_input(network, rng, steps=6, batch=4, rate=2)["in"]
+    save_network(network, tmp_path / "n.npz")
+    save_data(tmp_path / "x.npz", data(x, layout="time,batch,channel", dt_s=1e-3))
+    for scan, order in ((None, None), ("-kx,f,ky", "depth")):
+        options = [] if scan is None else ["--scan", scan, "--order", order]
+        shown = run("simulate", tmp_path / "n.npz", tmp_path / "x.npz", *options, "--json").json
+        made = simulate(network, x, scan=scan and scan.split(","), order=order)
+        assert shown["events"] == {g: int(v.sum()) for g, v in made.counts.items()}
+        assert (shown["order"], shown["scan"]) == (order or "breadth", {"convolve": scan or "f,ky,kx"})
+        assert shown["synaptic_operations"] == made.meetings.sum()
+    assert "scan of convolve" in run("simulate", tmp_path / "n.npz", tmp_path / "x.npz").out
+    refused("ND1303", 2, "simulate", tmp_path / "n.npz", tmp_path / "x.npz", "--scan", "ky,kx")
+    bundle(network, x, tmp_path / "b.nd")
+    assert "observed over 3 scan orders" in run("verify", tmp_path / "b.nd", "--orders", 3).out
+    assert "observed" not in run("verify", tmp_path / "b.nd", "--orders", 0).out
+    refused("ND2001", 2, "verify", tmp_path / "b.nd", "--orders", 1)

@@ -287,7 +287,7 @@ def test_a_network_without_input_or_output_is_refused():
 
 def test_unknown_options_are_refused():
     network = layered(1, 2, 1)
-    assert "executor = 'numba'; one of numpy, python" in str(refusal(network, counts(1), executor="numba"))
+    assert "executor = 'cobol'; one of numpy, python" in str(refusal(network, counts(1), executor="cobol"))
     assert "drain = -1; a number of steps, 0 or more" in str(refusal(network, counts(1), drain=-1))
     assert "drain = 1.5" in str(refusal(network, counts(1), drain=1.5))
 

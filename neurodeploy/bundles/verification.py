@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.errors import Fault, Missing, Refusal
 from neurodeploy.network import Network
-from neurodeploy.simulator import Trace, simulate
+from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
 
-#: texts that the reference may run, one for each neuron and synapse of a step: about a second
+Ints = npt.NDArray[np.int64]
+
+#: texts that the reference may run: about a second
 REFERENCE_BUDGET = 40_000
+#: synaptic operations that scan orders may take together: some seconds
+ORDERS_BUDGET = 60_000_000
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
@@ -129,7 +134,8 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> 
     """Check the files of a bundle, simulate its golden vectors again, and compare everything.
 
     against : name of an oracle, a simulator that others built; it runs the same network on the same input
-    orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none
+    orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
+        taken, as many as some seconds allow; ``observe_orders`` takes all
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
     checks: list[Check] = []
@@ -137,9 +143,10 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> 
     seen: OrderReport | None = None
     try:
         loaded = load_bundle(path)
-        checks.extend(_own_checks(loaded))
+        run = simulate(loaded.network, loaded.input, drain=0)
+        checks.extend(_own_checks(loaded, run))
         if loaded.network.chip.event_driven and orders:
-            seen = observe_orders(loaded.network, loaded.input, orders=orders)
+            seen = _observed(loaded, run, orders)
         if against is not None:
             checks.append(_oracle_check(loaded, against))
     except Missing as refusal:
@@ -149,37 +156,48 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> 
     return Verification(str(path), tuple(checks), missing=missing, orders=seen)
 
 
-def _own_checks(loaded: Bundle) -> Iterator[Check]:
+def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
+    """What scan orders change on the first samples."""
+    held = len(run.meetings)
+    spent = orders * np.cumsum(run.meetings)
+    samples = max(1, int(np.searchsorted(spent, ORDERS_BUDGET, "right")))
+    given = {n: v[:, :samples] for n, v in loaded.input.items()}
+    return replace(observe_orders(loaded.network, given, orders=orders), held=held)
+
+
+def _own_checks(loaded: Bundle, run: Run) -> Iterator[Check]:
+    """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
     stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
-    run = simulate(network, loaded.input, drain=0)
     met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
-    yield Check("golden event counts", made_by, "golden", grade, compare(run, golden))
+    counts, seen = compare(run, golden), run.counts
+    yield Check("golden event counts", made_by, "golden", grade, counts)
     if loaded.samples:
         chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
         run = simulate(network, chosen, record=all_states(network), drain=0)
         comparison = _renumbered(compare(run, stated), loaded.samples)
         yield Check("golden states", made_by, "golden", grade, comparison)
-    yield _reference_check(loaded, met)
+    yield _reference_check(loaded, seen, met)
 
 
-def _reference_check(loaded: Bundle, met: int) -> Check:
-    """The reference on the beginning of the one sample with most events, as long as the budget lasts.
+def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Check:
+    """The reference on the beginning of one sample, as long as the budget lasts: where most neurons' events are seen.
 
+    seen : event counts of every group, (time, batch, neuron), as they were simulated just now
     met : on a chip that events drive, synaptic operations of a step
     """
     network = loaded.network
     vectors, samples = loaded.stated, loaded.samples
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
-    work = sum(g.size for g in network.groups) + met
-    if not network.chip.event_driven:
-        work += sum(len(p.pairwise.sources) for p in network.projections)
-    steps = max(1, REFERENCE_BUDGET // max(1, work))
+    counts = {n: v[:, list(samples)] for n, v in seen.items()}
+    work = np.cumsum(_work(network, counts, met), axis=0)
+    affordable = np.clip((work <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(work)))
     inputs = {g.name for g in network.inputs()}
-    events = sum(v[:steps].sum(axis=(0, 2)) for n, v in vectors.counts.items() if n not in inputs)
-    at = int(np.argmax(events))
+    events = sum(v.sum(axis=2) for n, v in counts.items() if n not in inputs)
+    at = int(np.argmax([np.sum(events[:steps, sample]) for sample, steps in enumerate(affordable)]))
+    steps = int(affordable[at])
     one = slice(at, at + 1)
     golden = Trace(
         VECTORS,
@@ -192,6 +210,20 @@ def _reference_check(loaded: Bundle, met: int) -> Check:
     comparison = _renumbered(compare(run, golden), (samples[at],))
     made_by = f"neurodeploy {version('neurodeploy')} (python)"
     return Check("python reference", made_by, "live", golden.grade, comparison)
+
+
+def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
+    """(time, sample) texts that the reference runs: one for each neuron, and one for each synapse that an event meets.
+
+    met : on a chip that events drive, synaptic operations of a step
+    """
+    shape = next(iter(counts.values())).shape[:2]
+    work = np.full(shape, sum(g.size for g in network.groups) + met)
+    if not network.chip.event_driven:
+        for p in network.projections:
+            reached = np.bincount(p.pairwise.sources, minlength=network.group(p.source).size)
+            work += (counts[p.source] != 0) @ reached
+    return work
 
 
 def _oracle_check(loaded: Bundle, name: str) -> Check:

@@ -53,7 +53,8 @@ def _bare(entry: NeuronEntry | ConnectionEntry) -> list[str]:
     if isinstance(entry, NeuronEntry):
         return [*(f"on.{handler}" for handler in entry.on), *(f"view.{state}" for state in entry.view)]
     texts = [part for part in ("stored", "on_input", "on_sum") if part == "on_input" or getattr(entry, part)]
-    return [*texts, *(f"may.{formula}" for formula in entry.may)]
+    stated = [part for part in ("scan", "pooling", "targets_first", "sources_last") if part in entry.model_fields_set]
+    return [*texts, *stated, *(f"may.{formula}" for formula in entry.may)]
 
 
 def _agreement(file: ChipFile) -> Iterator[Key]:

@@ -1,14 +1,17 @@
 """Find chip folders, read chip.toml with what it extends, and turn schema faults into sentences."""
 
+import copy
 import difflib
 import hashlib
 import json
 import os
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, time
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -31,13 +34,26 @@ def target_root() -> Path:
     return inside if inside.is_dir() else package.parent / "targets"
 
 
+@lru_cache(maxsize=4)
+def _installed(find: Callable[..., Iterable[EntryPoint]], _places: Hashable) -> tuple[EntryPoint, ...]:
+    """Entry points of the packages that are installed; looked for again when a folder of packages has changed."""
+    return tuple(find(group=ENTRY_POINT_GROUP))
+
+
+def _changed(place: str) -> int:
+    try:
+        return Path(place).stat().st_mtime_ns
+    except OSError:  # an archive that is gone, or a folder that never was
+        return 0
+
+
 def target_folders() -> dict[str, Path]:
     """Chip folders by name: our own first, then those of installed packages (entry points).
 
     Raises Refusal ND1104 for an entry point that cannot be loaded, and for a name that two packages give.
     """
     bases = [target_root()]
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+    for entry in _installed(entry_points, tuple((place, _changed(place)) for place in sys.path)):
         try:
             bases += map(Path, entry.load().__path__)  # a package whose folder holds chip folders
         except Exception as error:  # noqa: BLE001 - whatever somebody else's package raises, the user must know whose
@@ -74,6 +90,32 @@ def chip(name_or_path: str | Path) -> Chip:
 
 def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     """Check a merged chip description and compile it."""
+    key = _key(raw)
+    known = _COMPILED.get((key, path)) if key else None
+    if known is not None:
+        return replace(known, raw=copy.deepcopy(known.raw))
+    result = _checked(raw, path)
+    if key:
+        if len(_COMPILED) >= _KEPT:
+            _COMPILED.pop(next(iter(_COMPILED)))
+        _COMPILED[key, path] = replace(result, raw=copy.deepcopy(result.raw))
+    return result
+
+
+#: Chips compiled so far, by what their files say, oldest first: a bundle, its network and its golden vectors name one.
+_COMPILED: dict[tuple[str, Path | None], Chip] = {}
+_KEPT = 64
+
+
+def _key(raw: Mapping[str, Any]) -> str | None:
+    """All that a description says, in its order; None for one that holds something else than plain values."""
+    try:
+        return json.dumps(raw, default=lambda value: {"date": _plain(value)})
+    except (TypeError, ValueError):
+        return None
+
+
+def _checked(raw: Mapping[str, Any], path: Path | None) -> Chip:
     name = str(raw.get("name", path.name if path else "chip"))
     if raw.get("schema_version") != SCHEMA_VERSION:
         was, must = f"schema_version = {raw.get('schema_version')!r}", f"this program reads version {SCHEMA_VERSION}"
@@ -158,9 +200,14 @@ def _entries(place: tuple[Any, ...]) -> list[str]:
     return [f.alias or n for n, f in kind.model_fields.items()]
 
 
+@lru_cache(maxsize=_KEPT)
+def _parsed(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
+
+
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(
             Fault("ND1101", str(path), "cannot be read", "a chip folder holds chip.toml", str(error))

@@ -78,6 +78,8 @@ def _print(demo: Demo) -> None:
         screen.print(table("Bit-exact against", heads, compared))
     else:
         click.echo("Bit-exact against: nothing independent of neurodeploy was compared.")
+    for fault in demo.unable:
+        click.echo(f"- not compared: {fault}")
     files = [
         (f"{demo.bundle}/", "bundle: network, configuration, golden vectors, hashes"),
         (f"{demo.folder}/model.safetensors", "float model"),

@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, verify, targets, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, targets, bench, doctor."""
 
 import logging
 import sys
@@ -139,8 +139,13 @@ def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: 
 @click.option("--executor", default="numpy", show_default=True, help="numpy, or python (the reference, slow).")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
+@click.option("--scan", default=None, metavar="AXES", help="Order in one event's footprint, such as -f,ky,kx.")
+@click.option("--order", default=None, help="Which waiting event comes next: breadth or depth.")
 @click.option("--chunk", default=None, type=click.IntRange(1), help="Read and simulate so many steps at a time.")
 @click.option("--dt-us", default=None, type=click.IntRange(1), help="Microseconds of a step, for a file of events.")
+@click.option("--engine", default=None, help="Share the samples out: loky (this machine) or dask (--address).")
+@click.option("--jobs", default=None, type=click.IntRange(1), help="Processes of loky; the default is one a core.")
+@click.option("--address", default=None, help="Scheduler of a Dask cluster, such as tcp://10.0.0.7:8786.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
 @json_option
 def simulate(
@@ -156,15 +161,30 @@ def simulate(
     show_simulation(network, data_file, Options(**options), out=out, progress=progress, as_json=as_json)
 
 
+@main.command(short_help="Write the file that the chip's own software reads.")
+@click.argument("network", type=_FILE)
+@click.option("--format", "name", default=None, metavar="FORMAT", help="The default is the chip's first.")
+@click.option("--out", required=True, type=_FILE, help="File to write.")
+@json_option
+def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
+    """Write NETWORK (a bundle folder or a placed network file) in a format of its chip; all reasons if it cannot be."""
+    from neurodeploy.cli.emit import write_file
+
+    write_file(network, out, name=name, as_json=as_json)
+
+
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
-@click.option("--against", default=None, help="An oracle: xylosim. The default compares with the bundle's own vectors.")
+@click.option(
+    "--against", default=None, metavar="ORACLE", help="xylosim, lava, nengo_loihi; default: own vectors only."
+)
+@click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, as_json: bool) -> None:
+def verify(*, bundle: Path, against: str | None, orders: int, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
-    result = verify_bundle(bundle, against=against)
+    result = verify_bundle(bundle, against=against, orders=orders)
     if as_json:
         refused = errors((*result.faults, *result.missing))
         emit_json(result.to_json() | ({"error": refused} if refused else {}))

@@ -1,6 +1,7 @@
 """The targets command: what chips there are, every number of one, and which float neuron fits which."""
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import click
@@ -57,19 +58,19 @@ def show(outer_json: bool, /, *, name: str, as_json: bool) -> None:  # noqa: FBT
 
 def _rows(described: Chip) -> Iterator[tuple[str, str, str, str]]:
     """Place, value, grade and source of every number; of dialects those that they have otherwise."""
-    own = {}
-    for place, key in evidence_keys(described.file):
-        own[place] = (_node(described.raw, place), key)
-        yield place, _value(described.raw, place), described.evidence[key or ""].grade, key or ""
+    keys = evidence_keys(described.file)
+    places = [place for place, _ in keys]
+    for place, key in keys:
+        yield place, _value(described.raw, place, places), described.evidence[key or ""].grade, key or ""
     for spoken, dialect in described.dialects.items():
         for place, key in evidence_keys(dialect.file):
-            if (_node(dialect.raw, place), key) != own.get(place):
-                value, grade = _value(dialect.raw, place), dialect.evidence[key or ""].grade
+            if place not in places or _whole(dialect.raw, place, places) != _whole(described.raw, place, places):
+                value, grade = _value(dialect.raw, place, places), dialect.evidence[key or ""].grade
                 yield f"dialect.{spoken}.{place}", value, grade, key or ""
 
 
 def _texts(described: Chip) -> Iterator[tuple[str, str]]:
-    """Everything that is computed, by its place in the chip file."""
+    """Everything that is computed, by its place in the chip file; of a dialect the lines that it has otherwise."""
     for call, meaning in described.file.function.items():
         yield f"function.{call}", meaning
     for kind in described.neurons.values():
@@ -80,17 +81,21 @@ def _texts(described: Chip) -> Iterator[tuple[str, str]]:
         for part, given in (("stored", entry.stored), ("on_input", entry.on_input), ("on_sum", entry.on_sum)):
             if given:
                 yield f"connection.{connection.name}.{part}", given
+    for name, limit in described.limits.items():
+        yield f"limit.{name}", limit.entry.value
     for spoken, dialect in described.dialects.items():
-        own = list(_texts(replace(described, dialects={})))
-        yield from ((f"dialect.{spoken}.{place}", text) for place, text in _texts(dialect) if (place, text) not in own)
+        own = dict(_texts(replace(described, dialects={})))
+        for place, text in _texts(dialect):
+            if own.get(place) != text:
+                lines = difflib.ndiff(own.get(place, "").strip().splitlines(), text.strip().splitlines(), None, None)
+                changes = "\n".join(line for line in lines if not line.startswith("?"))
+                yield f"dialect.{spoken}.{place} (- chip, + dialect)", changes
 
 
-_SHOWN = {
-    *("holds", "may", "safe", "default", "signed", "unsigned", "start", "at_most", "per"),
-    *("value", "one_of", "formula", "rule", "todo", "kind", "step", "every", "queue", "waits", "depth", "when_full"),
-}
-_RANGES = {"holds", "may", "safe"}
-_UNITS = ("block.", "limit.")  # tables whose numbers have one
+#: Entries that are no numbers: who says so, what is printed below, and what else a fault says.
+_ASIDE = {"evidence", "evidence_of", "title"}
+_OF_LIMITS = {"value", "todo"}
+_RANGES = {"holds", "may", "safe", "values", "range"}
 
 
 def _node(raw: Mapping[str, object], place: str) -> object:
@@ -100,21 +105,42 @@ def _node(raw: Mapping[str, object], place: str) -> object:
     return node
 
 
-def _value(raw: Mapping[str, object], place: str) -> str:
+def _value(raw: Mapping[str, object], place: str, places: Sequence[str]) -> str:
+    """What stands at a place, without what has a place of its own."""
     node = _node(raw, place)
+    if isinstance(node, list):
+        return _plain(tuple(node) if place.startswith("agreement.") or ".may." in place else node)
     if not isinstance(node, Mapping):
-        return "below" if "\n" in str(node) else str(node)
-    keys = {"at_most"} if "at_most" in node else _SHOWN  # of a limit the number, not its formula
-    pairs = {k: tuple(v) if k in _RANGES and isinstance(v, list) else v for k, v in node.items() if k in keys}
-    shown = ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in pairs.items())
-    return f"{shown} {node['unit']}" if place.startswith(_UNITS) else shown
+        return "below" if "\n" in str(node).strip() else _plain(node)
+    unit = node.get("unit")
+    left = _ASIDE | (_OF_LIMITS if place.startswith("limit.") else set())
+    left |= {"unit"} if isinstance(unit, str) else set()
+    others = tuple(f"{other}." for other in places if other.startswith(f"{place}."))
+    kept = [(key, text) for key, text in _flat(node, left) if not f"{place}.{key}.".startswith(others)]
+    kept.sort(key=lambda pair: pair[0] == "at_most")  # the unit is that of the bound
+    shown = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in kept)
+    return f"{shown} {unit}" if isinstance(unit, str) else shown
+
+
+def _whole(raw: Mapping[str, object], place: str, places: Sequence[str]) -> str:
+    node = _node(raw, place)
+    return node if isinstance(node, str) else _value(raw, place, places)
+
+
+def _flat(node: Mapping[str, object], left: set[str]) -> Iterator[tuple[str, str]]:
+    """Dotted key and value of everything in a table and the tables in it."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{below}", text) for below, text in _flat(value, _ASIDE))
+        elif key not in left:
+            yield key, _plain(tuple(value) if key in _RANGES and isinstance(value, list) else value)
 
 
 def _plain(value: object) -> str:
-    """A list without quotes and brackets; a tuple, which is a range, keeps its brackets."""
+    """A list without quotes and brackets; a tuple, which is a range, keeps its brackets; a text on one line."""
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
-    return f"[{_plain(list(value))}]" if isinstance(value, tuple) else str(value)
+    return f"[{_plain(list(value))}]" if isinstance(value, tuple) else " ".join(str(value).split())
 
 
 @targets.command()

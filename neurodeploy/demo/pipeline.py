@@ -54,13 +54,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo did and found. Conversion, files and comparison are those of the first seed."""
+    """What the demo did and found. Conversion, files and comparison are those of the first seed.
+
+    exact_against, unable : as in ``conversion.Exactness``
+    """
 
     chip: Chip
     shape: Shape | MapShape
     trials: tuple[Trial, ...]
     conversion: Conversion
     exact_against: list[dict[str, object]]
+    unable: tuple[Fault, ...]
     seconds: float
     folder: Path
     bundle: Path
@@ -93,6 +97,7 @@ class Demo:
             **self.shape.to_json(),
             "usage": self.conversion.to_json()["usage"],
             "exact_against": self.exact_against,
+            "unable": [str(fault) for fault in self.unable],
             "seconds": round(self.seconds, 1),
             "folder": str(self.folder),
             "bundle": str(self.bundle),
@@ -126,10 +131,11 @@ def run_demo(
     finally:
         torch.set_num_threads(threads)
     tell("verifying", 0.5)
-    rows = exact_against(bundle, chip)
+    exactness = exact_against(bundle, chip)
     tell("verifying", 1.0)
     seconds = time.perf_counter() - begin
-    return Demo(chip, design.shape, tuple(trial for trial, _ in done), done[0][1], rows, seconds, folder, bundle)
+    trials, rows = tuple(trial for trial, _ in done), list(exactness.rows)
+    return Demo(chip, design.shape, trials, done[0][1], rows, exactness.unable, seconds, folder, bundle)
 
 
 def _place(folder: Path) -> Path:

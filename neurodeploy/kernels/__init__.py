@@ -4,7 +4,7 @@ The text becomes a graph of values; its gradient is taken there; both are writte
 numba compiles. The torch table, run step by step, stays the definition: kernels are compared with it.
 """
 
-from neurodeploy.kernels.cache import has_numba
+from neurodeploy.generated import has_numba
 from neurodeploy.kernels.events import event_linear, weight_gradient
 from neurodeploy.kernels.recurrent import Feedback
 from neurodeploy.kernels.sequence import SUPPORTED, Result, run_sequence

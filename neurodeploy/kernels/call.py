@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from neurodeploy.generated import Compiled
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.cache import Compiled
 from neurodeploy.kernels.numba_source import BYTES, Source
 from neurodeploy.kernels.plan import Plan
 

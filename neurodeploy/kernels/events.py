@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from neurodeploy.generated import Compiled, has_numba
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.cache import Compiled, has_numba
 from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
 
 DENSE = 0.15  # share of entries that are not 0

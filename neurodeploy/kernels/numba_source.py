@@ -29,6 +29,11 @@ class Source:
     dtype: str
     functions: Mapping[str, tuple[Argument, ...]]
 
+    def signature(self, name: str) -> str:
+        """Types of a function's arguments, as numba writes them."""
+        kinds = {NUMBER: self.dtype, ARRAY: f"{self.dtype}[::1]", BYTES: "uint8[::1]", PLACES: "int64[::1]"}
+        return f"void({', '.join(['int64'] * 4 + [kinds[sort] for _, sort in self.functions[name]])})"
+
 
 def numba_source(plan: Plan, *, dtype: str, record: bool, arrays: Iterable[int], gradients: bool) -> Source:
     """Code of a plan.

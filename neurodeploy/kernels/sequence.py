@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from neurodeploy.kernels.cache import Compiled
+from neurodeploy.generated import Compiled
 from neurodeploy.kernels.call import Call, Kernels, flat
 from neurodeploy.kernels.numba_source import numba_source
 from neurodeploy.kernels.plan import Plan, Question, forward_plan, plan_of

@@ -8,6 +8,7 @@ from neurodeploy.layers.decaying import ALIF, IAF, LIF, ExpLeak
 from neurodeploy.layers.delay import Delay
 from neurodeploy.layers.delayed_reset import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
 from neurodeploy.layers.differential import GIF, GIF_PRESETS, ExpIF
+from neurodeploy.layers.elementwise import Integrator, Scale
 from neurodeploy.layers.graph import Graph
 from neurodeploy.layers.neuron import Neuron
 from neurodeploy.layers.per_step import PerStep
@@ -34,6 +35,7 @@ __all__ = [
     "ExpLeak",
     "FastSigmoid",
     "Graph",
+    "Integrator",
     "Lapicque",
     "Leaky",
     "Neuron",
@@ -42,6 +44,7 @@ __all__ = [
     "RLeaky",
     "RSynaptic",
     "RefractoryIF",
+    "Scale",
     "SingleExponential",
     "SparseLinear",
     "Stateful",

@@ -12,9 +12,9 @@ from neurodeploy.errors import Refusal
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
 from neurodeploy.ranges.additive import total
-from neurodeploy.ranges.fixpoint import NotProvedError, States, enclose
 from neurodeploy.simulator.machine import stored_fields
 from neurodeploy.step import Interval, Text, assigned
+from neurodeploy.step.fixpoint import NotProvedError, States, enclose
 from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_intervals
 from neurodeploy.step.tree import read

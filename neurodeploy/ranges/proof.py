@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from neurodeploy.network import Group, Network
 from neurodeploy.network.network import Ints
-from neurodeploy.ranges.fixpoint import NotProvedError, States, enclose
 from neurodeploy.ranges.program import Program, program_of
 from neurodeploy.step import Interval
+from neurodeploy.step.fixpoint import NotProvedError, States, enclose
 
 #: How many neurons without a proof are looked at one by one before the others of their kind are given up with them.
 FAILURES = 3

@@ -51,12 +51,12 @@ class EventEngine:
         self,
         machine: EventMachine,
         stimulus: Stimulus,
-        executor: str,
         *,
+        executor: str,
         order: str | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
-        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS[executor]
+        self.machine, self.stimulus, self.meet = machine, stimulus, MEETINGS.get(executor, MEETINGS["python"])
         self.batch, self.order = stimulus.batch, order or machine.chip.file.schedule.queue
         self.step_number, self.taken = 0, 0
         self.made: list[Made] = []
@@ -130,16 +130,20 @@ class EventEngine:
         for kind in dict.fromkeys(g.kind for g in groups):
             mine = np.isin(group, [i for i, g in enumerate(groups) if g.kind == kind])
             np.add.at(self._emitted[kind], (sample[mine], position[mine]), 1)
-        kinds = [g.kind for g in groups]
+        self._arrive(group, sample, position, events)
+
+    def _arrive(self, group: Ints, sample: Ints, position: Ints, cause: Ints) -> None:
+        """Follow input events, sample by sample; group counts the network's input groups."""
+        groups = self.machine.network.inputs()
         if self.waves is not None:
             roots = {g.name: np.flatnonzero(group == i) for i, g in enumerate(groups)}
             flat = {n: self._flat(n) for n in self.machine.lanes}
-            for made in self.waves.run(roots, sample, events, position, flat):
+            for made in self.waves.run(roots, sample, cause, position, flat):
                 self._keep(*made)
             self.meetings += self.waves.meetings
             return
-        for number, kind_number, at, cause in zip(sample, group, position, events, strict=True):
-            self._follow(int(number), kinds[kind_number], [int(at)], int(cause))
+        for number, of, at, what in zip(sample, group, position, cause, strict=True):
+            self._follow(int(number), groups[of].kind, [int(at)], int(what))
 
     def _tick(self, phase: Phase) -> None:
         """A tick runs a handler on all neurons of a kind in ascending hardware id; what fires is followed then."""
@@ -147,8 +151,11 @@ class EventEngine:
         handler = lane.kind.handlers[phase.handler]
         slots = np.arange(self.batch * lane.size)
         fired = self.meet(handler, lane, self._flat(phase.neuron), slots, {}, once=True)
-        sample, position = np.divmod(fired, lane.size)
-        self._keep(phase.neuron, sample, np.full(len(fired), TICK), position)
+        self._ticked(phase, *np.divmod(fired, lane.size))
+
+    def _ticked(self, phase: Phase, sample: Ints, position: Ints) -> None:
+        """Follow what a tick made, sample by sample."""
+        self._keep(phase.neuron, sample, np.full(len(sample), TICK), position)
         for number in np.unique(sample).tolist():
             self._follow(number, phase.neuron, position[sample == number].tolist(), TICK)
 
@@ -174,7 +181,8 @@ class EventEngine:
                 fired = self._meet(number, sample, at, cause)
                 batch += self._entries(fan.kind.target, fired)
                 met += 1
-            room = len(batch) if schedule.depth is None else schedule.depth - 1 - len(queue)
+            # a tick may let more events wait than the queue holds; then there is no room, not less than none
+            room = len(batch) if schedule.depth is None else max(schedule.depth - 1 - len(queue), 0)
             if len(batch) > room:
                 if schedule.when_full == "refuse":
                     raise self._full(schedule.depth)
@@ -185,10 +193,12 @@ class EventEngine:
             else:
                 queue.extend(batch)
             if met > SETTLED_AFTER:
-                was = f"one input of sample {sample} caused more than {SETTLED_AFTER} arrivals"
-                todo = "weaken the loops of the network"
-                where = f"{self.machine.chip.name}, step {self.step_number}"
-                raise Refusal(Fault("ND1304", where, was, "activity that ends before the next input", todo))
+                raise self._unsettled(sample)
+
+    def _unsettled(self, sample: int) -> Refusal:
+        was = f"one input of sample {sample} caused more than {SETTLED_AFTER} arrivals"
+        where, todo = f"{self.machine.chip.name}, step {self.step_number}", "weaken the loops of the network"
+        return Refusal(Fault("ND1304", where, was, "activity that ends before the next input", todo))
 
     def _full(self, depth: int | None) -> Refusal:
         where = f"{self.machine.chip.name}, step {self.step_number}"

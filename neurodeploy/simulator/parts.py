@@ -1,17 +1,17 @@
 """A batch in parts of its samples, each run somewhere else; put together in the order of the samples."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.errors import Fault, Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator.engine import external_counts
-from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide
 from neurodeploy.simulator.joins import join_samples, part_of
 from neurodeploy.simulator.pools import Pool, opened, refuse_engine
 from neurodeploy.simulator.run import Run, Snapshot
@@ -68,32 +68,58 @@ def work(task: Task) -> dict[str, Any] | tuple[type[Refusal], tuple[Fault, ...]]
     }
 
 
-def run_parts(
+def simulate_parts(
     network: Network,
     counts: Input,
     *,
-    engine: str = "loky",
+    record: Collection[str] = (),
+    keep: str | Collection[str] | None = None,
+    state: Snapshot | None = None,
+    executor: str = "numpy",
+    drain: int | None = None,
+    raw: bool = False,
+    scan: Scan | None = None,
+    order: str | None = None,
+    engine: str | None = None,
     jobs: int | None = None,
     address: str | None = None,
     samples: int | None = None,
-    state: Snapshot | None = None,
-    laid_out: Mapping[str, Any],
-    options: Mapping[str, Any],
 ) -> Iterator[Run]:
-    """Runs of parts of a batch, in the order of the samples, whatever the order in which they are done.
+    """Simulate the samples of a batch in parts, many at a time; one Run for each part, in the order of the samples.
 
+    engine, jobs, address : as in ``simulate``; None for all three is "loky" with a process for each core
     samples : most samples of a part; None makes some parts for each process, none of more than about 64 MB
-    laid_out, options : of ``Simulation`` and of its ``run``
-    Raises Refusal as ``simulate``, for the input before anything is sent.
+    Everything else is as in ``simulate``. ``join_samples`` makes one Run.
+    Only parts that wait for an earlier one are held.
+    Raises Refusal as ``simulate``, for input and options before anything is sent.
     """
-    refuse_engine(engine, jobs, address)
+    refuse_engine(engine or "loky", jobs, address)
+    faults = []
     if samples is not None and (type(samples) is not int or samples < 1):
-        raise Refusal(Fault("ND1303", "simulate", f"samples = {samples!r}", "samples of a part, 1 or more, or None"))
+        faults.append(Fault("ND1303", "simulate", f"samples = {samples!r}", "samples of a part, 1 or more, or None"))
+    if not isinstance(executor, str) or isinstance(scan, SideBySide):
+        was = "scan orders side by side" if isinstance(scan, SideBySide) else "an executor of one's own"
+        faults.append(Fault("ND1303", "simulate, engine", was, "what many processes can do", "leave it out"))
+    raise_if(faults)
+    laid_out: dict[str, Any] = {"executor": executor, "scan": scan, "order": order}
+    options: dict[str, Any] = {"record": record, "keep": keep, "drain": drain, "raw": raw}
     whole = Simulation(network, **laid_out)
-    given, steps, batch = _checked(whole, counts, raw=bool(options.get("raw")))
+    given, steps, batch = _checked(whole, counts, raw=raw)
     nothing = given.between(0, 0) if isinstance(given, Stimulus) else {n: a[:0] for n, a in given.items()}
     whole.run(nothing, state=state, **{**options, "drain": 0})  # options and state are refused before anything is sent
-    return _in_order(whole, given, _Plan(engine, jobs, address, samples, state, laid_out, options), steps, batch)
+    plan = _Plan(engine or "loky", jobs, address, samples, state, laid_out, options)
+    return _in_order(whole, given, plan, steps, batch)
+
+
+def simulate_together(network: Network, counts: Input, *, state: Snapshot | None, raw: bool, **how: Any) -> Run:
+    """All parts of ``simulate_parts`` as the one run that they are."""
+    runs = list(simulate_parts(network, counts, state=state, raw=raw, **how))
+    stimulus = None
+    if network.chip.event_driven:
+        whole = Simulation(network, executor="numpy")
+        given, _, _ = _checked(whole, counts, raw=raw)
+        stimulus = given if isinstance(given, Stimulus) else None
+    return join_samples(runs, stimulus, state)
 
 
 @dataclass(frozen=True)
@@ -127,17 +153,6 @@ def _in_order(whole: Simulation, given: Given, plan: _Plan, steps: int, batch: i
             while following in waiting:
                 yield waiting.pop(following)
                 following += 1
-
-
-def simulate_parts(network: Network, counts: Input, *, state: Snapshot | None, **how: Any) -> Run:
-    """All parts of ``run_parts`` as the one run that they are."""
-    runs = list(run_parts(network, counts, state=state, **how))
-    stimulus = None
-    if network.chip.event_driven:
-        whole = Simulation(network, **how["laid_out"])
-        given, _, _ = _checked(whole, counts, raw=bool(how["options"].get("raw")))
-        stimulus = given if isinstance(given, Stimulus) else None
-    return join_samples(runs, stimulus, state)
 
 
 def _checked(whole: Simulation, counts: Input, *, raw: bool) -> tuple[Given, int, int]:

@@ -1,17 +1,19 @@
 """A placed network laid out for simulation, and its run on an input."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
+from neurodeploy.simulator.choice import EVENT_DRIVEN, check_executor
 from neurodeploy.simulator.engine import Engine, Observer, external_counts, latency_of
 from neurodeploy.simulator.event_engine import ORDERS, EventEngine
 from neurodeploy.simulator.executors import EXECUTORS, Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import assemble
+from neurodeploy.simulator.machine import Machine, assemble
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus, expand
 
@@ -34,13 +36,18 @@ class Simulation:
         scan: Scan | SideBySide | None = None,
         order: str | None = None,
     ) -> None:
-        if isinstance(executor, str) and executor not in EXECUTORS:
-            must = f"one of {', '.join(EXECUTORS)}"
-            raise Refusal(Fault("ND1303", "simulate", f"executor = {executor!r}", must))
+        if isinstance(executor, str):
+            check_executor(network.chip, executor)
         raise_if(list(_option_faults(network, executor, scan, order)))
         self.network, self.order = network, order
-        self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
-        self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
+        self.executor = executor if isinstance(executor, str) else executor.name
+        self.machine: Machine | EventMachine
+        if network.chip.event_driven:
+            self.machine = assemble_events(network, scan)
+            self.start = EVENT_DRIVEN[self.executor](self.machine, self.executor)
+        else:
+            self.machine = assemble(network)
+            self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
         self.latency = latency_of(network)
 
     def run(
@@ -68,7 +75,7 @@ class Simulation:
         engine: Engine | EventEngine
         if isinstance(machine, EventMachine):
             stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
-            engine = EventEngine(machine, stimulus, self.runner.name, order=self.order, snapshot=state)
+            engine = self.start(stimulus, order=self.order, snapshot=state)
         else:
             engine = Engine(machine, batch, self.runner, state)
         events = {g: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for g in kept}
@@ -87,7 +94,7 @@ class Simulation:
                     states[g.name][name][t] = engine.states[g.kind][name][:, at]
             if progress is not None:
                 progress(t)
-        run = Run(network, events, states, engine.snapshot(), self.latency, self.runner.name, raw, given, state)
+        run = Run(network, events, states, engine.snapshot(), self.latency, self.executor, raw, given, state)
         return engine.completed(run) if isinstance(engine, EventEngine) else run
 
 
@@ -118,7 +125,8 @@ def simulate(
     record : states to keep at every step ("v", or "hidden.v" for one kind or group)
     keep : groups whose event counts are kept; "outputs" are those whose events leave the chip, None keeps all
     state : where to go on; None starts from reset
-    executor : "numpy", or "python" (the reference, slow); equal in every bit. Or an Executor that observes more
+    executor : "numpy", "python" (the reference, slow) or, where events drive the chip, "numba" (compiled; the first run
+        on a chip takes seconds); equal in every bit. Or an Executor that observes more
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
@@ -127,40 +135,28 @@ def simulate(
         cluster at ``address``; equal in every bit. None is this process, unless ``jobs`` is given
     jobs : processes of "loky"; None is one for each core
     samples : most samples that a worker takes at once; None chooses
-    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; TextAtFault (ND1005) where a text
-    of the chip file leaves the width of a register; Missing ND9001 without joblib, ND1305 without a cluster.
+    Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; Missing (ND9001) where the executor
+    or engine is not installed, (ND1305) where no cluster answers; TextAtFault (ND1005) where a text of the chip file
+    leaves the width of a register.
     """
     if (engine, jobs, address, samples) != (None, None, None, None):
-        from neurodeploy.simulator.parts import simulate_parts
+        from neurodeploy.simulator.parts import simulate_together
 
-        refuse_single(executor, scan, observer, progress)
-        return simulate_parts(
-            network,
-            counts,
-            state=state,
-            engine=engine or "loky",
-            jobs=jobs,
-            address=address,
-            samples=samples,
-            laid_out={"executor": executor, "scan": scan, "order": order},
-            options={"record": record, "keep": keep, "drain": drain, "raw": raw},
-        )
+        refuse_single(observer, progress)
+        how: dict[str, Any] = {"executor": executor, "scan": scan, "order": order, "drain": drain, "raw": raw}
+        how |= {"engine": engine, "jobs": jobs, "address": address, "samples": samples}
+        return simulate_together(network, counts, record=record, keep=keep, state=state, **how)
     simulation = Simulation(network, executor=executor, scan=scan, order=order)
     return simulation.run(
         counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
     )
 
 
-def refuse_single(executor: object, scan: object, observer: object, progress: object) -> None:
+def refuse_single(observer: object, progress: object) -> None:
     """Refuse (ND1303) with an engine what must be in one process."""
-    stated = {
-        "an executor of one's own": not isinstance(executor, str),
-        "scan orders side by side": isinstance(scan, SideBySide),
-        "an observer": observer is not None,
-        "progress by steps": progress is not None,
-    }
-    must = "a batch that parts of it can stand for"
-    raise_if([Fault("ND1303", "simulate, engine", n, must, "leave it out") for n, given in stated.items() if given])
+    stated = {"an observer": observer is not None, "progress by steps": progress is not None}
+    must, todo = "what many processes can do", "leave it out; simulate_parts tells which samples are done"
+    raise_if([Fault("ND1303", "simulate, engine", n, must, todo) for n, given in stated.items() if given])
 
 
 def _option_faults(network: Network, executor: str | Executor, scan: object, order: str | None) -> Iterator[Fault]:
@@ -174,7 +170,7 @@ def _option_faults(network: Network, executor: str | Executor, scan: object, ord
         yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
     if not isinstance(executor, str):
         was = f"an executor of one's own ({executor.name})"
-        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EXECUTORS)}: events drive this chip")
+        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EVENT_DRIVEN)}: events drive this chip")
 
 
 def _clocked_fault(network: Network, option: str) -> Fault:

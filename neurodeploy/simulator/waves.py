@@ -14,7 +14,7 @@ from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Ints
 from neurodeploy.simulator.meetings import Flat, meet_numpy
 
-AT_ONCE = 2_000_000  # meetings that are laid out together: about 200 MB
+AT_ONCE = 200_000  # meetings that are laid out together: about 20 MB, more only costs memory
 Columns = tuple[str, Ints, Ints, Ints]
 
 

@@ -33,15 +33,24 @@ def path_intervals(text: Text, ranges: Mapping[str, Interval]) -> dict[str, Inte
     Raises Refusal: ND1003 where a divisor, shift or exponent can leave its domain, ND1004 where a value leaves int64,
     both on paths that can be taken.
     """
+    return path_reach(text, ranges)[0]
+
+
+def path_reach(text: Text, ranges: Mapping[str, Interval]) -> tuple[dict[str, Interval], Interval]:
+    """Return the same as ``path_intervals``, and one range that holds every value that is met on the way.
+
+    What is given and the literals are such values, too. Raises Refusal as ``path_intervals`` does.
+    """
     walker = _Follower(text)
     paths = walker.block(text.statements, [dict(ranges.items())])
     known = set.intersection(*(set(path) for path in paths))
-    return {name: hull(*(path[name] for path in paths)) for name in known if isinstance(name, str)}
+    after = {name: hull(*(path[name] for path in paths)) for name in known if isinstance(name, str)}
+    return after, walker.reach
 
 
 class _Follower:
     def __init__(self, text: Text) -> None:
-        self.text = text
+        self.text, self.reach = text, Interval(0, 0)
 
     def block(self, statements: tuple[Statement, ...], paths: list[_Path]) -> list[_Path]:
         for statement in statements:
@@ -58,6 +67,11 @@ class _Follower:
 
     def value(self, expression: Expression, path: _Path) -> Iterator[tuple[Interval, _Path]]:
         """Each way to compute an expression: its range, and the path with what that way says."""
+        for found, end in self.ways(expression, path):
+            self.reach = hull(self.reach, found)
+            yield found, end
+
+    def ways(self, expression: Expression, path: _Path) -> Iterator[tuple[Interval, _Path]]:
         if isinstance(expression, Const):
             yield Interval(int(expression.value), int(expression.value)), path
         elif isinstance(expression, Name):

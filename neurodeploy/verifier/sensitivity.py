@@ -46,6 +46,7 @@ class OrderReport:
     samples : number of samples
     layers : in the order of the network, inputs left out
     reclassified : share of samples whose class is not the same in all orders; None without an output layer
+    held : number of samples that there were; the later ones were left out
     """
 
     chip: str
@@ -54,9 +55,13 @@ class OrderReport:
     samples: int
     layers: tuple[LayerSpread, ...]
     reclassified: float | None
+    held: int
 
     def __str__(self) -> str:
-        head = f"{self.chip}: observed over {len(self.scans)} scan orders, {self.samples} samples; other orders untried"
+        given = (
+            f"{self.samples:,} samples" if self.samples == self.held else f"{self.samples:,} of {self.held:,} samples"
+        )
+        head = f"{self.chip}: observed over {len(self.scans)} scan orders, {given}; other orders untried"
         lines = [head, *map(str, self.layers)]
         if self.reclassified is not None:
             lines.append(f"class changed in {self.reclassified:.2%} of the samples")
@@ -96,7 +101,7 @@ def observe_orders(
         decisions = np.stack([decide(r.output) for r in runs])
         changed = float((decisions != decisions[0]).any(axis=0).mean()) if decisions.size else 0.0
     samples = next(iter(runs[0].counts.values())).shape[1]
-    return OrderReport(network.chip.name, scans, runs[0].order, samples, layers, changed)
+    return OrderReport(network.chip.name, scans, runs[0].order, samples, layers, changed, samples)
 
 
 def _spread(network: Network, name: str, runs: Sequence[Run]) -> LayerSpread:

@@ -18,9 +18,7 @@ import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from neurodeploy.kernels.numba_source import ARRAY, BYTES, NUMBER, PLACES, Argument, Source
+from typing import Any, Protocol
 
 FOLDER = "NEURODEPLOY_CACHE"
 LIST = "compiled.json"
@@ -33,7 +31,7 @@ def has_numba() -> bool:
     """Whether numba is installed; says once what to do where it is not."""
     found = importlib.util.find_spec("numba") is not None
     if not found:
-        _LOG.info('layers run step by step, as numba is not installed: pip install "neurodeploy[fast]"')
+        _LOG.info('everything runs step by step, as numba is not installed: pip install "neurodeploy[fast]"')
     return found
 
 
@@ -47,6 +45,17 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "neurodeploy"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neurodeploy"
+
+
+class Source(Protocol):
+    """Code, and the signature of each of its functions."""
+
+    @property
+    def code(self) -> str:
+        """Python source of all functions."""
+
+    def signature(self, name: str) -> str:
+        """Types of a function's arguments, as numba writes them."""
 
 
 class Compiled:
@@ -76,7 +85,7 @@ class Compiled:
             if self._module is None:
                 prepare(self._folder, self._source.code)
                 self._module = _module_of(self._source.code, self._folder)
-            signature = _signature(self._source.functions[name], self._source.dtype)
+            signature = self._source.signature(name)
             compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(getattr(self._module, name))
         finally:
             settings.CACHE_DIR = before
@@ -84,17 +93,12 @@ class Compiled:
         return compiled
 
 
-def _signature(arguments: tuple[Argument, ...], dtype: str) -> str:
-    kinds = {NUMBER: dtype, ARRAY: f"{dtype}[::1]", BYTES: "uint8[::1]", PLACES: "int64[::1]"}
-    return f"void({', '.join(['int64'] * 4 + [kinds[sort] for _, sort in arguments])})"
-
-
 def _module_of(code: str, folder: Path) -> ModuleType:
     file = folder / "kernel.py"
     module = ModuleType(f"neurodeploy_kernel_{folder.name}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # numba looks for the globals of what it loads here
-    exec(compile(code, str(file), "exec"), module.__dict__)  # noqa: S102 - our own, written a moment ago by numba_source
+    exec(compile(code, str(file), "exec"), module.__dict__)  # noqa: S102 - our own, generated a moment ago
     return module
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from neurodeploy.step import Interval
-from neurodeploy.step.intervals import hull
+from neurodeploy.step.intervals import Interval, hull
 
 #: Ranges of states by name.
 States = dict[str, Interval]

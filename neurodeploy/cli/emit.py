@@ -1,0 +1,27 @@
+"""The emit command."""
+
+from pathlib import Path
+
+import click
+
+from neurodeploy import npz
+from neurodeploy.bundles import load_bundle
+from neurodeploy.cli.output import emit_json
+from neurodeploy.emit import chip_format, emitter, formats
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network import load_network
+
+
+def write_file(network_path: Path, out: Path, *, name: str | None, as_json: bool) -> None:
+    """Write the file and say what it is."""
+    npz.refuse_place(out)  # before any work is spent
+    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
+    chip = network.chip
+    if name is None and not formats(chip):
+        raise Refusal(Fault("ND9002", f"{chip.name}, emit", "no format", "a chip whose file has an [emit] table"))
+    chosen = chip_format(chip, name or formats(chip)[0])
+    emitter(chosen).write(network, out)
+    if as_json:
+        emit_json({"target": chip.name, "format": chosen, "out": str(out)})
+    else:
+        click.echo(f"Written: {out}, {emitter(chosen).title}.")

@@ -1,0 +1,199 @@
+"""Compiled code that follows events: equal to the tables in every bit, every state, every event and every refusal."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from event_chip import PLAIN, WAITING, chip_of, crossbar
+from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, looped, random_input, same
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurodeploy.chips import chip, target_folders
+from neurodeploy.errors import Missing, Refusal, TextAtFault
+from neurodeploy.network import Convolution, Network, convolution, group, place_identity
+from neurodeploy.simulator import Simulation, scan_orders, simulate, simulate_orders
+from neurodeploy.simulator.follow import runner
+from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.footprints import assemble_events
+
+NUMBA = pytest.mark.skipif(
+    importlib.util.find_spec("numba") is None, reason='numba is not installed: pip install "neurodeploy[fast]"'
+)
+CHIPS = [c for c in map(chip, target_folders()) if c.event_driven]
+SCANS = scan_orders(CHIPS[0], 48)
+ORDERS = ("breadth", "depth")
+seeds = st.integers(0, 10**9)
+
+
+def outcome(network, x, **options):
+    """A run, or the words of its refusal."""
+    try:
+        return simulate(network, x, **options)
+    except Refusal as refusal:
+        return f"{type(refusal).__name__}: {refusal}"
+
+
+def equal(network, x, reference="python", **options):
+    fast, slow = (outcome(network, x, executor=e, **options) for e in ("numba", reference))
+    return fast == slow if isinstance(slow, str) or isinstance(fast, str) else same(fast, slow)
+
+
+def layers(thresholds, weights, shape=(2, 4, 4), *, low=-100, zero=0):
+    """A chain of 3 x 3 kernels, for the first chip."""
+    rng = np.random.default_rng(0)
+    groups, pieces = [group(CHIPS[0], "in", PIXEL, shape)], []
+    for number, threshold in enumerate(thresholds):
+        geometry = Convolution(groups[-1].shape, (3, groups[-1].shape[0], 3, 3), padding=(1, 1))
+        given = {"threshold_high": threshold, "threshold_low": low, "return_to_zero": zero}
+        groups.append(group(CHIPS[0], f"l{number}", UNIT, geometry.target, **given))
+        kernel = rng.integers(*weights, geometry.kernel)
+        pieces.append(convolution(CHIPS[0], CONVOLVE, *groups[-2:], geometry, w=kernel))
+    return place_identity(Network(CHIPS[0], tuple(groups), tuple(pieces)))
+
+
+# --- equal results ----------------------------------------------------------------------------------------------------
+
+
+@NUMBA
+@pytest.mark.parametrize("sort", DRAWN)
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=seeds, scan=st.sampled_from(SCANS), order=st.sampled_from(ORDERS), of=st.sampled_from(CHIPS))
+def test_drawn_networks_are_equal_in_every_bit(sort, seed, scan, order, of):
+    rng = np.random.default_rng(seed)
+    network = DRAWN[sort](of, rng)
+    assert equal(network, random_input(network, rng), record="v", scan=scan, order=order)
+
+
+@NUMBA
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=seeds, order=st.sampled_from(ORDERS), text=st.sampled_from([PLAIN, WAITING]), drop=st.booleans())
+def test_crossbars_are_equal_with_ticks_that_fire_loops_and_queues_that_overflow(seed, order, text, drop):
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 9))
+    chosen = chip_of(text if drop else text.replace('"drop"', '"refuse"'))
+    weights = rng.integers(-60, 40, (size, size))
+    start, bias = rng.integers(-50, 100, size), rng.integers(-9, 10, size)
+    network = crossbar(chosen, weights=weights, start=start, bias=bias, rng=rng)
+    assert equal(network, rng.integers(0, 3, (4, 2, 2)), record="v", order=order)
+
+
+OPERATORS = PLAIN.replace(
+    "v = sat(v + w, 12)",
+    """
+x = clip(v * w, -w * w, 900) // (1 + abs(w)) - shift_to_zero(v, 2) + (w << 1)
+y = round_half_even(x, 3) if w > 3 and not v < 0 or w == 2 else scale2(w, 2 if v != 1 else -1)
+v = wrap(min(x, y, 500) + max(-x, y) - (v >> 3), 12)
+""",
+)
+
+
+@NUMBA
+def test_every_operator_means_what_the_reference_says():
+    into = np.arange(-128, 128).reshape(2, 128)
+    network = crossbar(
+        chip_of(OPERATORS), weights=np.zeros((128, 128), int), into=into, start=np.arange(128) * 30 - 2048
+    )
+    assert equal(network, np.random.default_rng(0).integers(0, 6, (3, 1, 2)), record="v")
+
+
+@NUMBA
+def test_narrow_lanes_are_taken_where_no_value_can_leave_them():
+    for thresholds, weights, expected in (
+        ((500, 1500), (-60, 100), ("int16", False)),
+        ((500, 32700), (-60, 100), ("int32", False)),
+        ((500, 60), (-60, 100), ("int32", True)),
+    ):
+        network = layers(thresholds, weights)
+        plan = Layout(assemble_events(network)).programs[0].plans.arriving[CONVOLVE]
+        assert (plan.lanes, plan.checked) == expected
+        rng = np.random.default_rng(1)
+        x = rng.poisson(1, (40, 1, 32))
+        assert equal(network, x, "numpy", record="v")
+        assert simulate(network, x, executor="numba").counts["l0"].sum() > 0
+
+
+@NUMBA
+def test_a_state_outside_what_was_proved_gets_other_code():
+    network = layers((500, 1500), (-60, 100))
+    x = np.random.default_rng(1).poisson(1, (5, 1, 32))
+    simulation = Simulation(network, executor="numba")
+    first = simulation.run(x)
+    assert len(simulation.start.keywords["layout"].programs) == 1
+    again = simulation.run(x, state=first.final)
+    assert len(simulation.start.keywords["layout"].programs) == 1
+    assert same(again, simulate(network, x, state=first.final))
+    first.final.states[UNIT]["v"][0, 0] = 32767
+    assert same(simulation.run(x, state=first.final, record="v"), simulate(network, x, state=first.final, record="v"))
+    assert len(simulation.start.keywords["layout"].programs) == 2
+
+
+@NUMBA
+@pytest.mark.parametrize("draw", [branches, looped])
+def test_orders_side_by_side_and_samples_in_threads_are_equal(draw, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(runner, "WORTH_A_THREAD", 1)
+    rng = np.random.default_rng(3)
+    network = draw(CHIPS[0], rng)
+    x = random_input(network, rng, batch=3)
+    for fast, slow in zip(
+        *(simulate_orders(network, x, SCANS[:4], executor=e) for e in ("numba", "numpy")), strict=True
+    ):
+        assert same(fast, slow)
+
+
+@NUMBA
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_queue_and_the_output_grow_where_they_are_too_short(order, monkeypatch):
+    monkeypatch.setattr(runner, "MADE_AT_ONCE", 1)
+    monkeypatch.setattr(runner, "RING", 1)
+    rng = np.random.default_rng(5)
+    network = chain(CHIPS[0], rng, layers=4)
+    assert equal(network, random_input(network, rng, rate=3), record="v", order=order)
+    size = 40
+    cells = crossbar(chip_of(PLAIN), weights=-np.ones((size, size), int), start=99, bias=1)
+    assert equal(cells, np.ones((2, 1, 2), int), record="v", order=order)
+
+
+# --- equal refusals ---------------------------------------------------------------------------------------------------
+
+
+@NUMBA
+def test_a_register_that_is_left_is_refused_in_the_words_of_the_reference():
+    network = layers((1,), (100, 128))
+    x = np.full((1, 2, 32), 30)
+    with pytest.raises(TextAtFault, match=r"the register holds -32768\.\.32767"):
+        simulate(network, x, executor="numba")
+    assert equal(network, x)
+    assert equal(network, x // 8, record="v")
+
+
+@NUMBA
+def test_a_tick_that_leaves_a_register_is_refused_in_the_words_of_the_reference():
+    loose = PLAIN.replace("on.tick = '''\nv = sat(v + bias, 12)", "on.tick = '''\nv = v + bias")
+    network = crossbar(chip_of(loose), weights=np.zeros((3, 3), int), start=[0, -2047, 5], bias=-1)
+    assert "the register holds -2048..2047" in outcome(network, np.zeros((2, 1, 2), int), executor="numba")
+    assert equal(network, np.zeros((2, 1, 2), int))
+    assert equal(network, np.zeros((1, 1, 2), int))
+
+
+@NUMBA
+def test_activity_that_never_ends_is_refused_alike(monkeypatch):
+    monkeypatch.setattr("neurodeploy.simulator.event_engine.SETTLED_AFTER", 100)
+    network = crossbar(chip_of(PLAIN), weights=np.full((2, 2), 127), into=[[127, 0]] * 2)
+    assert "more than 100 arrivals" in outcome(network, np.array([[[1, 0]]]), executor="numba")
+    assert equal(network, np.array([[[1, 0]]]))
+
+
+def test_the_executor_is_refused_for_a_clocked_chip_and_where_it_is_not_installed(monkeypatch):
+    clocked = next(c for c in map(chip, target_folders()) if not c.event_driven)
+    words = r"executor = 'numba', which runs chips that events drive; one of numpy, python\."
+    with pytest.raises(Refusal, match=words):
+        Simulation(Network(clocked, (), ()), executor="numba")
+    network = layers((500,), (-60, 100))
+    with pytest.raises(Refusal, match=r"executor = 'cobol'; one of numpy, python, numba\."):
+        Simulation(network, executor="cobol")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Missing, match=r'pip install "neurodeploy\[fast\]"'):
+        Simulation(network, executor="numba")
+    assert Simulation(network, executor="numpy").executor == "numpy"
