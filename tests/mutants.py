@@ -17,13 +17,13 @@ from neurodeploy.chips import from_raw
 from neurodeploy.errors import Refusal
 from neurodeploy.golden import differences
 from neurodeploy.simulator import Engine, assemble, external_counts
-from neurodeploy.simulator.executors import EXECUTORS
+from neurodeploy.simulator.executors import STEPPING
 
 BINARY = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.RShift, ast.LShift)
 COMPARE = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 TWINS = {"min": "max", "max": "min", "sat": "wrap", "wrap": "sat"}
 FLOORS = {"shift_to_zero", "round_half_even"}  # neighbours of >>
-EXECUTOR = EXECUTORS["numpy"]
+EXECUTOR = STEPPING["numpy"]
 
 
 @dataclass(frozen=True)

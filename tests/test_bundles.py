@@ -344,7 +344,7 @@ def test_a_bundle_is_exact_against_its_vectors_and_the_reference(made):
     assert [(c.oracle, c.kind) for c in result.exact_against] == [
         ("golden event counts", "golden"),
         ("golden states", "golden"),
-        ("python reference", "live"),
+        ("reference", "live"),
     ]
     counts, states, reference = (c.comparison for c in result.checks)
     steps = STEPS + 1
@@ -420,7 +420,7 @@ def test_without_kept_samples_the_reference_still_compares_events(tmp_path):
     bundle(small(), events(samples=2), tmp_path / "a.nd", samples=[])
     result = verify(tmp_path / "a.nd")
     assert result.exact
-    assert [c.oracle for c in result.checks] == ["golden event counts", "python reference"]
+    assert [c.oracle for c in result.checks] == ["golden event counts", "reference"]
     assert result.checks[1].comparison.compared == (STEPS + 1) * 7
 
 
@@ -498,6 +498,7 @@ def test_an_exact_oracle_is_listed_with_version_grade_and_number_of_values(ask):
         "values_compared": values,
         "spikes": spikes,
         "grade": "vendor-simulator",
+        "executor": "numpy",
     }
     assert oracle.asked[0]["in"].shape == (STEPS + 1, 3, 2)
 
@@ -505,7 +506,7 @@ def test_an_exact_oracle_is_listed_with_version_grade_and_number_of_values(ask):
 def test_an_oracle_that_differs_in_one_value_is_exit_1_and_the_value_is_named(ask):
     _, result = ask(one_value_off)
     assert (result.exact, result.exit_status) == (False, 1)
-    assert [c.oracle for c in result.exact_against] == ["golden event counts", "golden states", "python reference"]
+    assert [c.oracle for c in result.exact_against] == ["golden event counts", "golden states", "reference"]
     (difference,) = result.differences
     assert (difference.group, difference.neuron, difference.sample, difference.step) == ("out", 1, 1, 5)
     assert (difference.phase, difference.state) == ("output.step", "v")

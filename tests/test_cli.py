@@ -262,7 +262,7 @@ def test_simulate_prints_figures_for_people(made):
 def test_simulate_takes_a_network_file_and_writes_the_output(made, folder):
     network = nd.load_network(made / "bundle.nd" / "network.npz")
     save_network(network, folder / "n.npz")
-    assert run("simulate", "n.npz", made / "data.npz", "--out", "out.npz", "--executor", "python").status == 0
+    assert run("simulate", "n.npz", made / "data.npz", "--out", "out.npz", "--executor", "reference").status == 0
     with np.load(folder / "out.npz", allow_pickle=False) as written:
         assert np.array_equal(written["output"], nd.simulate(network, counts()).output)
         assert written["sample_id"].tolist() == list(range(SAMPLES))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from event_chip import PLAIN, WAITING, chip_of, crossbar
 from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, random_input, same
+from executor_names import EVENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from straight_line_events import run_straight
@@ -16,6 +17,7 @@ from neurodeploy.network import Convolution, Network, convolution, group, place_
 from neurodeploy.simulator import Stimulus, expand, scan_orders, simulate, simulate_orders
 
 CHIP = chip("speck2f")
+FIRST_REFERENCE = ["reference", *(name for name in EVENT if name != "reference")]
 SCANS = scan_orders(CHIP, 48)
 seeds = st.integers(0, 10**9)
 
@@ -47,12 +49,13 @@ def course(*counts):
 @pytest.mark.parametrize("sort", DRAWN)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=seeds, scan=st.sampled_from(SCANS), order=st.sampled_from(["breadth", "depth"]))
-def test_numpy_and_python_are_equal_in_every_bit(sort, seed, scan, order):
+def test_every_executor_equals_the_reference_in_every_bit(sort, seed, scan, order):
     rng = np.random.default_rng(seed)
     network = DRAWN[sort](CHIP, rng)
     options = {"record": "v", "scan": scan, "order": order}
     x = random_input(network, rng)
-    assert same(simulate(network, x, **options), simulate(network, x, executor="python", **options))
+    reference, *others = (simulate(network, x, executor=e, **options) for e in FIRST_REFERENCE)
+    assert all(same(run, reference) for run in others)
 
 
 @pytest.mark.parametrize("sort", DRAWN)
@@ -196,9 +199,9 @@ def test_a_count_of_n_is_n_events():
     assert simulate(one_unit(4), course([5])).output.ravel().tolist() == [2]
 
 
-def test_a_value_beyond_the_register_is_a_fault_of_the_text_in_both_executors():
+def test_a_value_beyond_the_register_is_a_fault_of_the_text_in_every_executor():
     network = one_unit(127, threshold_high=1)
-    for executor in ("numpy", "python"):
+    for executor in EVENT:
         with pytest.raises(TextAtFault) as caught:
             simulate(network, course([400]), executor=executor)
         assert "v = 32768; the register holds -32768..32767" not in str(caught.value)  # reset keeps it below
@@ -249,7 +252,7 @@ def test_each_projection_may_have_a_register_of_its_own():
         pieces = list(network.projections)
         pieces[number] = dataclasses.replace(pieces[number], parameters={"gain": gain})
         network = dataclasses.replace(network, projections=tuple(pieces))
-    for executor in ("numpy", "python"):
+    for executor in EVENT:
         run = simulate(network, np.array([[[1, 0]], [[0, 1]], [[1, 0]]]), record="v", executor=executor)
         assert run.states["cell"]["v"].ravel().tolist() == [40, 10, 50]  # 40, 120: fires, 0 and 5 << 1 of its own
 
@@ -266,14 +269,15 @@ def test_ticks_make_events_in_ascending_hardware_id_on_a_crossbar():
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=seeds, order=st.sampled_from(["breadth", "depth"]), waits=st.sampled_from([PLAIN, WAITING]))
-def test_both_executors_agree_on_crossbars_with_queues_that_drop(seed, order, waits):
+def test_all_executors_agree_on_crossbars_with_queues_that_drop(seed, order, waits):
     rng = np.random.default_rng(seed)
     size = int(rng.integers(2, 9))
     network = crossbar(chip_of(waits), weights=rng.integers(-60, 45, (size, size)), rng=rng)
     x = rng.integers(0, 3, (4, 2, 2))
-    fast, slow = (simulate(network, x, record="v", order=order, executor=e) for e in ("numpy", "python"))
-    assert same(fast, slow)
-    assert np.array_equal(fast.lost, slow.lost)
+    slow, *others = (simulate(network, x, record="v", order=order, executor=e) for e in FIRST_REFERENCE)
+    for run in others:
+        assert same(run, slow)
+        assert np.array_equal(run.lost, slow.lost)
 
 
 def test_a_full_queue_loses_events_for_neurons_but_not_for_the_outside():

@@ -34,7 +34,7 @@ def outcome(network, x, **options):
         return f"{type(refusal).__name__}: {refusal}"
 
 
-def equal(network, x, reference="python", **options):
+def equal(network, x, reference="reference", **options):
     fast, slow = (outcome(network, x, executor=e, **options) for e in ("numba", reference))
     return fast == slow if isinstance(slow, str) or isinstance(fast, str) else same(fast, slow)
 
@@ -105,7 +105,7 @@ def test_narrow_lanes_are_taken_where_no_value_can_leave_them():
         ((500, 60), (-60, 100), ("int32", True)),
     ):
         network = layers(thresholds, weights)
-        plan = Layout(assemble_events(network)).programs[0].plans.arriving[CONVOLVE]
+        plan = Layout(assemble_events(network)).plans[0].arriving[CONVOLVE]
         assert (plan.lanes, plan.checked) == expected
         rng = np.random.default_rng(1)
         x = rng.poisson(1, (40, 1, 32))
@@ -119,13 +119,13 @@ def test_a_state_outside_what_was_proved_gets_other_code():
     x = np.random.default_rng(1).poisson(1, (5, 1, 32))
     simulation = Simulation(network, executor="numba")
     first = simulation.run(x)
-    assert len(simulation.start.keywords["layout"].programs) == 1
+    assert len(simulation.memo["layout"].plans) == 1
     again = simulation.run(x, state=first.final)
-    assert len(simulation.start.keywords["layout"].programs) == 1
+    assert len(simulation.memo["layout"].plans) == 1
     assert same(again, simulate(network, x, state=first.final))
     first.final.states[UNIT]["v"][0, 0] = 32767
     assert same(simulation.run(x, state=first.final, record="v"), simulate(network, x, state=first.final, record="v"))
-    assert len(simulation.start.keywords["layout"].programs) == 2
+    assert len(simulation.memo["layout"].plans) == 2
 
 
 @NUMBA
@@ -185,13 +185,9 @@ def test_activity_that_never_ends_is_refused_alike(monkeypatch):
     assert equal(network, np.array([[[1, 0]]]))
 
 
-def test_the_executor_is_refused_for_a_clocked_chip_and_where_it_is_not_installed(monkeypatch):
-    clocked = next(c for c in map(chip, target_folders()) if not c.event_driven)
-    words = r"executor = 'numba', which runs chips that events drive; one of numpy, python\."
-    with pytest.raises(Refusal, match=words):
-        Simulation(Network(clocked, (), ()), executor="numba")
+def test_the_executor_is_refused_where_it_is_not_installed(monkeypatch):
     network = layers((500,), (-60, 100))
-    with pytest.raises(Refusal, match=r"executor = 'cobol'; one of numpy, python, numba\."):
+    with pytest.raises(Refusal, match=r"executor = 'cobol'; one of auto, numba, numpy, reference\."):
         Simulation(network, executor="cobol")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(Missing, match=r'pip install "neurodeploy\[fast\]"'):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from executor_names import CLOCKED
 from generated_chips import DECAYS, STORED, draw, network, plain_network, toml
 from straight_line_model import expected
 
@@ -38,7 +39,7 @@ def differences(model: list, net, runs: list[Run]) -> list[str]:
     return found
 
 
-def compared(seed: int, text: str, folder, executors=("numpy", "python")) -> tuple[list[str], Counter]:
+def compared(seed: int, text: str, folder, executors=CLOCKED) -> tuple[list[str], Counter]:
     d = draw(seed)
     net = plain_network(d)
     x = inputs(seed, net.sizes["source"], d.cap_in)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from executor_names import CLOCKED
 from loihi_networks import CHIPS
 from loihi_straight import expected
 from random_networks import Options, random_counts, random_network
@@ -14,7 +15,6 @@ from neurodeploy.cli.main import main
 from neurodeploy.errors import Refusal
 from neurodeploy.network import Network, group, place_identity, projection
 from neurodeploy.simulator import simulate
-from neurodeploy.simulator.executors import EXECUTORS
 from neurodeploy.step import NUMPY, evaluate
 from neurodeploy.verifier import compare
 
@@ -55,7 +55,7 @@ def differing(network, counts, executor):
     return bad, sum(v.size for *_, v in pairs), sum(int(v.sum()) for _, s, _, v in pairs if s == "spike")
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", CHIPS)
 def test_random_networks_equal_a_straight_line_model(name, family, executor, count):

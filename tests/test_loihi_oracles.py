@@ -63,7 +63,7 @@ def test_random_networks_equal_their_oracle_in_every_spike_and_state(name, oracl
 def test_the_reference_executor_equals_the_oracles(name, oracle):
     drawn = list(cases(oracle, chip(name), "everything", range(EACH, EACH + 2)))
     for (network, counts), trace in zip(drawn, PROCESSES[oracle].observe_all(drawn), strict=True):
-        assert compared(network, counts, trace, "python")["values"] > 0
+        assert compared(network, counts, trace, "reference")["values"] > 0
 
 
 @pytest.mark.parametrize(("name", "oracle"), MARKED)

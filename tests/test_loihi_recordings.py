@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from executor_names import CLOCKED
 
 from neurodeploy.chips import chip
 from neurodeploy.network import Network, group, place_identity, projection
 from neurodeploy.simulator import simulate
-from neurodeploy.simulator.executors import EXECUTORS
 from neurodeploy.step import PYTHON, evaluate
 from neurodeploy.step.language import INTEGER, parse_expression
 
@@ -42,7 +42,7 @@ def viewed(network, run, state):
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_recording_is_reproduced_in_every_spike_and_every_v(name, executor, count):
     target, spoken, probed = RECORDINGS[name]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from drawn_networks import CHIPS, networks, random_counts, random_network
+from executor_names import CLOCKED
 from hypothesis import given, settings
 
 from neurodeploy.chips import chip
@@ -54,10 +55,10 @@ def counts(*steps: int, channels: int = 1) -> np.ndarray:
 @given(case=networks())
 def test_the_numpy_executor_equals_the_python_executor(case):
     network, x = case
-    fast = simulate(network, x, record=EVERYTHING, drain=1)
-    slow = simulate(network, x, record=EVERYTHING, drain=1, executor="python")
+    fast = simulate(network, x, record=EVERYTHING, drain=1, executor="numpy")
+    slow = simulate(network, x, record=EVERYTHING, drain=1, executor="reference")
     assert same(fast, slow)
-    assert (fast.executor, slow.executor) == ("numpy", "python")
+    assert (fast.executor, slow.executor) == ("numpy", "reference")
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -287,7 +288,8 @@ def test_a_network_without_input_or_output_is_refused():
 
 def test_unknown_options_are_refused():
     network = layered(1, 2, 1)
-    assert "executor = 'cobol'; one of numpy, python" in str(refusal(network, counts(1), executor="cobol"))
+    known = ", ".join(("auto", *CLOCKED))
+    assert f"executor = 'fpga'; one of {known}" in str(refusal(network, counts(1), executor="fpga"))
     assert "drain = -1; a number of steps, 0 or more" in str(refusal(network, counts(1), drain=-1))
     assert "drain = 1.5" in str(refusal(network, counts(1), drain=1.5))
 

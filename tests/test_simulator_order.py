@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from executor_names import CLOCKED
 from small_chip import SOUND, small_network, write
 from test_simulator import XYLO, counts, layered, refusal, same
 
@@ -9,9 +10,6 @@ from neurodeploy.chips import chip
 from neurodeploy.errors import TextAtFault
 from neurodeploy.network import Group, Network, group, pairs, place_identity, projection
 from neurodeploy.simulator import latency_of, simulate
-
-EXECUTORS = ("numpy", "python")
-
 
 # --- latency ----------------------------------------------------------------------------------------------------------
 
@@ -46,7 +44,7 @@ def test_the_fastest_path_counts_and_an_empty_projection_is_none():
 # --- hardware ids -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 @pytest.mark.parametrize(("ids", "i1"), [([0, 1, 2], 0), ([1, 2, 0], 32255), ([5, 9, 7], 32255)])
 def test_sources_deliver_in_ascending_hardware_id(ids, i1, executor):
     """Near the rails the order shows: 32512 + 32512 - 32768 saturates, or does not."""
@@ -78,7 +76,7 @@ def test_groups_share_the_order_of_their_kind():
     assert run.counts["b"][0, 0].tolist() == [2, 2]
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_an_alias_to_a_lower_neuron_is_added_but_not_relayed(executor):
     c = chip(XYLO)
     x, h = group(c, "x", "channel", 1), group(c, "h", "hidden", 3, threshold=[30000, 30000, 10])
@@ -105,7 +103,7 @@ SCAN = SCAN.replace('[connection.rec]\nlike = "in"\nfrom = "cell"', RELAYS)
 SCAN = SCAN.replace('"rec", "cell.step"]', '["cell.step", "relay", "damp"]]')
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_what_a_source_emits_is_read_before_its_first_synapse(executor, tmp_path):
     """A relay to itself does not change what the neuron's other relays carry."""
     c = chip(write(tmp_path / "scan", SCAN))
@@ -116,7 +114,7 @@ def test_what_a_source_emits_is_read_before_its_first_synapse(executor, tmp_path
     assert run.counts["y"][0, 0].tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_two_connections_in_a_scan_deliver_source_by_source(executor, tmp_path):
     """Neuron 0 relays and damps before neuron 1 does: ((1 + 1) >> 1) + 1, not (1 + 1 + 1) >> 1."""
     c = chip(write(tmp_path / "scan", SCAN))
@@ -127,7 +125,7 @@ def test_two_connections_in_a_scan_deliver_source_by_source(executor, tmp_path):
     assert run.counts["y"][0, 0].tolist() == [2, 1, 1]
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_sums_run_on_every_neuron_of_a_projection_also_where_no_synapse_is(executor, tmp_path):
     change = ('on_input = "v = sat(v + arriving * w, 12)"', """register.acc = { signed = 12 }
 param.offset = { holds = [0, 9], default = 5 }
@@ -151,7 +149,7 @@ on_sum = "v = sat(v + (acc >> halved), 12)"
 """
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_sums_are_made_for_each_projection_and_each_delay(executor, tmp_path):
     """3 >> 1 twice is 2, 6 >> 1 is 3: what arrives together is summed apart where delay or projection differ."""
     change = ('on_input = "v = sat(v + arriving * w, 12)"', PER_DELAY)
@@ -168,7 +166,7 @@ def test_sums_are_made_for_each_projection_and_each_delay(executor, tmp_path):
     assert run.states["z"]["v"][:, 0].tolist() == [[3, 5], [6, 9]]
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_an_input_kind_may_stay_unused(executor, tmp_path):
     second = '[neuron.other]\nrole = "input"\nemits = "n"\nexternal = { holds = [0, 1] }\nstate.n = { unsigned = 1 }\n'
     text = SOUND.replace("[neuron.cell]", f"{second}on.step = 'n = external'\n[neuron.cell]")
@@ -189,7 +187,7 @@ def test_periodic_phases_keep_their_step_over_calls(tmp_path):
 # --- texts at fault ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_a_text_that_leaves_its_width_is_at_fault(executor, tmp_path):
     c = chip(
         write(tmp_path / "small", x=('"v = sat(v + arriving * w, 12)"', '"""\n\nv = v + arriving * w   # no sat"""'))
@@ -207,7 +205,7 @@ def test_a_text_that_leaves_its_width_is_at_fault(executor, tmp_path):
     assert caught.value.values == {"state": "v", "value": 2312, "line": 2}
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_an_accumulator_that_leaves_its_width_is_at_fault(executor, tmp_path):
     summed = 'register.acc = { signed = 9 }\non_input = "acc = acc + arriving * w"\non_sum = "v = sat(v + acc, 12)"'
     change = ('on_input = "v = sat(v + arriving * w, 12)"', summed)
@@ -217,7 +215,7 @@ def test_an_accumulator_that_leaves_its_width_is_at_fault(executor, tmp_path):
         simulate(network, counts(5, channels=2), executor=executor)
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 def test_states_may_be_exchanged(executor, tmp_path):
     """A text that swaps two states must not read what it has just written."""
     text = SOUND.replace("v = sat(v - (v >> 2), 12)", "t = v\nv = u\nu = t").replace("v = v - n * threshold\n", "")

@@ -7,6 +7,7 @@ import pytest
 from drawn_networks import CHIPS, networks, random_counts, random_network
 from event_chip import WAITING, chip_of, crossbar
 from event_networks import DRAWN, random_input
+from executor_names import CLOCKED, EVENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +16,10 @@ from neurodeploy.errors import Refusal
 from neurodeploy.events import data, event_blocks, load_events, moving_edge, save_data, save_events, stimulus
 from neurodeploy.network import Convolution, Network, convolution, group, place_identity
 from neurodeploy.simulator import Stimulus, join_steps, simulate
-from neurodeploy.simulator.executors import EXECUTORS
 from neurodeploy.streams import open_counts, stream
 
 EVENT_CHIP = chip("speck2f")
-CLOCKED = CHIPS[0]
+CLOCKED_CHIP = CHIPS[0]
 
 
 def refusal(*arguments, **options):
@@ -53,7 +53,7 @@ def everything(network):
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(case=networks(), length=st.integers(1, 9), executor=st.sampled_from(list(EXECUTORS)))
+@given(case=networks(), length=st.integers(1, 9), executor=st.sampled_from(CLOCKED))
 def test_a_clocked_network_in_pieces_equals_the_whole(case, length, executor):
     network, x = case
     options = {"record": everything(network), "executor": executor}
@@ -62,7 +62,7 @@ def test_a_clocked_network_in_pieces_equals_the_whole(case, length, executor):
     equal(join_steps(runs), simulate(network, x, **options))
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", EVENT)
 @pytest.mark.parametrize("sort", DRAWN)
 @pytest.mark.parametrize("length", [1, 4, 100])
 def test_an_event_driven_network_in_pieces_equals_the_whole(sort, length, executor):
@@ -99,7 +99,7 @@ def test_a_piece_tells_all_that_the_next_one_needs():
 
 
 def test_pieces_that_do_not_follow_each_other_are_not_joined():
-    network = random_network(CLOCKED, 1)
+    network = random_network(CLOCKED_CHIP, 1)
     runs = list(stream(network, random_counts(network, 1), chunk_steps=3))
     with pytest.raises(Refusal, match="run 1 begins at step 6; step 3, where the run before it ended"):
         join_steps([runs[0], runs[2]])
@@ -111,7 +111,7 @@ def test_pieces_that_do_not_follow_each_other_are_not_joined():
 
 
 def one_input(seed=4, **options):
-    network = random_network(CLOCKED, seed)
+    network = random_network(CLOCKED_CHIP, seed)
     (x,) = random_counts(network, seed, **options).values()
     return network, x.astype(np.uint8)
 
@@ -229,7 +229,7 @@ def test_a_fault_in_a_late_block_names_its_place_in_the_file(tmp_path):
 
 
 def test_events_reach_a_clocked_chip_as_counts():
-    network = random_network(CLOCKED, 4)
+    network = random_network(CLOCKED_CHIP, 4)
     size = network.inputs()[0].size
     rng = np.random.default_rng(0)
     given_events = Stimulus(6, 1, np.sort(rng.integers(0, 6, 9)), np.zeros(9, np.int64), rng.integers(0, size, 9))

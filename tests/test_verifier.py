@@ -7,7 +7,7 @@ from xylo_networks import EVENT_STEP, STEPS, busy, events, small, with_alias, wi
 
 from neurodeploy.errors import Differs, Refusal
 from neurodeploy.simulator import Trace, simulate
-from neurodeploy.simulator.executors import EXECUTORS, NumpyExecutor
+from neurodeploy.simulator.executors import STEPPING, NumpyExecutor
 from neurodeploy.verifier import compare
 
 FIRE = "v = v - fired * threshold"
@@ -33,7 +33,7 @@ def after_phases(network, counts):
     def look(step, phase, engine):
         seen[step, phase.name] = {(k, s): v.copy() for k, many in engine.states.items() for s, v in many.items()}
 
-    simulate(network, counts, executor="python", observer=look)
+    simulate(network, counts, executor="reference", observer=look)
     return seen
 
 
@@ -432,9 +432,9 @@ def test_an_executor_at_fault_is_not_blamed_on_the_text(monkeypatch):
             if "bias" in lane.parameters and "i2" in states:
                 states["v"][states["v"] == 99] = 98
 
-    monkeypatch.setitem(EXECUTORS, "broken", Broken())
+    monkeypatch.setitem(STEPPING, "broken", Broken())
     counts = events()
-    a, b = (simulate(small(), counts, executor=e, record=["v"]) for e in ("numpy", "broken"))
+    a, b = (simulate(small(), counts, executor=e, record=["v"]) for e in ("numpy", Broken()))
     difference = compare(a, b).difference
     assert place(difference) == ("hid", 1, EVENT_STEP + 1, "hidden.step", "v")
     assert difference.after == (99, 98)

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from executor_names import CLOCKED
 from random_networks import Options, random_counts, random_network
 
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.oracles import oracle
 from neurodeploy.simulator import simulate
-from neurodeploy.simulator.executors import EXECUTORS
 
 CHIPS = [name for name in target_folders() if "xylosim" in chip(name).oracles]
 EACH = 10  # networks of each family and chip in the default run
@@ -75,7 +75,7 @@ def test_random_networks_equal_xylosim_in_every_spike_and_state(name, family, co
 
 
 @pytest.mark.oracle("xylosim")
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", CLOCKED)
 @pytest.mark.parametrize("name", CHIPS)
 def test_every_executor_equals_xylosim(name, executor):
     options = Options(links=(0, 2), corners=0.3, hidden=(4, 8), steps=(12, 16), batch=1, groups=2)

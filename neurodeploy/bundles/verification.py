@@ -14,6 +14,7 @@ from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.errors import Fault, Missing, Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator import Run, Trace, simulate
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
 
 Ints = npt.NDArray[np.int64]
@@ -49,6 +50,7 @@ class Check:
     oracle, version : what the simulation was compared with, and who made it
     kind : "live" if it was computed just now, "golden" if it stood in the bundle
     grade : how much it is worth, as in chip files
+    executor : what computed the simulation
     """
 
     oracle: str
@@ -56,6 +58,7 @@ class Check:
     kind: str
     grade: str
     comparison: Comparison
+    executor: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Plain data, without the comparison."""
@@ -66,6 +69,7 @@ class Check:
             "values_compared": self.comparison.compared,
             "spikes": self.comparison.spikes,
             "grade": self.grade,
+            "executor": self.executor,
         }
 
 
@@ -113,7 +117,9 @@ class Verification:
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
-        lines += [f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}" for c in self.checks]
+        lines += [
+            f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}; executor {c.executor}" for c in self.checks
+        ]
         lines += [str(self.orders)] if self.orders is not None else []
         return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
 
@@ -130,12 +136,13 @@ class Verification:
         } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
 
-def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> Verification:
+def verify(path: str | Path, *, against: str | None = None, orders: int = 8, executor: str = AUTO) -> Verification:
     """Check the files of a bundle, simulate its golden vectors again, and compare everything.
 
     against : name of an oracle, a simulator that others built; it runs the same network on the same input
     orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
         taken, as many as some seconds allow; ``observe_orders`` takes all
+    executor : as in simulate; the reference runs in any case
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
     checks: list[Check] = []
@@ -143,12 +150,12 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8) -> 
     seen: OrderReport | None = None
     try:
         loaded = load_bundle(path)
-        run = simulate(loaded.network, loaded.input, drain=0)
-        checks.extend(_own_checks(loaded, run))
+        run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
+        checks.extend(_own_checks(loaded, run, executor))
         if loaded.network.chip.event_driven and orders:
             seen = _observed(loaded, run, orders)
         if against is not None:
-            checks.append(_oracle_check(loaded, against))
+            checks.append(_oracle_check(loaded, against, executor))
     except Missing as refusal:
         missing = refusal.faults
     except Refusal as refusal:
@@ -165,19 +172,19 @@ def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
     return replace(observe_orders(loaded.network, given, orders=orders), held=held)
 
 
-def _own_checks(loaded: Bundle, run: Run) -> Iterator[Check]:
+def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
     """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
     stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
     met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
     counts, seen = compare(run, golden), run.counts
-    yield Check("golden event counts", made_by, "golden", grade, counts)
+    yield Check("golden event counts", made_by, "golden", grade, counts, run.executor)
     if loaded.samples:
         chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
-        run = simulate(network, chosen, record=all_states(network), drain=0)
+        run = simulate(network, chosen, record=all_states(network), drain=0, executor=executor)
         comparison = _renumbered(compare(run, stated), loaded.samples)
-        yield Check("golden states", made_by, "golden", grade, comparison)
+        yield Check("golden states", made_by, "golden", grade, comparison, run.executor)
     yield _reference_check(loaded, seen, met)
 
 
@@ -206,10 +213,10 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
         vectors.grade,
     )
     given = {n: v[:steps, samples[at] : samples[at] + 1] for n, v in loaded.input.items()}
-    run = simulate(network, given, record=all_states(network), drain=0, executor="python")
+    run = simulate(network, given, record=all_states(network), drain=0, executor="reference")
     comparison = _renumbered(compare(run, golden), (samples[at],))
-    made_by = f"neurodeploy {version('neurodeploy')} (python)"
-    return Check("python reference", made_by, "live", golden.grade, comparison)
+    made_by = f"neurodeploy {version('neurodeploy')} (reference)"
+    return Check("reference", made_by, "live", golden.grade, comparison, run.executor)
 
 
 def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
@@ -226,7 +233,7 @@ def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
     return work
 
 
-def _oracle_check(loaded: Bundle, name: str) -> Check:
+def _oracle_check(loaded: Bundle, name: str, executor: str) -> Check:
     oracles: Mapping[str, Oracle] = import_module("neurodeploy.oracles").ORACLES
     if name not in oracles:
         known = ", ".join(sorted(oracles)) or "none is known"
@@ -237,8 +244,8 @@ def _oracle_check(loaded: Bundle, name: str) -> Check:
     trace = oracle.run(network, loaded.input)
     known_states = set(all_states(network))
     record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]
-    run = simulate(network, loaded.input, record=record, drain=0)
-    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace))
+    run = simulate(network, loaded.input, record=record, drain=0, executor=executor)
+    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace), run.executor)
 
 
 def _renumbered(comparison: Comparison, samples: tuple[int, ...]) -> Comparison:

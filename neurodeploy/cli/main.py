@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from neurodeploy.cli.group import Commands
-from neurodeploy.cli.output import console, emit_json, errors, json_option, table
+from neurodeploy.cli.output import console, emit_json, errors, executor_option, json_option, table
 from neurodeploy.cli.targets import targets
 from neurodeploy.errors import raise_if
 
@@ -122,21 +122,23 @@ def convert(
 @click.argument("network", type=_FILE)
 @click.option("--split", multiple=True, metavar="LAYER", help="A layer that may stand on several cores; repeatable.")
 @click.option("--loops", is_flag=True, help="Accept layers that feed themselves, where the chip leaves that to you.")
+@click.option("--readout", default=None, metavar="LAYER", help="Layer whose classes the chip's own readout counts.")
 @click.option("--seed", default=0, show_default=True, help="Of the annealing that lays cores on a mesh.")
 @click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
 @json_option
-def map_(*, network: Path, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool) -> None:
+def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> None:
     """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
     from neurodeploy.cli.map import show_placement
 
-    show_placement(network, split=split, loops=loops, seed=seed, out=out, as_json=as_json)
+    show_placement(network, options=options, out=out, as_json=as_json)
 
 
 @main.command(short_help="Run a network on data, bit for bit.")
 @click.argument("network", type=_FILE)
 @click.argument("data_file", metavar="DATA", type=_FILE)
 @click.option("--out", default=None, type=_FILE, help="Write the output counts to this .npz.")
-@click.option("--executor", default="numpy", show_default=True, help="numpy, or python (the reference, slow).")
+@executor_option
+@click.option("--device", default=None, help="Where an executor that has a choice computes: cpu, cuda, ...")
 @click.option("--decision", default="spike_count", show_default=True, help="spike_count or first_spike.")
 @click.option("--raw", is_flag=True, help="Skip the check of the input against the chip's event cap.")
 @click.option("--scan", default=None, metavar="AXES", help="Order in one event's footprint, such as -f,ky,kx.")
@@ -178,13 +180,14 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @click.option(
     "--against", default=None, metavar="ORACLE", help="xylosim, lava, nengo_loihi; default: own vectors only."
 )
+@executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, orders: int, as_json: bool) -> None:
+def verify(*, bundle: Path, against: str | None, orders: int, executor: str, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
-    result = verify_bundle(bundle, against=against, orders=orders)
+    result = verify_bundle(bundle, against=against, orders=orders, executor=executor)
     if as_json:
         refused = errors((*result.faults, *result.missing))
         emit_json(result.to_json() | ({"error": refused} if refused else {}))

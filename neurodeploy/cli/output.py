@@ -11,6 +11,12 @@ from rich.table import Table
 
 from neurodeploy.errors import Fault, Refusal
 
+executor_option = click.option(
+    "--executor",
+    default="auto",
+    show_default=True,
+    help="What computes, equal in every bit: auto, reference (the definition, slow), numpy, ...",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
 

@@ -19,6 +19,7 @@ from neurodeploy.events import load_data
 from neurodeploy.events.checks import Ids
 from neurodeploy.network import Network, load_network
 from neurodeploy.simulator import Run, latency_of, simulate, simulate_parts
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.streams import Source, is_recording, open_counts, recorded_steps, stream
 
 
@@ -32,7 +33,8 @@ class Options:
     engine, jobs, address : where parts of the samples run; all None for this process
     """
 
-    executor: str = "numpy"
+    executor: str = AUTO
+    device: str | None = None
     decision: str = "spike_count"
     raw: bool = False
     chunk: int | None = None
@@ -52,7 +54,8 @@ class Options:
     def simulation(self) -> dict[str, Any]:
         """What every way to simulate takes alike."""
         scan = None if self.scan is None else tuple(self.scan.split(","))
-        return {"executor": self.executor, "raw": self.raw, "scan": scan, "order": self.order}
+        where = {"executor": self.executor, "device": self.device}
+        return where | {"raw": self.raw, "scan": scan, "order": self.order}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class _Input:
 class _Seen:
     """What is told of all runs, which are not kept.
 
-    last : the last of them, without its arrays
+    first : the first of them, without its arrays
     """
 
     def __init__(self) -> None:
@@ -78,10 +81,11 @@ class _Seen:
 
     def add(self, run: Run) -> NDArray[np.int64]:
         """Count a run in; its output."""
+        if not self.events:
+            self.first = replace(run, counts={}, states={}, input={}, events={}, stimulus=None)
         for name, counts in run.counts.items():
             self.events[name] = self.events.get(name, 0) + int(counts.sum())
         self.operations += int(run.meetings.sum())
-        self.last = replace(run, counts={}, states={}, input={}, events={}, stimulus=None)
         return run.output
 
 
@@ -121,16 +125,19 @@ def show_simulation(
             npz.write_arrays(out, {"output": written, "sample_id": np.asarray(given.sample_id)})
     result: dict[str, Any] = {
         "target": network.chip.name,
-        "executor": seen.last.executor,
+        "executor": seen.first.executor,
+        "why": seen.first.how.why,
+        "device": seen.first.how.device,
+        "float_products": [str(product) for product in seen.first.how.products],
         "steps": given.steps,
         "samples": given.batch,
         "latency": tally.latency,
-        "unchecked": seen.last.unchecked,
+        "unchecked": seen.first.unchecked,
         "events": seen.events,
     }
     if network.chip.event_driven:
-        (scans,) = seen.last.scans
-        result |= {"order": seen.last.order, "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
+        (scans,) = seen.first.scans
+        result |= {"order": seen.first.order, "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
         result["synaptic_operations"] = seen.operations
     if given.label is not None:
         evaluation = evaluate(tally, given.label, sample_id=given.sample_id)
@@ -212,6 +219,8 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:
             rows += [(f"events of {group}", count) for group, count in value.items()]
         elif name == "scan":
             rows += [(f"scan of {kind}", axes) for kind, axes in value.items()]
+        elif name == "float_products":
+            rows += [("floating-point product", product) for product in value]
         elif name == "accuracy":
             rows.append((name, percent(value)))
         elif name == "interval":

@@ -1,4 +1,4 @@
-"""Two executors: the Python table one neuron at a time (the reference) and the NumPy table over arrays."""
+"""Executors that an engine steps: the reference, one neuron at a time, and the NumPy table over arrays."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -58,10 +58,10 @@ def positions(part: Part) -> Iterable[int]:
     return range(part.start, part.stop) if isinstance(part, slice) else part.tolist()
 
 
-class PythonExecutor:
+class ReferenceExecutor:
     """The reference: plain integers, one neuron, one sample, one synapse at a time."""
 
-    name = "python"
+    name = "reference"
 
     def handle(self, handler: Handler, lane: Lane, widths: Widths, states: States, part: Part, given: Given) -> None:
         """See Executor."""
@@ -150,4 +150,5 @@ class NumpyExecutor:
             states[name][at] = value
 
 
-EXECUTORS: Mapping[str, Executor] = {e.name: e for e in (NumpyExecutor(), PythonExecutor())}
+#: Executors that an engine steps.
+STEPPING: Mapping[str, Executor] = {e.name: e for e in (NumpyExecutor(), ReferenceExecutor())}

@@ -122,4 +122,4 @@ def _narrow(values: Ints) -> Any:
     return values.astype(np.uint16) if values.max() <= np.iinfo(np.uint16).max else values
 
 
-MEETINGS: Mapping[str, Meeting] = {"numpy": meet_numpy, "python": meet_python}
+MEETINGS: Mapping[str, Meeting] = {"numpy": meet_numpy, "reference": meet_python}

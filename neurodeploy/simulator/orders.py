@@ -12,6 +12,7 @@ from neurodeploy.chips.event_driven import BACKWARDS
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator.footprints import Scan, SideBySide
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.simulation import simulate
 from neurodeploy.simulator.stimulus import Stimulus
@@ -58,7 +59,7 @@ def simulate_orders(
     *,
     record: Collection[str] = (),
     order: str | None = None,
-    executor: str = "numpy",
+    executor: str = AUTO,
     raw: bool = False,
 ) -> tuple[Run, ...]:
     """Simulate once for each scan order; equal to single simulations in every bit, and several times as fast.

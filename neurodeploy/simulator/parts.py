@@ -14,6 +14,7 @@ from neurodeploy.simulator.engine import external_counts
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide
 from neurodeploy.simulator.joins import join_samples, part_of
 from neurodeploy.simulator.pools import Pool, opened, refuse_engine
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.simulator.run import Run, Snapshot
 from neurodeploy.simulator.simulation import Input, Simulation
 from neurodeploy.simulator.stimulus import Stimulus, expand
@@ -28,7 +29,7 @@ Given = Mapping[str, npt.NDArray[Any]] | Stimulus
 
 
 @dataclass(frozen=True)
-class Task:
+class Part:
     """What a worker is sent. token : the same for all parts of a call, so that a worker lays the network out once."""
 
     token: str
@@ -44,15 +45,15 @@ class Task:
 _LAST: dict[str, Simulation] = {}
 
 
-def work(task: Task) -> dict[str, Any] | tuple[type[Refusal], tuple[Fault, ...]]:
+def work(part: Part) -> dict[str, Any] | tuple[type[Refusal], tuple[Fault, ...]]:
     """Run a part; a refusal comes back as its faults, which travel between processes."""
     try:
-        if task.token not in _LAST:
+        if part.token not in _LAST:
             _LAST.clear()
-            _LAST[task.token] = Simulation(task.network, **task.laid_out)
-        run = _LAST[task.token].run(task.given, state=task.state, **task.options)
+            _LAST[part.token] = Simulation(part.network, **part.laid_out)
+        run = _LAST[part.token].run(part.given, state=part.state, **part.options)
     except Refusal as refusal:
-        first, last = task.samples[0], task.samples[1] - 1
+        first, last = part.samples[0], part.samples[1] - 1
         faults = (replace(f, where=f"{f.where} (of samples {first} to {last})") for f in refusal.faults)
         return type(refusal), tuple(faults)
     return {
@@ -60,6 +61,7 @@ def work(task: Task) -> dict[str, Any] | tuple[type[Refusal], tuple[Fault, ...]]
         "states": {g: {s: _narrow(v) for s, v in many.items()} for g, many in run.states.items()},
         "final": run.final,
         "executor": run.executor,
+        "how": run.how,
         "events": run.events,
         "order": run.order,
         "scans": run.scans,
@@ -75,7 +77,8 @@ def simulate_parts(
     record: Collection[str] = (),
     keep: str | Collection[str] | None = None,
     state: Snapshot | None = None,
-    executor: str = "numpy",
+    executor: str = AUTO,
+    device: str | None = None,
     drain: int | None = None,
     raw: bool = False,
     scan: Scan | None = None,
@@ -101,7 +104,7 @@ def simulate_parts(
         was = "scan orders side by side" if isinstance(scan, SideBySide) else "an executor of one's own"
         faults.append(Fault("ND1303", "simulate, engine", was, "what many processes can do", "leave it out"))
     raise_if(faults)
-    laid_out: dict[str, Any] = {"executor": executor, "scan": scan, "order": order}
+    laid_out: dict[str, Any] = {"executor": executor, "device": device, "scan": scan, "order": order}
     options: dict[str, Any] = {"record": record, "keep": keep, "drain": drain, "raw": raw}
     whole = Simulation(network, **laid_out)
     given, steps, batch = _checked(whole, counts, raw=raw)
@@ -116,7 +119,7 @@ def simulate_together(network: Network, counts: Input, *, state: Snapshot | None
     runs = list(simulate_parts(network, counts, state=state, raw=raw, **how))
     stimulus = None
     if network.chip.event_driven:
-        whole = Simulation(network, executor="numpy")
+        whole = Simulation(network)
         given, _, _ = _checked(whole, counts, raw=raw)
         stimulus = given if isinstance(given, Stimulus) else None
     return join_samples(runs, stimulus, state)
@@ -142,7 +145,7 @@ def _in_order(whole: Simulation, given: Given, plan: _Plan, steps: int, batch: i
             cut = slice(begin, min(begin + size, batch))
             own = given.part(cut) if isinstance(given, Stimulus) else {n: a[:, cut] for n, a in given.items()}
             before = None if state is None else part_of(state, cut)
-            tasks.append(Task(token, whole.network, plan.laid_out, plan.options, own, before, (cut.start, cut.stop)))
+            tasks.append(Part(token, whole.network, plan.laid_out, plan.options, own, before, (cut.start, cut.stop)))
         waiting: dict[int, Run] = {}
         following = 0
         for number, result in pool.run(work, tasks):
@@ -178,19 +181,19 @@ def _size(network: Network, pool: Pool, steps: int, batch: int) -> int:
     return max(min(-(-batch // (_PARTS * pool.size)), _AT_ONCE // max(sample, 1)), 1)
 
 
-def _run(whole: Simulation, task: Task, result: Mapping[str, Any]) -> Run:
+def _run(whole: Simulation, part: Part, result: Mapping[str, Any]) -> Run:
     """The run of a part, as if it had been simulated here."""
     network, machine = whole.network, whole.machine
-    external, _, _ = external_counts(network, machine, task.given, raw=True)
+    external, _, _ = external_counts(network, machine, part.given, raw=True)
     wide = {"counts": {g: v.astype(np.int64) for g, v in result["counts"].items()}}
     wide |= {"states": {g: {s: v.astype(np.int64) for s, v in many.items()} for g, many in result["states"].items()}}
     return Run(
         network=network,
         latency=whole.latency,
-        unchecked=bool(task.options.get("raw")),
+        unchecked=bool(part.options.get("raw")),
         input={g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
-        initial=task.state,
-        stimulus=task.given if isinstance(task.given, Stimulus) else None,
+        initial=part.state,
+        stimulus=part.given if isinstance(part.given, Stimulus) else None,
         **{**result, **wide},
     )
 

@@ -64,6 +64,41 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A sum of arriving events that was computed as a floating-point matrix product, and why that is exact.
+
+    connection : connection kind and its source, in words
+    dtype : "float32" or "float64"
+    bound : no partial sum, in any order, is further from 0
+    limit : whole numbers up to this one are exact in that type
+    """
+
+    connection: str
+    dtype: str
+    bound: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.connection}: {self.dtype}, no partial sum beyond {self.bound:,}, exact up to {self.limit:,}"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a run was computed; no number of the result depends on it.
+
+    why : why this executor
+    device : where
+    products : sums that were floating-point matrix products; everything else was computed in integers
+    chunks : pieces in which the samples were computed one after the other
+    """
+
+    why: str = "given"
+    device: str = "cpu"
+    products: tuple[Product, ...] = ()
+    chunks: int = 1
+
+
+@dataclass(frozen=True)
 class Run:
     """What came out of a simulation.
 
@@ -81,6 +116,7 @@ class Run:
     order : order of the queue
     scans : connection kind -> scan order; several where they stand side by side
     meetings, lost : (batch,) synaptic operations, and events that found the queue full
+    how : why that executor, and what it did
     """
 
     network: Network
@@ -98,6 +134,7 @@ class Run:
     scans: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     meetings: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     lost: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    how: How = field(default_factory=How)
 
     def trace(self) -> Trace:
         """The observations alone."""

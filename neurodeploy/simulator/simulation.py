@@ -1,21 +1,23 @@
 """A placed network laid out for simulation, and its run on an input."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-from neurodeploy.simulator.choice import EVENT_DRIVEN, check_executor
-from neurodeploy.simulator.engine import Engine, Observer, external_counts, latency_of
-from neurodeploy.simulator.event_engine import ORDERS, EventEngine
-from neurodeploy.simulator.executors import EXECUTORS, Executor
+from neurodeploy.simulator.engine import Observer, external_counts, latency_of
+from neurodeploy.simulator.event_engine import ORDERS
+from neurodeploy.simulator.executors import Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
-from neurodeploy.simulator.machine import Machine, assemble
+from neurodeploy.simulator.machine import assemble
+from neurodeploy.simulator.registry import AUTO, EXECUTORS, check, choose, names
 from neurodeploy.simulator.run import Run, Snapshot
-from neurodeploy.simulator.stimulus import Stimulus, expand
+from neurodeploy.simulator.stepwise import run_steps
+from neurodeploy.simulator.stimulus import Stimulus
+from neurodeploy.simulator.task import Progress, Task
 
 Input = npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus
 #: ``keep`` that means the groups whose events leave the chip
@@ -32,23 +34,18 @@ class Simulation:
         self,
         network: Network,
         *,
-        executor: str | Executor = "numpy",
+        executor: str | Executor = AUTO,
+        device: str | None = None,
         scan: Scan | SideBySide | None = None,
         order: str | None = None,
     ) -> None:
         if isinstance(executor, str):
-            check_executor(network.chip, executor)
+            check(network.chip, executor)
         raise_if(list(_option_faults(network, executor, scan, order)))
-        self.network, self.order = network, order
-        self.executor = executor if isinstance(executor, str) else executor.name
-        self.machine: Machine | EventMachine
-        if network.chip.event_driven:
-            self.machine = assemble_events(network, scan)
-            self.start = EVENT_DRIVEN[self.executor](self.machine, self.executor)
-        else:
-            self.machine = assemble(network)
-            self.runner = EXECUTORS[executor] if isinstance(executor, str) else executor
+        self.network, self.order, self.executor, self.device = network, order, executor, device
+        self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
         self.latency = latency_of(network)
+        self.memo: dict[str, object] = {}
 
     def run(
         self,
@@ -60,7 +57,7 @@ class Simulation:
         drain: int | None = None,
         raw: bool = False,
         observer: Observer | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Run:
         """Run an input; see ``simulate``."""
         network, machine = self.network, self.machine
@@ -70,32 +67,30 @@ class Simulation:
             raise_if([_clocked_fault(network, "a Stimulus")])
         kept, wanted = _kept(network, keep), _wanted(network, record)
         external, steps, batch = external_counts(network, machine, counts, raw=raw)
-        extra = self.latency if drain is None else drain
-        given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
-        engine: Engine | EventEngine
-        if isinstance(machine, EventMachine):
-            stimulus = counts if isinstance(counts, Stimulus) else expand(given, network.inputs())
-            engine = self.start(stimulus, order=self.order, snapshot=state)
-        else:
-            engine = Engine(machine, batch, self.runner, state)
-        events = {g: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for g in kept}
-        states = {
-            g: {s: np.zeros((steps + extra, batch, network.group(g).size), np.int64) for s in names}
-            for g, names in wanted.items()
-        }
-        silence = {n: np.zeros((batch, machine.lanes[n].size), np.int64) for n in external}
-        for t in range(steps + extra):
-            engine.step({n: a[t] for n, a in external.items()} if t < steps else silence, observer)
-            for g in network.groups:
-                at = machine.lanes[g.kind].slices[g.name]
-                if g.name in events:
-                    events[g.name][t] = engine.emitted(g.kind)[:, at]
-                for name in wanted.get(g.name, ()):
-                    states[g.name][name][t] = engine.states[g.kind][name][:, at]
-            if progress is not None:
-                progress(t)
-        run = Run(network, events, states, engine.snapshot(), self.latency, self.executor, raw, given, state)
-        return engine.completed(run) if isinstance(engine, EventEngine) else run
+        task = Task(
+            network,
+            machine,
+            external,
+            {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
+            steps + (self.latency if drain is None else drain),
+            batch,
+            self.latency,
+            kept,
+            wanted,
+            state=state,
+            raw=raw,
+            stimulus=counts if isinstance(counts, Stimulus) else None,
+            order=self.order,
+            observer=observer,
+            progress=progress,
+            device=self.device,
+            memo=self.memo,
+        )
+        if not isinstance(self.executor, str):
+            return run_steps(task, self.executor)
+        name, why = choose(task, self.executor)
+        run = EXECUTORS[name].run(task)
+        return replace(run, how=replace(run.how, why=why))
 
 
 def simulate(
@@ -105,11 +100,12 @@ def simulate(
     record: Collection[str] = (),
     keep: str | Collection[str] | None = None,
     state: Snapshot | None = None,
-    executor: str | Executor = "numpy",
+    executor: str | Executor = AUTO,
+    device: str | None = None,
     drain: int | None = None,
     raw: bool = False,
     observer: Observer | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     scan: Scan | SideBySide | None = None,
     order: str | None = None,
     engine: str | None = None,
@@ -125,8 +121,9 @@ def simulate(
     record : states to keep at every step ("v", or "hidden.v" for one kind or group)
     keep : groups whose event counts are kept; "outputs" are those whose events leave the chip, None keeps all
     state : where to go on; None starts from reset
-    executor : "numpy", "python" (the reference, slow) or, where events drive the chip, "numba" (compiled; the first run
-        on a chip takes seconds); equal in every bit. Or an Executor that observes more
+    executor : a name of EXECUTORS, all of which are equal in every bit: "reference" is the definition, and slow;
+        "auto" takes the one that suits, and the result says which and why. Or an Executor that observes more
+    device : where an executor that has a choice computes: "cpu", "cuda" or another device of torch
     drain : silent steps to append; None appends the latency of the network, so that the last input can reach the output
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
@@ -143,10 +140,17 @@ def simulate(
         from neurodeploy.simulator.parts import simulate_together
 
         refuse_single(observer, progress)
-        how: dict[str, Any] = {"executor": executor, "scan": scan, "order": order, "drain": drain, "raw": raw}
+        how: dict[str, Any] = {
+            "executor": executor,
+            "device": device,
+            "scan": scan,
+            "order": order,
+            "drain": drain,
+            "raw": raw,
+        }
         how |= {"engine": engine, "jobs": jobs, "address": address, "samples": samples}
         return simulate_together(network, counts, record=record, keep=keep, state=state, **how)
-    simulation = Simulation(network, executor=executor, scan=scan, order=order)
+    simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
     return simulation.run(
         counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
     )
@@ -170,7 +174,7 @@ def _option_faults(network: Network, executor: str | Executor, scan: object, ord
         yield Fault("ND1303", "simulate", f"order = {order!r}", f"one of {', '.join(ORDERS)}")
     if not isinstance(executor, str):
         was = f"an executor of one's own ({executor.name})"
-        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(EVENT_DRIVEN)}: events drive this chip")
+        yield Fault("ND1303", f"simulate, {name}", was, f"one of {', '.join(names())}: events drive this chip")
 
 
 def _clocked_fault(network: Network, option: str) -> Fault:

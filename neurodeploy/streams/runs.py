@@ -7,6 +7,7 @@ from neurodeploy.network import Network
 from neurodeploy.simulator import Run, Simulation, Snapshot, Stimulus
 from neurodeploy.simulator.executors import Executor
 from neurodeploy.simulator.footprints import Scan
+from neurodeploy.simulator.registry import AUTO
 from neurodeploy.simulator.simulation import OUTPUTS
 from neurodeploy.streams.pieces import Piece, Source, batch_of, nothing_of, pieces_of, steps_of
 
@@ -22,7 +23,8 @@ def stream(
     record: Collection[str] = (),
     keep: str | Collection[str] | None = None,
     state: Snapshot | None = None,
-    executor: str | Executor = "numpy",
+    executor: str | Executor = AUTO,
+    device: str | None = None,
     drain: int | None = None,
     raw: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -38,13 +40,13 @@ def stream(
     chunk_steps : most steps of a piece; None takes as many as need about 64 MB
     drain : silent steps, which are a Run of their own at the end; None for the latency of the network
     dt_us : microseconds of a time step, for Events alone
-    state, record, keep, executor, raw, scan, order : as in ``simulate``
+    state, record, keep, executor, device, raw, scan, order : as in ``simulate``
     progress : called with the number of each step that was taken, from 0
     ``run.final`` is all that is remembered after a piece; ``join_steps`` makes one Run of many. Where events drive the
     chip, steps and numbers of events count from the beginning of the piece.
     Raises Refusal as ``simulate`` does, and ND14xx for files; for the options at once, for a piece when it comes.
     """
-    simulation = Simulation(network, executor=executor, scan=scan, order=order)
+    simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
     faults = [
         Fault("ND1303", "stream", f"{name} = {value!r}", must)
         for name, value, low, must in (

@@ -78,7 +78,7 @@ class FollowEngine(EventEngine):
         if not len(sample):
             return
         before, done = self.runner.kept(), list[Followed]()
-        roots = np.empty(len(sample), np.int64)
+        roots = np.empty(len(sample), np.uint32)
         for i, name in enumerate(kinds):
             roots[kind == i] = self.runner.layout.number[name][position[kind == i]]
         self._wide = None
@@ -112,5 +112,5 @@ class FollowEngine(EventEngine):
 
 def _unequal() -> Refusal:
     was = "compiled code left a register that the reference does not leave"
-    todo = 'report this with the network, and use executor = "python"'
+    todo = 'report this with the network, and use executor = "reference"'
     return Refusal(Fault("ND1303", "executor 'numba'", was, "equal in every bit", todo))
