@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.nir.file import Node, Value
+from neurodeploy.nir.graph import Node, Value
 from neurodeploy.nir.presets import PRESETS, Preset
 from neurodeploy.nir.primitives import PRIMITIVES, RESETS, array
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import IAF, LIF, ExpLeak, Integrator, Leaky, RLeaky, RSynaptic, Scale, Synaptic
 from neurodeploy.nir.contract import Contract
-from neurodeploy.nir.file import Node
+from neurodeploy.nir.graph import Node
 from neurodeploy.nir.primitives import RESETS, array, where
 from neurodeploy.nir.shapes import Shape, full
 

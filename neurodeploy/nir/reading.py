@@ -8,7 +8,8 @@ from types import MappingProxyType
 import torch
 
 from neurodeploy.nir.contract import UNSTATED, Contract, Settled, Unstated, settle
-from neurodeploy.nir.file import NirFile, read_file
+from neurodeploy.nir.file import read_file
+from neurodeploy.nir.graph import NirFile
 from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.report import NirReport
 from neurodeploy.nir.shapes import Shapes, infer_shapes

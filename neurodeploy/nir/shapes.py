@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import Fault, raise_if
-from neurodeploy.nir.file import Node
+from neurodeploy.nir.graph import Node
 from neurodeploy.nir.primitives import array, shape_of, sizes, where
 from neurodeploy.nir.wiring import Flat
 

@@ -12,7 +12,7 @@ from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import Delay, Graph, PerStep, Scale, SumPool2d
 from neurodeploy.layers.stateful import TIME_BATCH
 from neurodeploy.nir.contract import Contract, Settled
-from neurodeploy.nir.file import Node
+from neurodeploy.nir.graph import Node
 from neurodeploy.nir.names import to_layer_names
 from neurodeploy.nir.neurons import Loop, delays_of, neuron_layers
 from neurodeploy.nir.primitives import array, sizes, where
