@@ -204,6 +204,9 @@ def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> N
 @click.option("--order", default=None, help="Which waiting event comes next: breadth or depth.")
 @click.option("--chunk", default=None, type=click.IntRange(1), help="Read and simulate so many steps at a time.")
 @click.option("--dt-us", default=None, type=click.IntRange(1), help="Microseconds of a step, for a file of events.")
+@click.option("--engine", default=None, help="Share the samples out: loky (this machine) or dask (--address).")
+@click.option("--jobs", default=None, type=click.IntRange(1), help="Processes of loky; the default is one a core.")
+@click.option("--address", default=None, help="Scheduler of a Dask cluster, such as tcp://10.0.0.7:8786.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
 @json_option
 def simulate(
