@@ -86,6 +86,24 @@ def _worth_compiling(task: Task) -> str:
     return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
 
 
+def _run_tensors(task: Task) -> Run:
+    from neurodeploy.simulator.tensors import run_tensors  # torch takes seconds to load
+
+    return run_tensors(task)
+
+
+def _tensor_refusal(task: Task) -> str:
+    if task.device is None:
+        return ""
+    from neurodeploy.simulator.tensors import refusal
+
+    return refusal(task)
+
+
+def _worth_tensors(task: Task) -> str:
+    return "" if task.device is None else f"device = {task.device!r} was asked for"
+
+
 #: The fastest first.
 EXECUTORS: Mapping[str, Entry] = {
     "numba": Entry(
@@ -96,6 +114,15 @@ EXECUTORS: Mapping[str, Entry] = {
         package="numba",
         extra="fast",
         observes=True,
+    ),
+    "torch": Entry(
+        "integer tensors of many samples, on any device",
+        (CLOCKED,),
+        _run_tensors,
+        _worth_tensors,
+        refusal=_tensor_refusal,
+        package="torch",
+        devices=True,
     ),
     "numpy": Entry(
         "the NumPy table over all neurons and samples",
