@@ -100,8 +100,16 @@ def _tensor_refusal(task: Task) -> str:
     return refusal(task)
 
 
+#: neurons of all samples in a step, and in all steps, from which tensors repay their overhead on the processor
+WIDE_STEP, LONG_RUN = 10_000, 4_000_000
+
+
 def _worth_tensors(task: Task) -> str:
-    return "" if task.device is None else f"device = {task.device!r} was asked for"
+    if task.device is not None:
+        return f"device = {task.device!r} was asked for"
+    wide = task.batch * sum(lane.size for lane in task.machine.lanes.values())
+    worth = wide >= WIDE_STEP and wide * task.steps >= LONG_RUN
+    return f"{wide:,} neurons in a step, of all samples, are worth tensors" if worth else ""
 
 
 #: The fastest first.

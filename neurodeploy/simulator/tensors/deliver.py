@@ -207,6 +207,7 @@ class Plan:
         arrivals: Arrivals,
         registers: Mapping[str, int],
         part: slice | Ints,
+        where: str,
         watch: Watch,
         notes: Notes,
     ) -> None:
@@ -216,11 +217,9 @@ class Plan:
         given = {n: range_of(v) for n, v in table.fields.items()} | {GIVEN_ARRIVING: arrivals.counts}
         folded = Folded(kind.on_input, self.lane, widths, given, registers, watch)
         self.ordered = Ordered(folded, self.lane, table, watch)
-        lines = additions(kind.on_input, widths, arrivals.counts)
+        lines = additions(kind.on_input, widths, self.lane.kind.states, arrivals.counts)
         self.sum = None
         if lines is not None:
-            sources = ", ".join(dict.fromkeys(row.source_kind for row in table.rows))
-            where = f"{kind.name} from {sources}"
             self.sum = Sum(where, kind, self.lane, table, lines, registers, arrivals.counts, watch, notes)
         self.columns = part_of(table.columns, self.lane.size, device)
         self.on_sum = None

@@ -9,6 +9,7 @@ import torch
 
 from neurodeploy.chips import Phase
 from neurodeploy.chips.compile import GIVEN_EXTERNAL
+from neurodeploy.network import Network
 from neurodeploy.simulator.machine import Delivery, Machine
 from neurodeploy.simulator.run import Snapshot
 from neurodeploy.simulator.tensors.arrivals import Arrivals, History
@@ -29,8 +30,8 @@ class Deliverer(Protocol):
 class Prepared:
     """A machine laid out for a device; nothing of a run is kept here but what its deliveries did."""
 
-    def __init__(self, machine: Machine, device: torch.device) -> None:
-        self.machine, self.device = machine, device
+    def __init__(self, network: Network, machine: Machine, device: torch.device) -> None:
+        self.network, self.machine, self.device = network, machine, device
         self.watch, self.notes = Watch(device), Notes({})
         self.phases: list[tuple[Phase, list[tuple[slice | None, list[Deliverer]]]]] = []
         self.folded: dict[str, Folded] = {}
@@ -70,7 +71,16 @@ class Prepared:
             return
         arrivals = Arrivals(machine.chip, kind, lanes, delivery.rows, device)
         table = table_of(delivery.rows)
-        yield Plan(kind, lanes, table, arrivals, delivery.registers, delivery.part, self.watch, self.notes)
+        where = self._where(name, delivery)
+        yield Plan(kind, lanes, table, arrivals, delivery.registers, delivery.part, where, self.watch, self.notes)
+
+    def _where(self, name: str, delivery: Delivery) -> str:
+        """What is delivered, in words."""
+        if not self.machine.chip.connections[name].apart:
+            return name
+        projection = self.network.projections[delivery.projection]
+        delay = f", delay {delivery.delay}" if delivery.delay else ""
+        return f"{name} {projection.source} -> {projection.target}{delay}"
 
 
 class Chunk:

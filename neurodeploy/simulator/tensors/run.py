@@ -18,6 +18,8 @@ from neurodeploy.simulator.tensors.texts import LeftWidthError, tensor
 NAME = "torch"
 #: bytes that a chunk may take beside the result; on another device than the processor, half of what is free there
 MEMORY = 1 << 30
+#: states that the processor computes together: more would leave its caches
+TOGETHER = 1 << 18
 #: tensors of the size of a state that a text has in hand at once, about
 IN_HAND = 12
 
@@ -39,7 +41,7 @@ def run_tensors(task: Task) -> Run:
     device = _device(task)
     prepared = task.memo.get(f"{NAME} {device}")
     if not isinstance(prepared, Prepared):
-        task.memo[f"{NAME} {device}"] = prepared = Prepared(task.clocked, device)
+        task.memo[f"{NAME} {device}"] = prepared = Prepared(task.network, task.clocked, device)
     prepared.notes.products.clear()
     prepared.notes.ordered = 0
     begin = Engine(task.clocked, task.batch, STEPPING["numpy"], task.state).snapshot()
@@ -133,7 +135,10 @@ def chunk_size(task: Task, device: torch.device) -> int:
         kept += sum(network.group(g).size * len(many) for g, many in task.wanted.items())
         numbers += kept * task.steps
     free = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else MEMORY
-    return int(max(1, min(task.batch, free // (8 * numbers))))
+    fits = free // (8 * numbers)
+    if device.type == "cpu":
+        fits = min(fits, TOGETHER // max(lane.size for lane in lanes.values()))
+    return int(max(1, min(task.batch, fits)))
 
 
 @contextmanager

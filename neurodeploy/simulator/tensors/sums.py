@@ -1,6 +1,6 @@
 """Texts of arriving events that only add: what their sum needs to be exact in any order."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from neurodeploy.chips import Handler
@@ -28,23 +28,27 @@ class Addition:
 TOTAL = "total"
 
 
-def additions(handler: Handler, widths: Widths, counts: Interval) -> tuple[Addition, ...] | None:
+def additions(
+    handler: Handler, widths: Widths, states: Collection[str], counts: Interval
+) -> tuple[Addition, ...] | None:
     """The lines of a text that only adds; None for any other text.
 
+    states : of the neuron; what is added reads none of them
     counts : with what an event arrives
     f is nothing, or any of sat, min and max with a literal, or wrap alone.
     """
     written = {s.name for s in handler.text.statements if isinstance(s, Assign)}
+    changes = {*written, *states, *widths}
     found = []
     for line in handler.text.statements:
-        addition = _addition(line, handler.text, widths, written, counts) if isinstance(line, Assign) else None
+        addition = _addition(line, handler.text, widths, changes, counts) if isinstance(line, Assign) else None
         if addition is None:
             return None
         found.append(addition)
     return tuple(found) if len(written) == len(found) else None
 
 
-def _addition(line: Assign, text: Text, widths: Widths, written: set[str], counts: Interval) -> Addition | None:
+def _addition(line: Assign, text: Text, widths: Widths, changes: set[str], counts: Interval) -> Addition | None:
     if line.name not in widths:
         return None
     around, value = list[Call](), line.value
@@ -55,7 +59,7 @@ def _addition(line: Assign, text: Text, widths: Widths, written: set[str], count
         return None
     pairs = (value.args, value.args[::-1])
     part = next((p for own, p in pairs if isinstance(own, Name) and own.id == line.name), None)
-    if part is None or set(names(part)) & written:
+    if part is None or set(names(part)) & changes:
         return None
     weight = _weight(part, counts)
     register = widths[line.name].interval

@@ -22,20 +22,22 @@ def integer_table(dtype: torch.dtype, device: torch.device) -> Table:
     """
     width = torch.iinfo(dtype).bits
     known: dict[int, torch.Tensor] = {}
+    values: dict[int, int] = {}  # by identity: to ask a tensor for its value is to wait for its device
     waits = device.type == "cpu"  # asking another device costs more than the lines of the guard
 
     def literal(value: int) -> torch.Tensor:
         if value not in known:
             known[value] = torch.tensor(value, dtype=dtype, device=device)
+            values[id(known[value])] = value
         return known[value]
 
     def sat(x: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-        half = 1 << int(bits) - 1
-        return x if int(bits) >= width else torch.clamp(x, -half, half - 1)
+        half = 1 << values[id(bits)] - 1
+        return x if values[id(bits)] >= width else torch.clamp(x, -half, half - 1)
 
     def wrap(x: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-        half = 1 << int(bits) - 1
-        return x if int(bits) >= width else ((x & (2 * half - 1)) ^ half) - half
+        half = 1 << values[id(bits)] - 1
+        return x if values[id(bits)] >= width else ((x & (2 * half - 1)) ^ half) - half
 
     def shift_to_zero(x: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
         return (x + ((x >> (width - 1)) & ((1 << n) - 1))) >> n
