@@ -3,6 +3,8 @@
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
+``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
+    hundreds of kernels are compared without hours of compiling
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
 
 NEURODEPLOY_DATA : folder of the public recordings
@@ -17,6 +19,7 @@ import os
 from pathlib import Path
 
 import pytest
+from plain_kernels import plain
 
 from neurodeploy.oracles import ORACLES
 
@@ -61,6 +64,13 @@ def pytest_runtest_setup(item):
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{'; '.join(reasons)} ({REQUIRE}=1 allows no skip)", pytrace=False)
     pytest.skip("; ".join(reasons))
+
+
+@pytest.fixture(autouse=True)
+def kernels(request, monkeypatch):
+    """Kernels of clocked chips run as Python unless a test says that it wants them compiled."""
+    if not request.node.get_closest_marker("compiled"):
+        monkeypatch.setattr("neurodeploy.simulator.fast.prepared.function_of", plain)
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import pytest
 from command_line import run
 from layer_chip import Shape, build, layer_chip
 from mapper_chip import wired, write_chip
+from test_mapper_layer_limits import on_chip
 
 from neurodeploy.network import load_network, save_network
 
+OPTION = ("--readout", "u")
 CORES = "[core]\ncount = 2\nneurons = 3\nkinds = ['hidden']\n[mesh]\nrows = 1\ncolumns = 2\n"
 
 
@@ -35,3 +37,11 @@ def test_map_says_everything_that_does_not_fit_with_status_1(tmp_path):
     assert "split 'a' over several cores (1 core more)" in refused.err
     halves = run("map", tmp_path / "net.npz", "--split", "a", "--json")
     assert (halves.status, len(halves.json["cores"])) == (0, 2)
+
+
+def test_map_gives_the_layer_of_the_readout_a_core_with_room(tmp_path):
+    pytest.importorskip("ortools")
+    save_network(on_chip("speck2f", (64, 4, 4), (15, 64, 4, 4)), tmp_path / "net.npz")
+    chosen = [run("map", tmp_path / "net.npz", *more, "--json").json["cores"][0]["core"] for more in ((), OPTION)]
+    assert chosen == [7, 5]
+    assert "layer 'z'; one of u" in run("map", tmp_path / "net.npz", "--readout", "z").err

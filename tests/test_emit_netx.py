@@ -40,10 +40,11 @@ def sample(chip, seed=0):
     rng = np.random.default_rng(seed)
     pixels = group(chip, "pixels", "input", (2, 5, 7))
     geometry = Convolution((2, 5, 7), (4, 2, 2, 3), (1, 2), (1, 0))
-    maps = group(chip, "conv 1", "lif", geometry.target, du=3000, dv=400, threshold=90)
+    features = rng.integers(-9, 30, (4, 1, 1)) * np.ones(geometry.target, np.int64)
+    maps = group(chip, "conv 1", "lif", geometry.target, du=3000, dv=400, threshold=90, bias_mant=features.reshape(-1))
     cells = group(chip, "cells", "lif", 9, du=4095, dv=129, threshold=70, bias_mant=rng.integers(-50, 60, 9))
     classes = group(chip, "classes/last", "lif", 3, du=1000, dv=0, threshold=100)
-    kernel = convolution(chip, "conv", pixels, maps, geometry, w=grid(rng, geometry.kernel))
+    kernel = convolution(chip, "conv", pixels, maps, geometry, w=2 * grid(rng, geometry.kernel))
     into, back = grid(rng, (9, maps.size), -40, 60), grid(rng, (9, 9), -60, 30)
     return Network(
         chip,
@@ -116,6 +117,7 @@ def test_every_dataset_stands_where_the_loader_looks(tmp_path):
         assert {n: file[f"layer/1/neuron/{n}"][()] for n in ("iDecay", "vDecay", "vThMant")} == {
             "iDecay": 3001, "vDecay": 400, "vThMant": 90
         }  # fmt: skip
+        assert file["layer/1/bias"].shape == (4,)
         assert file["layer/3/weight"].shape == (9, 4 * 6 * 3)
         assert file["layer/3/weight_rec"].shape == (9, 9)
         assert file["layer/4/delay"][()].tolist() == [3, 0, 62]
@@ -247,10 +249,142 @@ def test_adaptive_neurons_and_branches_are_refused_by_name():
     assert "neurons of kind 'atrlif'" in said
 
 
-def test_reset_times_travel_beside_the_layers(tmp_path):
-    network = two_layers(np.array([[2, 3], [1, -5], [4, 4]]), reset_first=4, reset_every=17)
+def convolved(kernel, bias=0, chip=NEWEST):
+    geometry = Convolution((1, 4, 5), np.shape(kernel), padding=(1, 1))
+    source = group(chip, "in", "input", geometry.source)
+    target = group(
+        chip,
+        "out",
+        "lif",
+        geometry.target,
+        du=4095,
+        dv=10,
+        threshold=50,
+        bias_mant=np.asarray(bias).reshape(-1) if np.ndim(bias) else bias,
+    )
+    return Network(chip, (source, target), (convolution(chip, "conv", source, target, geometry, w=kernel),))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-3, 8, "weight -3 in a kernel from -3 to 8; multiples of 2 in -256..254"),
+        (-256, 255, "weight 255 in a kernel from -256 to 255"),
+        (-256, -1, "weight -256 in a kernel from -256 to "),
+    ],
+)
+def test_kernels_that_eight_bits_do_not_hold_are_refused_though_the_loader_takes_them(low, high, words, tmp_path):
+    assert words in refused(lambda: to_netx(convolved([[[[low, high]]]])))
+    write_netx(convolved([[[[2, 4]]]]), tmp_path / "net.net")
+    with h5py.File(tmp_path / "net.net", "r+") as file:
+        file["layer/1/weight"][...] = [[[[low, high]]]]
+    assert words in refused(lambda: read_netx(tmp_path / "net.net", NEWEST))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-256, 254), (-4, 8), (0, 255), (-255, -3), (1, 3)])
+def test_the_nearest_kernels_are_taken(low, high, tmp_path):
+    network = convolved([[[[low, high]]]])
     write_netx(network, tmp_path / "net.net")
     same(network, read_netx(tmp_path / "net.net", NEWEST))
+
+
+def test_a_bias_of_single_neurons_of_a_map_stands_columns_first(tmp_path):
+    bias = np.arange(2 * 6 * 6).reshape(2, 6, 6)
+    network = convolved([[[[2, 4]]], [[[6, 8]]]], bias)
+    write_netx(network, tmp_path / "net.net")
+    same(network, read_netx(tmp_path / "net.net", NEWEST))
+    with h5py.File(tmp_path / "net.net", "r+") as file:
+        assert file["layer/1/bias"].shape == (6, 6, 2)
+        assert file["layer/1/bias"][4, 1, 1] == bias[1, 1, 4]
+        del file["layer/1/bias"]
+        file["layer/1/bias"] = bias.reshape(-1)  # the loader raises an error for it
+    said = refused(lambda: read_netx(tmp_path / "net.net", NEWEST))
+    assert "a bias of shape (72,); (2,) or (6, 6, 2), columns first" in said
+
+
+def recurrent(delay):
+    x, y = group(NEWEST, "x", "input", 3), group(NEWEST, "y", "lif", 3, du=9, dv=9, threshold=9)
+    into, back = np.array([[1, 2, 3]] * 3), np.array([[3, 2, 1]] * 3)
+    return Network(NEWEST, (x, y), (dense(NEWEST, x, y, into, back, delay=delay), dense(NEWEST, y, y, back, into)))
+
+
+def test_delays_of_a_recurrent_layer_are_refused_as_the_loader_takes_them_for_both_matrices(tmp_path):
+    assert "for both of its matrices" in refused(lambda: to_netx(recurrent(2)))
+    write_netx(recurrent(0), tmp_path / "net.net")
+    same(recurrent(0), read_netx(tmp_path / "net.net", NEWEST))
+    with h5py.File(tmp_path / "net.net", "r+") as file:
+        file["layer/1/delay"] = 2
+    assert "both matrices of a recurrent layer" in refused(lambda: read_netx(tmp_path / "net.net", NEWEST))
+
+
+# --- the periodic reset -----------------------------------------------------------------------------------------------
+
+
+def pipeline(*resets, chip=NEWEST) -> Network:
+    """A chain of layers, each with the step of its first reset and its period."""
+    groups, links = [group(chip, "in", "input", 2)], []
+    for i, (first, every) in enumerate(resets):
+        registers = {"du": 1000, "dv": 9, "threshold": 80, "reset_first": first, "reset_every": every}
+        groups.append(group(chip, f"layer {i}", "lif", 2, **registers))
+        links.append(dense(chip, groups[-2], groups[-1], np.array([[90, 7], [15, 110]])))
+    return Network(chip, tuple(groups), tuple(links))
+
+
+@pytest.mark.parametrize(
+    ("resets", "interval", "offset"),
+    [(((4, 17),), 17, 3), (((1, 5), (2, 5), (3, 5)), 5, 0), (((5, 5), (1, 5), (2, 5)), 5, 4), (((1, 1), (1, 1)), 1, 0)],
+)
+def test_a_reset_stands_beside_the_layers_as_the_arguments_of_the_loaders_call(resets, interval, offset, tmp_path):
+    network = pipeline(*resets)
+    write_netx(network, tmp_path / "net.net")
+    same(network, read_netx(tmp_path / "net.net", NEWEST))
+    said = to_netx(network)
+    assert (said["reset_interval"], said["reset_offset"]) == (interval, offset)
+
+
+@pytest.mark.parametrize(
+    ("resets", "words"),
+    [
+        (((1, 5), (1, 5)), "reset_first = 2: the loader resets each layer a step after the one before"),
+        (((5, 5), (3, 5)), "reset_first = 1: the loader"),
+        (((1, 5), (2, 6)), "reset_every = 5 as before: the loader takes one"),
+        (((1, 5), (0, 0)), "reset_every = 5 as before"),
+        (((0, 5),), "a first reset in the first period, 1..5"),
+        (((6, 5),), "a first reset in the first period, 1..5"),
+        (((3, 0),), "no single reset: the loader has none"),
+    ],
+)
+def test_resets_that_one_call_of_the_loader_does_not_make_are_refused(resets, words):
+    assert words in refused(lambda: to_netx(pipeline(*resets)))
+
+
+def test_a_network_without_resets_says_nothing_of_them():
+    assert not {"reset_interval", "reset_offset"} & set(to_netx(pipeline((0, 0), (0, 0))))
+
+
+def test_resets_that_are_no_numbers_are_refused(tmp_path):
+    write_netx(pipeline((1, 5)), tmp_path / "net.net")
+    with h5py.File(tmp_path / "net.net", "r+") as file:
+        file["neurodeploy/reset_interval"][...] = 0
+    assert "the interval at least 1" in refused(lambda: read_netx(tmp_path / "net.net", NEWEST))
+
+
+def test_a_reset_that_passes_from_layer_to_layer_keeps_samples_apart_that_follow_one_another():
+    rng, steps = np.random.default_rng(2), 9
+    samples = (rng.random((5, steps, 2)) < 0.6).astype(int)
+    # a spike of the input in step t (from 0) arrives in layer i in step t + i + 1
+    reset = place_identity(pipeline(*(((i + 1) % steps + 1, steps) for i in range(3))))
+    alone = simulate(place_identity(pipeline(*[(0, 0)] * 3)), samples.swapaxes(0, 1), drain=0)
+    together = simulate(reset, samples.reshape(-1, 1, 2), drain=3)
+    carried = simulate(place_identity(pipeline(*[(0, 0)] * 3)), samples.reshape(-1, 1, 2), drain=3)
+    assert together.output.sum() > 5
+    assert not np.array_equal(together.output, carried.output)
+    for i in range(3):
+        late = i + 1
+        for number in range(5):
+            begin = number * steps + late
+            there = together.counts[f"layer {i}"][begin : begin + steps - late, 0]
+            assert np.array_equal(there, alone.counts[f"layer {i}"][late:, number])
 
 
 # --- files that others wrote ------------------------------------------------------------------------------------------
@@ -271,6 +405,65 @@ def test_a_file_without_our_additions_is_read(tmp_path):
     assert [g.name for g in network.groups] == ["input", "layer1"]
     assert network.groups[1].parameters["bias_mant"].tolist() == [5, 0, -5]
     assert network.groups[1].parameters["du"][0] == 4095
+
+
+def test_a_file_without_an_input_layer_and_with_what_the_vendors_trainer_adds_is_read(tmp_path):
+    with h5py.File(tmp_path / "other.net", "w") as file:
+        place = file.create_group("layer/0")
+        place["type"], place["shape"] = np.array([b"dense"], "S10"), [3]
+        place["weight"] = np.array([[2, 3], [1, -5], [4, 4]], np.float32)
+        for name, value in {"iDecay": 410, "vDecay": 410, "vThMant": 64, "refDelay": 1, "gradedSpike": False}.items():
+            place[f"neuron/{name}"] = value
+        place["neuron/type"], place["neuron/tauRho"] = np.array([b"CUBA"], "S10"), 0.5
+    network = read_netx(tmp_path / "other.net", CHIP)
+    assert [(g.name, g.size) for g in network.groups] == [("input", 2), ("layer1", 3)]
+    assert network.groups[1].parameters["du"].tolist() == [409] * 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("refDelay", 2), ("gradedSpike", True), ("messageBits", 8)])
+def test_registers_that_the_loader_leaves_unread_are_refused(name, value, tmp_path):
+    def change(file):
+        file[f"layer/3/neuron/{name}"] = value
+
+    assert f"neuron/{name} = {int(value)}; {int(name == 'refDelay')}: the loader has no other" in changed(
+        tmp_path, change
+    )
+
+
+def test_a_decay_with_a_fraction_is_no_register(tmp_path):
+    def change(file):
+        del file["layer/3/neuron/vDecay"]
+        file["layer/3/neuron/vDecay"] = 129.5
+
+    assert "no neuron/vDecay" in changed(tmp_path, change)
+
+
+def test_neurons_of_an_input_and_layers_without_neurons_are_refused(tmp_path):
+    def driven(file):
+        file.copy("layer/1/neuron", file["layer/0"], "neuron")
+
+    def bare(file):
+        del file["layer/4/neuron"]
+
+    assert "with neurons, which the host drives through their bias" in changed(tmp_path, driven)
+    assert "the loader makes a pure accumulator of it" in changed(tmp_path, bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("shape", [4, 6, 4], "shape (4, 6, 4); (4, 6, 3), which the kernel gives"),
+        ("delay", 1, "none: the loader ignores it in convolutions"),
+        ("dilation", [2, 2], "dilation (2, 2)"),
+    ],
+)
+def test_a_convolution_that_the_loader_takes_for_another_is_refused(name, value, words, tmp_path):
+    def change(file):
+        if name in file["layer/1"]:
+            del file[f"layer/1/{name}"]
+        file[f"layer/1/{name}"] = value
+
+    assert words in changed(tmp_path, change)
 
 
 def changed(tmp_path, change) -> str:

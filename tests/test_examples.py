@@ -34,6 +34,7 @@ def trained(folder, deployed):
     return shell(f"python {EXAMPLES / 'digits.py'}", folder, timeout=600)
 
 
+@pytest.mark.slow  # a minute; .ci/run has it
 def test_the_shell_example_runs(folder, deployed):
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     assert "Traceback" not in deployed.stderr
@@ -42,11 +43,13 @@ def test_the_shell_example_runs(folder, deployed):
     assert '"exact": true' in deployed.stdout
 
 
+@pytest.mark.slow  # a minute; .ci/run has it
 def test_the_demo_of_the_shell_example_is_accurate(deployed):
     (row,) = re.findall(r"│\s+0 │ +([\d.]+) % │ +([\d.]+) % │", deployed.stdout)
     assert all(float(share) > 95 for share in row)
 
 
+@pytest.mark.slow  # a minute; .ci/run has it
 def test_the_python_example_runs_and_decides(trained, folder):
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert trained.stderr == ""

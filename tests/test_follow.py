@@ -105,7 +105,7 @@ def test_narrow_lanes_are_taken_where_no_value_can_leave_them():
         ((500, 60), (-60, 100), ("int32", True)),
     ):
         network = layers(thresholds, weights)
-        plan = Layout(assemble_events(network)).programs[0].plans.arriving[CONVOLVE]
+        plan = Layout(assemble_events(network)).plans[0].arriving[CONVOLVE]
         assert (plan.lanes, plan.checked) == expected
         rng = np.random.default_rng(1)
         x = rng.poisson(1, (40, 1, 32))
@@ -119,13 +119,13 @@ def test_a_state_outside_what_was_proved_gets_other_code():
     x = np.random.default_rng(1).poisson(1, (5, 1, 32))
     simulation = Simulation(network, executor="numba")
     first = simulation.run(x)
-    assert len(simulation.memo["layout"].programs) == 1
+    assert len(simulation.memo["layout"].plans) == 1
     again = simulation.run(x, state=first.final)
-    assert len(simulation.memo["layout"].programs) == 1
+    assert len(simulation.memo["layout"].plans) == 1
     assert same(again, simulate(network, x, state=first.final))
     first.final.states[UNIT]["v"][0, 0] = 32767
     assert same(simulation.run(x, state=first.final, record="v"), simulate(network, x, state=first.final, record="v"))
-    assert len(simulation.memo["layout"].programs) == 2
+    assert len(simulation.memo["layout"].plans) == 2
 
 
 @NUMBA

@@ -14,6 +14,7 @@ from neurodeploy.chips import chip
 from neurodeploy.cli.main import main
 from neurodeploy.errors import Refusal
 from neurodeploy.network import Network, group, place_identity, projection
+from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import simulate
 from neurodeploy.step import NUMPY, evaluate
 from neurodeploy.verifier import compare
@@ -108,6 +109,41 @@ def test_a_connection_like_another_speaks_its_dialect():
 
 
 @pytest.mark.parametrize("name", CHIPS)
+def test_everything_that_a_dialect_computes_otherwise_has_ranges_of_agreement(name):
+    target, found = chip(name), []
+    for spoken in target.dialects:
+        other = target.dialect(spoken)
+        for kind in target.connections:
+            texts = [
+                (e.entry.stored, e.entry.on_input, e.entry.on_sum)
+                for e in (c.connections[kind] for c in (target, other))
+            ]
+            found += [("connection", kind)] * (texts[0] != texts[1])
+        found += [("neuron", k) for k in target.neurons if target.neurons[k].entry.on != other.neurons[k].entry.on]
+    assert {place for _, place in found} >= {"lif", "dense"}
+    assert [place for place in found if not target.agreement.get(place)] == []
+
+
+def test_a_weight_off_its_grid_is_refused_before_adaptive_neurons_too():
+    target = chip("loihi2")
+    registers = {"d_i": 4095, "d_v": 0, "d_theta": 0, "d_r": 0, "theta_0": 999999, "theta_step": 0}
+    x, y = group(target, "x", "input", 1), group(target, "y", "atrlif", 1, **registers)
+
+    def made(weight):
+        link = projection(target, "dense_atrlif", x, y, {"bits": 8, "sign_mode": 1}, w=[[weight]])
+        return place_identity(Network(target, (x, y), (link,)))
+
+    assert agreement_faults(made(-2)) == []
+    (fault,) = agreement_faults(made(-1))
+    assert "at w = -1" in str(fault)
+    ends = [
+        simulate(replace(made(-1), chip=target.dialect(n)), np.ones((3, 1, 1), int), record=["v"]).states["y"]["v"][-1]
+        for n in target.dialects
+    ]
+    assert ends[0] != ends[1]
+
+
+@pytest.mark.parametrize("name", CHIPS)
 def test_a_network_outside_the_registers_of_a_dialect_is_refused(name):
     target = chip(name)
     x, y = group(target, "x", "input", 1), group(target, "y", "lif", 1, dv=0, threshold=9, refractory=2)
@@ -136,12 +172,16 @@ def inside(target, network, run):
 
 @pytest.mark.parametrize("name", CHIPS)
 def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
-    """Ranges are about values before any wrap; where no 24-bit value turns, those after it are the same."""
-    target, equal, apart = chip(name), 0, 0
+    """Ranges are about values before any wrap; where no 24-bit value turns, those after it are the same.
+
+    What the proof accepts for every input is the same on this one.
+    """
+    target, equal, apart, proved = chip(name), 0, 0, 0
     narrow = {"refractory": (1, 1), "v_min_exp": (23, 23), "v_max_exp": (7, 7), "delay": (0, 2)}
     for seed in range(12):
         rng = np.random.default_rng(seed)
         tame = {"exponent": (0, 2), "sign_mode": (2, 2), "bits": (8, 8), "bias_exp": (0, 3), "w": (0, 255)}
+        tame |= {"du": (99, 4095)}
         wild = {"exponent": (-6, 7)}
         options = Options(**SMALL, narrow=narrow | (tame if seed % 2 else wild))
         network = random_network(target, rng, options)
@@ -161,10 +201,15 @@ def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
         if inside(target, network, runs[0]):
             assert same
             equal += 1
+        if agreement_faults(network) == []:
+            assert same
+            proved += 1
         apart += not same
     assert equal > 3
+    assert proved > 2
     assert apart > 1
     count(f"networks of {name} inside the ranges of agreement, all dialects equal", equal)
+    count(f"networks of {name} on which all dialects are proved equal, and are", proved)
 
 
 # --- the first difference ---------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ class Chip:
     """A chip: everything that the program knows about it comes from its folder.
 
     raw : the merged file, as plain data; ``neurodeploy targets show`` prints it
-    layer_formulas : parsed formulas of [layer_core], by "memory.NAME" and "limit.NAME"
+    layer_formulas : parsed formulas of [layer_core], by "memory.NAME", "limit.NAME" and "readout.features"
     digest : hash of ``raw``; two chips with the same digest compute the same
     dialects : what others compute for this chip, by name: the file with ``[dialect.NAME]`` laid over it
     spoken : name of the dialect that this is, empty for the chip itself

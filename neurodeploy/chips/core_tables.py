@@ -81,6 +81,17 @@ class LayerLimitEntry(Part):
     rule: Literal["refuse", "warn"] = "refuse"
 
 
+class LayerReadoutEntry(Part):
+    """A block that counts the events of one layer, a class for each of its features.
+
+    classes : most classes
+    value : features that the core then holds, silent ones among them; a formula over ``classes``
+    """
+
+    classes: Annotated[int, Field(ge=1)]
+    value: str
+
+
 class LayerCoreEntry(Part):
     """Cores that hold one layer each, or a block of a layer's features, in memories of their own.
 
@@ -89,6 +100,8 @@ class LayerCoreEntry(Part):
     destinations : blocks of layers that the events of one core can be sent to
     inputs : neuron kind of an input -> blocks that its events can be sent to
     loops : whether a layer may feed itself on a way round: never, when the caller asks for it, or always
+    square_kernels : kernels have as many rows as columns; others are filled up with zeros
+    readout : what counts the events of one layer, where there is such a block; it takes a destination of its core
     """
 
     kinds: tuple[Identifier, ...]
@@ -98,6 +111,8 @@ class LayerCoreEntry(Part):
     loops: Literal["refuse", "ask", "allow"] = "refuse"
     memory: Mapping[Identifier, MemoryEntry]
     limit: Mapping[Identifier, LayerLimitEntry] = {}
+    square_kernels: bool = False
+    readout: LayerReadoutEntry | None = None
 
     @property
     def count(self) -> int:

@@ -40,7 +40,7 @@ def counters(file: ChipFile, limit: LimitEntry, plain: set[str]) -> set[str]:
 
 
 def check(file: ChipFile, compiler: Compiler) -> dict[str, Expression]:
-    """Check [core], [mesh] and [layer_core]; the formulas of the last by "memory.NAME" and "limit.NAME"."""
+    """Check [core], [mesh] and [layer_core]; formulas by "memory.NAME", "limit.NAME" and "readout.features"."""
     for kind in file.core.kinds if file.core else ():
         compiler.one_of("core.kinds", "kind", kind, file.neuron)
     if file.mesh is not None and file.core is None:
@@ -70,6 +70,9 @@ def _check_layers(file: ChipFile, entry: LayerCoreEntry, compiler: Compiler) -> 
             found[f"{sort}.{name}"] = compiler.formula(part.value, GEOMETRY | parameters, f"{place}.value")
             if isinstance(part, LayerLimitEntry) and (part.at_most is None) == (not part.one_of):
                 compiler.fault(place, "both or neither of at_most and one_of", "exactly one")
+    if entry.readout is not None:
+        place = "layer_core.readout.value"
+        found["readout.features"] = compiler.formula(entry.readout.value, {"classes"}, place)
     return found
 
 
@@ -83,4 +86,6 @@ def evidence_keys(file: ChipFile) -> list[tuple[str, str | None]]:
         own = file.layer_core.evidence or file.evidence
         for sort, parts in (("memory", file.layer_core.memory), ("limit", file.layer_core.limit)):
             result += [(f"layer_core.{sort}.{name}", part.evidence or own) for name, part in parts.items()]
+        if file.layer_core.readout is not None:
+            result.append(("layer_core.readout", file.layer_core.readout.evidence or own))
     return result

@@ -287,11 +287,13 @@ def _resolve_like(raw: Mapping[str, Any], chip_name: str) -> tuple[dict[str, Any
     resolved = {**raw, "connection": connections} if isinstance(written, Mapping) else dict(raw)
     if "dialect" in raw and isinstance(written, Mapping) and not faults:
         resolved["dialect"] = _alike(raw["dialect"], written)
+    if "agreement" in raw and isinstance(written, Mapping) and not faults:
+        resolved |= _alike({"agreement": raw["agreement"]}, written)
     return resolved, faults
 
 
 def _alike(dialects: Any, written: Mapping[str, Any]) -> Any:
-    """Dialects in which a connection that is ``like`` another takes over that one's changes, too."""
+    """Tables of dialects, in which a connection that is ``like`` another takes over what they hold of that one, too."""
 
     def changes(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         own, entry = tables.get(name, {}), written.get(name)

@@ -1,6 +1,8 @@
 """The map command."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,14 +14,15 @@ from neurodeploy.mapper import map_network
 from neurodeploy.network import load_network, save_network
 
 
-def show_placement(
-    network_path: Path, *, split: tuple[str, ...], loops: bool, seed: int, out: Path | None, as_json: bool
-) -> None:
-    """Map, print what every core holds, write the placed network."""
+def show_placement(network_path: Path, *, options: Mapping[str, Any], out: Path | None, as_json: bool) -> None:
+    """Map, print what every core holds, write the placed network.
+
+    options : those of ``map_network``, handed on
+    """
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
-    placed = map_network(network, split=split, loops=loops, seed=seed)
+    placed = map_network(network, **options)
     if out is not None:
         save_network(placed.network, out)
     if as_json:

@@ -17,9 +17,10 @@ def usage_table(usage: Sequence[Usage]) -> Table:
 
 
 def cores_table(cores: Sequence[Core]) -> Table:
-    """Every core in use with what stands on it and how full it is."""
-    names = [u.unit for u in cores[0].usage] if cores else []
-    rows = [(c.number, c.held, *(f"{u.asked:,} / {u.at_most:,}" for u in c.usage)) for c in cores]
+    """Every core in use with what stands on it and how full it is; limits that no core uses are left out."""
+    used = {u.unit for c in cores for u in c.usage if u.asked}
+    names = [u.unit for u in cores[0].usage if u.unit in used] if cores else []
+    rows = [(c.number, c.held, *(f"{u.asked:,} / {u.at_most:,}" for u in c.usage if u.unit in used)) for c in cores]
     return table("Cores", ("core", "holds", *names), rows)
 
 
@@ -30,7 +31,7 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
             layer.layer,
             f"{layer.neurons} {layer.kind}",
             f"{layer.scale_low:.3g} - {layer.scale_high:.3g}",
-            ", ".join(f"{kind} {shift}" for kind, shift in layer.shifts.items()),
+            _weights(layer),
             f"{100 * layer.weight_error:.2f} %",
             f"{100 * layer.clipped_share:.2f} %",
             f"{100 * layer.zeroed_share:.1f} %",
@@ -44,7 +45,7 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
         "layer",
         "neurons",
         "scale",
-        "shifts",
+        "weights",
         "weight error",
         "clipped",
         "to zero",
@@ -53,6 +54,13 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
         "headroom bits",
     )
     return table("Quantization", columns, rows)
+
+
+def _weights(layer: LayerReport) -> str:
+    """Shifts, and the registers of each matrix by its source."""
+    shifts = [f"{kind} << {shift}" for kind, shift in layer.shifts.items()]
+    words = {source: " ".join(f"{n} {v}" for n, v in found.items()) for source, found in layer.formats.items()}
+    return ", ".join([*shifts, *(f"{source}: {text}" for source, text in words.items() if text)]) or "-"
 
 
 def losses_lines(losses: Sequence[LayerLoss]) -> Iterator[str]:

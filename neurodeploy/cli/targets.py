@@ -117,7 +117,7 @@ def _value(raw: Mapping[str, object], place: str, places: Sequence[str]) -> str:
     left |= {"unit"} if isinstance(unit, str) else set()
     others = tuple(f"{other}." for other in places if other.startswith(f"{place}."))
     kept = [(key, text) for key, text in _flat(node, left) if not f"{place}.{key}.".startswith(others)]
-    kept.sort(key=lambda pair: pair[0] == "at_most")  # the unit is that of the bound
+    kept.sort(key=lambda pair: pair[0] in {"at_most", "one_of", "each"})  # the unit is that of the bound
     shown = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in kept)
     return f"{shown} {unit}" if isinstance(unit, str) else shown
 

@@ -137,11 +137,12 @@ class _Model:
                 self.model.add_exactly_one(here)
         for core in range(plan.cores.count):
             self.model.add_at_most_one(v for (_, c), v in self.stands.items() if c == core)
-        sources = dict.fromkeys(names, plan.cores.destinations) | dict(plan.inputs)
-        for source, most in sources.items():
+        for source in dict.fromkeys([*names, *plan.inputs]):
             fed = [t for t in plan.feeds(source) if t in names]
             if any(t in plan.split for t in fed):
-                self.model.add(sum(v for t in fed for (n, _), v in self.stands.items() if n == t) <= most)
+                self.model.add(
+                    sum(v for t in fed for (n, _), v in self.stands.items() if n == t) <= plan.reaches(source)
+                )
 
     def solve(self) -> Any:
         """A solver with values, None where there is no placement."""

@@ -43,11 +43,10 @@ def _split(of: Assignment, members: Sequence[str]) -> tuple[str, str]:
         else:
             more = "" if count == 1 else f", so it needs {count} cores or more"
             parts.append(f"layer {name!r} has {layer.shape[0]} features, at most {max(rooms)} on one core{more}")
-    sources = dict.fromkeys(members, plan.cores.destinations) | dict(plan.inputs)
-    for source, most in sources.items():
+    for source in dict.fromkeys([*members, *plan.inputs]):
         fed = [t for t in dict.fromkeys(plan.feeds(source)) if t in members]
         if any(t in plan.split for t in fed):
-            must.append(f"{source!r}, which feeds {listed(fed)}, reaches at most {most} cores")
+            must.append(f"{source!r}, which feeds {listed(fed)}, reaches at most {plan.reaches(source)} cores")
     must.append(f"{plan.cores.count} cores")
     return "; ".join(parts), ", ".join(must)
 

@@ -30,13 +30,16 @@ class LayerCores:
     warnings: tuple[Fault, ...]
 
 
-def assign_layers(network: Network, *, split: Iterable[str] = (), loops: bool = False) -> LayerCores:
+def assign_layers(
+    network: Network, *, split: Iterable[str] = (), loops: bool = False, readout: str | None = None
+) -> LayerCores:
     """Give every layer a core of its own, or several where it may be split.
 
     split : layers that may stand on several cores, a block of features on each
     loops : accept layers that feed themselves on a way round, where the chip leaves that to the caller
+    readout : layer whose classes the chip's readout counts: it gets a core with room for them
     """
-    plan, found = read_plan(network, frozenset(split))
+    plan, found = read_plan(network, frozenset(split), readout or "")
     asked = tuple(plan.limits())
     faults = [*found, *(u.fault(plan.chip.name) for u in asked if not u.fits and u.rule == "refuse")]
     warnings = [u.fault(plan.chip.name) for u in asked if not u.fits and u.rule == "warn"]

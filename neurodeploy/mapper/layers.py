@@ -65,6 +65,7 @@ class Plan:
     inputs : input -> blocks of layers that it can feed
     layers : in the order of the network
     split : layers that may stand on several cores
+    readout : layer that the readout counts, empty where none is
     known : rooms found before, also of plans that this one was changed from
     """
 
@@ -73,6 +74,7 @@ class Plan:
     inputs: Mapping[str, int]
     layers: tuple[Layer, ...]
     split: frozenset[str] = frozenset()
+    readout: str = ""
     known: dict[object, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def feeds(self, source: str) -> tuple[str, ...]:
@@ -83,14 +85,21 @@ class Plan:
         """Layer by name."""
         return next(layer for layer in self.layers if layer.name == name)
 
+    def reaches(self, source: str) -> int:
+        """Blocks of layers that a layer or an input can be sent to."""
+        return self.inputs.get(source, self.cores.destinations - (source == self.readout))
+
     def needs(self, layer: Layer, features: int | None = None) -> dict[str, int]:
         """Words of each memory for a layer, or for a block of its features."""
+        if layer.name == self.readout:
+            features = self._formula("readout.features", {"classes": features or layer.shape[0]})
         facts = layer.facts(layer.edges[0], features)
         return {name: self._formula(f"memory.{name}", facts) for name in self.cores.memory}
 
     def rooms(self, layer: Layer) -> tuple[int, ...]:
         """Most features of a layer that each core takes: all or none, unless the layer may be split."""
-        key = (layer.edges[0].geometry, layer.shape, tuple(layer.registers.items()), layer.name in self.split)
+        chosen = layer.name in self.split, layer.name == self.readout
+        key = (layer.edges[0].geometry, layer.shape, tuple(layer.registers.items()), *chosen)
         if key not in self.known:
             self.known[key] = tuple(self._rooms(layer))
         return self.known[key]
@@ -136,10 +145,13 @@ class Plan:
             yield Usage(name, entry.unit, value, bound, grade, where, count, entry.todo, entry.one_of, entry.rule)
 
 
-def read_plan(network: Network, split: frozenset[str] = frozenset()) -> tuple[Plan, tuple[Fault, ...]]:
+def read_plan(
+    network: Network, split: frozenset[str] = frozenset(), readout: str = ""
+) -> tuple[Plan, tuple[Fault, ...]]:
     """What the cores have to hold, and what stands in the way whatever core a layer gets.
 
     split : layers that may stand on several cores
+    readout : layer whose classes the readout counts
     """
     chip = network.chip
     cores = chip.layer_core
@@ -169,7 +181,25 @@ def read_plan(network: Network, split: frozenset[str] = frozenset()) -> tuple[Pl
     if unknown := sorted(split - names):
         must = f"one of {', '.join(layer.name for layer in layers)}"
         faults.append(Fault("ND1203", f"{chip.name}, split", ", ".join(map(repr, unknown)), must))
-    return Plan(chip, cores, inputs, tuple(layers), split), tuple(faults)
+    plan = Plan(chip, cores, inputs, tuple(layers), split, readout if cores.readout is not None else "")
+    return plan, (*faults, *(_readout_faults(plan, readout) if readout else ()))
+
+
+def _readout_faults(plan: Plan, name: str) -> Iterator[Fault]:
+    """A layer that the readout cannot count."""
+    entry, where = plan.cores.readout, f"{plan.chip.name}, readout"
+    layer = next((layer for layer in plan.layers if layer.name == name), None)
+    if entry is None:
+        yield Fault("ND1203", where, f"layer {name!r}", "none: the cores of this chip have no readout behind them")
+    elif layer is None:
+        must = f"one of {', '.join(layer.name for layer in plan.layers)}"
+        yield Fault("ND1203", where, f"layer {name!r}", must)
+    else:
+        if layer.shape[1:] != (1, 1) or layer.shape[0] > entry.classes:
+            must = f"(classes, 1, 1), at most {entry.classes} classes"
+            yield Fault("ND1801", where, f"layer {layer.name!r} of shape {layer.shape}", must)
+        if layer.name in plan.split:
+            yield Fault("ND1203", where, f"layer {layer.name!r}, which is split", "a layer on one core")
 
 
 def _kernel_faults(network: Network, name: str, where: str) -> Iterator[Fault]:
@@ -221,12 +251,12 @@ def wiring_faults(plan: Plan, *, loops: bool) -> list[Fault]:
         todo = "allow it with loops=True; whether the chip then comes to a halt is unknown" * (cores.loops == "ask")
         was = f"layers that feed themselves on a way round: {', '.join(map(repr, around))}"
         faults.append(Fault("ND1801", chip, was, "layers without a circle", todo, {"layers": around}))
-    sources = {**dict.fromkeys((layer.name for layer in plan.layers), cores.destinations), **plan.inputs}
-    for name, most in sources.items():
-        fed = plan.feeds(name)
+    for name in [*(layer.name for layer in plan.layers), *plan.inputs]:
+        most, fed = plan.inputs.get(name, cores.destinations), list(map(repr, plan.feeds(name)))
+        fed += ["the readout"] * (name == plan.readout)
         if len(fed) > most:
             what = "input" if name in plan.inputs else "layer"
-            was = f"{what} {name!r} feeds {len(fed)}: {', '.join(map(repr, fed))}"
+            was = f"{what} {name!r} feeds {len(fed)}: {', '.join(fed)}"
             given = {"limit": "layer_core.destinations", "asked": len(fed), "at_most": most}
             must, todo = f"at most {most} destinations", "feed fewer layers, or pass through one that feeds the others"
             faults.append(Fault("ND1801", chip, was, must, todo, given))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.errors import DoesNotFit, Fault, raise_if
+from neurodeploy.errors import DoesNotFit, Fault, Refusal, raise_if
 from neurodeploy.mapper.cores import Cores, fill_cores
 from neurodeploy.mapper.counts import Tally, usage
 from neurodeploy.mapper.layer_cores import LayerCores, assign_layers
@@ -77,6 +77,7 @@ def map_network(
     *,
     split: Iterable[str] = (),
     loops: bool = False,
+    readout: str | None = None,
     activity: Mapping[str, npt.ArrayLike] | None = None,
     seed: int = 0,
 ) -> Placement:
@@ -84,6 +85,7 @@ def map_network(
 
     split : layers that may stand on several cores, on chips whose cores hold one layer each
     loops : accept layers that feed themselves on a way round, where such a chip leaves that to the caller
+    readout : layer whose classes the readout of such a chip counts: it gets a core with room for them
     activity : group -> (neuron,) spikes of each neuron, by which cores are laid on a mesh; without it each counts once
     seed : of the annealing that lays them there; the same seed gives the same ids
     Raises DoesNotFit with every reason: ND1801 limits, ND1802 places, ND1703 values that the chip should not get.
@@ -96,7 +98,12 @@ def map_network(
         filled = fill_cores(tally, core, activity=activity, seed=seed)
         asked, ids = asked + filled.usage, filled.ids
         faults += filled.faults
-    layered = assign_layers(network, split=split, loops=loops) if network.chip.layer_core else _NO_LAYERS
+    layered, split = _NO_LAYERS, tuple(split)
+    if network.chip.layer_core:
+        layered = assign_layers(network, split=split, loops=loops, readout=readout)
+    elif split or readout:
+        was = "layers to split" if split else f"readout {readout!r}"
+        raise Refusal(Fault("ND1203", network.chip.name, was, "none: no core of this chip holds a layer of its own"))
     for name, own in layered.ids.items():
         ids[tally.first[name] : tally.first[name] + len(own)] = own
     asked, faults = asked + layered.usage, faults + list(layered.faults)

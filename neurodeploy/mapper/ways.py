@@ -122,7 +122,7 @@ def apply(plan: Plan, changes: Iterable[tuple[Verb, str]]) -> Plan | None:
         if changed is None:
             return None
         if verb == "split":
-            twice = name in changed.split or changed.layer(name).shape[0] < 2
+            twice = name in changed.split or name == changed.readout or changed.layer(name).shape[0] < 2
             changed = None if twice else replace(changed, split=changed.split | {name})
         else:
             changed = _shapes(changed, verb, name)

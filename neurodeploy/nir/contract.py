@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.nir.file import Node, Value
+from neurodeploy.nir.graph import Node, Value
 from neurodeploy.nir.presets import PRESETS, Preset
 from neurodeploy.nir.primitives import PRIMITIVES, RESETS, array
 
@@ -37,8 +37,9 @@ class Contract:
     time_unit : of the file's time constants: "s", "ms", "step", or "s*dt" (seconds times the step in seconds)
     integrator : "euler" (a time constant keeps 1 - dt / tau) or "exact" (exp(-dt / tau), the input held for a step)
     gain, syn_gain : factor of the input of a membrane and of a synaptic current besides r and w_in: "integrator"
-        (1 minus what is kept), "dt/tau", or "one"
+        (1 minus what is kept), "one", "kept" (what is kept), "dt/tau", or "dt/tau/kept"
     charge : what an input w adds to an IF or I: "per second" r * w * dt, or "per step" r * w
+    start : where membranes begin: at "zero", or at "v_leak"
     reset : "subtract" the threshold, to "zero", or to the "value" v_reset of the file
     reset_delay : 0 the reset belongs to the step of the spike, 1 to the next one
     double_reset : with "subtract" in the same step, by the arithmetic of snnTorch 1.0.0 (neurons.md 4.3)
@@ -55,6 +56,7 @@ class Contract:
     gain: str = "integrator"
     syn_gain: str = "integrator"
     charge: str = "per second"
+    start: str = "zero"
     reset: str = "value"
     reset_delay: int = 0
     double_reset: bool = False
@@ -93,12 +95,14 @@ class Settled:
         return self.nodes.get(name, self.contract)
 
 
+GAINS = ("integrator", "one", "kept", "dt/tau", "dt/tau/kept")
 _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "time_unit": ("s", "ms", "step", "s*dt"),
         "integrator": ("euler", "exact"),
-        "gain": ("integrator", "dt/tau", "one"),
-        "syn_gain": ("integrator", "dt/tau", "one"),
+        "gain": GAINS,
+        "syn_gain": GAINS,
+        "start": ("zero", "v_leak"),
         "charge": ("per second", "per step"),
         "reset": ("subtract", "zero", "value"),
         "comparison": (">", ">="),
@@ -106,7 +110,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 #: What has a meaning by the equations of NIR, so that nobody is asked for it.
 _BY_EQUATION = {
-    "time_unit", "gain", "syn_gain", "charge", "reset_delay", "double_reset", "recurrent_bias"
+    "time_unit", "gain", "syn_gain", "charge", "start", "reset_delay", "double_reset", "recurrent_bias"
 }  # fmt: skip
 FIELDS = tuple(entry.name for entry in fields(Contract))
 
@@ -175,8 +179,6 @@ def settle(
             notes.append(f"{name}: {given[name]!r} is stated and counts, the file's metadata say {ours[name]!r}")
     missing = [name for name in used if name not in values and name not in _BY_EQUATION]
     faults += [_missing(name, preset) for name in missing]
-    if not missing:
-        faults += _reset_faults(nodes, values.get("reset"), given)
     raise_if(faults)
     origins |= {name: "equation" for name in used if name not in values}
     contract = Contract(**values)
@@ -186,6 +188,7 @@ def settle(
         changed = {name: value for name, value in changed.items() if name not in given}
         if changed:
             apart[node.name] = replace(contract, **changed)
+    raise_if(_reset_faults(nodes, lambda name: apart.get(name, contract).reset, given))
     return Settled(contract, MappingProxyType(apart), MappingProxyType(origins), used, tuple(notes))
 
 
@@ -210,7 +213,7 @@ def _used(nodes: list[Node], *, cyclic: bool) -> tuple[str, ...]:
     used = ["dt_s"]
     decays = any(PRIMITIVES[kind].decays for kind in kinds)
     timed = decays or kinds & {"IF", "I", "Delay"}
-    used += ["time_unit"] * bool(timed) + ["integrator", "gain"] * decays
+    used += ["time_unit"] * bool(timed) + ["integrator", "gain", "start"] * decays
     used += ["syn_gain"] * bool(kinds & {"CubaLI", "CubaLIF"}) + ["charge"] * bool(kinds & {"IF", "I"})
     if kinds & set(RESETS):
         used += ["reset", "reset_delay", "comparison", "max_spikes", "v_min"]
@@ -243,11 +246,12 @@ def _missing(name: str, preset: Preset) -> Fault:
     return Fault("ND1601", "contract", was, _ASKED[name], todo or f"state it (--{option}), or name the exporter (--as)")
 
 
-def _reset_faults(nodes: list[Node], reset: object, given: Mapping[str, object]) -> list[Fault]:
+def _reset_faults(nodes: list[Node], reset_of: Callable[[str], str], given: Mapping[str, object]) -> list[Fault]:
     found = []
     for node in nodes:
         if node.kind not in RESETS:
             continue
+        reset = reset_of(node.name)
         if reset == "value" and "v_reset" not in node.fields:
             was = "no v_reset, and reset = 'value'"
             found.append(Fault("ND1601", f"node {node.name!r} ({node.kind})", was, "a v_reset, or subtract or zero"))

@@ -1,63 +1,26 @@
 """NIR files (HDF5) as plain values: read with bounds on memory and depth, written with the same bytes each time."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurodeploy.errors import Fault, Refusal, missing_extra, raise_if
+from neurodeploy.nir.child import ChildFailedError, in_child
+from neurodeploy.nir.graph import NirFile, NirGraph, Node, Value, pack, unpack
 from neurodeploy.npz import replacing
 
 #: Bytes of arrays that a file may hold beyond its own size: compressed ones are longer than their files.
 MAX_EXTRA_BYTES = 1 << 28
+#: What reading may take: seconds, then more for a large file, and bytes of memory, then four times the file.
+SECONDS, BYTES_PER_SECOND, MEMORY = 5.0, 20_000_000, 3 << 29
 MAX_NODES = 20_000
 MAX_EDGES = 100_000
 MAX_DEPTH = 16  # graphs in graphs
 _MUST = "a NIR file: HDF5 with the group node, and in each graph a group nodes and the edges"
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError, MemoryError)
-
-Value = NDArray[Any] | str
-
-
-@dataclass(frozen=True)
-class Node:
-    """One primitive.
-
-    name : of the node; those of nested graphs come first, "lif1/lif" (no name has a "/" of its own)
-    kind : of the primitive, as the file says it
-    fields : numbers as arrays, strings as such
-    """
-
-    name: str
-    kind: str
-    fields: Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class NirGraph:
-    """Named nodes and edges (source, target); a node may be a graph.
-
-    metadata : of other programs, and our own under a name that is ours alone
-    """
-
-    nodes: Mapping[str, "Node | NirGraph"]
-    edges: tuple[tuple[str, str], ...]
-    metadata: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class NirFile:
-    """What a file holds.
-
-    version : of the program that wrote it, as it says; it decides nothing. "" where the file does not say
-    """
-
-    version: str
-    graph: NirGraph
 
 
 def read_file(path: str | Path) -> NirFile:
@@ -66,21 +29,42 @@ def read_file(path: str | Path) -> NirFile:
     Raises Refusal: ND1401 for what is no such file, or one that is damaged, links to other files, or is larger than
     what may be read (checked before memory is taken), all faults at once; Missing where h5py is not installed.
     """
-    h5py = _h5py()
+    h5py, where = _h5py(), str(path)
+    try:
+        size = Path(path).stat().st_size
+        answer = in_child(
+            lambda: pack(*_read(h5py, path, size)),
+            seconds=SECONDS + size / BYTES_PER_SECOND,
+            more_bytes=MEMORY + 4 * size,
+            holding=h5py._objects.phil,  # noqa: SLF001 - the lock of the library
+        )
+    except OSError as error:
+        raise Refusal(_unreadable(where, error.strerror or str(error))) from None
+    except ChildFailedError as error:
+        raise Refusal(_unreadable(where, str(error))) from None
+    faults, file = unpack(answer)
+    raise_if(faults)
+    if file is None:
+        raise RuntimeError("what is missing is a fault")
+    return file
+
+
+def _unreadable(where: str, why: str) -> Fault:
+    return Fault("ND1401", where, f"it cannot be read ({why})", _MUST)
+
+
+def _read(h5py: Any, path: str | Path, size: int) -> tuple[list[Fault], NirFile | None]:
     where = str(path)
     try:
         with h5py.File(path, "r") as file:
-            reader = _Reader(h5py, where, Path(path).stat().st_size + MAX_EXTRA_BYTES)
+            reader = _Reader(h5py, where, size + MAX_EXTRA_BYTES)
             version = reader.text(file, "version", "the file") if "version" in file else ""
             root = reader.group(file, "node", "the file")
             graph = reader.graph(root, "", 0) if root is not None else None
     except _UNREADABLE as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise Refusal(Fault("ND1401", where, f"it cannot be read ({said})", _MUST)) from None
-    raise_if(reader.faults)
-    if graph is None or version is None:
-        raise RuntimeError("what is missing is a fault")
-    return NirFile(version, graph)
+        return [_unreadable(where, str(error).partition("\n")[0] or type(error).__name__)], None
+    found = None if graph is None or version is None else NirFile(version, graph)
+    return reader.faults, found
 
 
 def _h5py() -> Any:
@@ -271,12 +255,3 @@ def _write_values(h5py: Any, group: Any, values: Mapping[str, Value]) -> None:
             group.create_dataset(name, data=value, dtype=h5py.string_dtype())
         else:
             group.create_dataset(name, data=value)
-
-
-def all_nodes(graph: NirGraph) -> Iterator[Node]:
-    """Every primitive of a graph and of the graphs in it."""
-    for node in graph.nodes.values():
-        if isinstance(node, NirGraph):
-            yield from all_nodes(node)
-        else:
-            yield node

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import IAF, LIF, ExpLeak, Integrator, Leaky, RLeaky, RSynaptic, Scale, Synaptic
 from neurodeploy.nir.contract import Contract
-from neurodeploy.nir.file import Node
+from neurodeploy.nir.graph import Node
 from neurodeploy.nir.primitives import RESETS, array, where
 from neurodeploy.nir.shapes import Shape, full
 
@@ -35,12 +35,14 @@ class Loop:
 class Dynamics:
     """A neuron of NIR step by step: ``i = keep_syn * i + gain_syn * x; v = keep * v + leak + gain * i``.
 
+    base : what is taken off all membranes, so that they begin at 0
     keep_syn, gain_syn : None without a synaptic current (then i = x)
     """
 
     keep: Floats
     gain: Floats
     leak: Floats
+    base: Floats
     keep_syn: Floats | None = None
     gain_syn: Floats | None = None
 
@@ -50,15 +52,17 @@ def dynamics(node: Node, shape: Shape, contract: Contract) -> Dynamics:
     if node.kind in ("IF", "I"):
         factor = contract.step if contract.charge == "per second" else 1.0
         gain = full(array(node, "r"), shape) * factor
-        return Dynamics(np.ones(shape), _plain(gain, node), np.zeros(shape))
+        return Dynamics(np.ones(shape), _plain(gain, node), np.zeros(shape), np.zeros(shape))
     tau = "tau" if "tau" in node.fields else "tau_mem"
     keep, gain = _decay(node, tau, shape, contract, contract.gain)
     gain = _plain(gain * full(array(node, "r"), shape), node)
-    leak = (1 - keep) * full(array(node, "v_leak"), shape)
+    rest = full(array(node, "v_leak"), shape)
+    base = rest if contract.start == "v_leak" else np.zeros(shape)
+    leak = (1 - keep) * (rest - base)
     if "tau_syn" not in node.fields:
-        return Dynamics(keep, gain, leak)
+        return Dynamics(keep, gain, leak, base)
     keep_syn, gain_syn = _decay(node, "tau_syn", shape, contract, contract.syn_gain)
-    return Dynamics(keep, gain, leak, keep_syn, _plain(gain_syn * full(array(node, "w_in"), shape), node))
+    return Dynamics(keep, gain, leak, base, keep_syn, _plain(gain_syn * full(array(node, "w_in"), shape), node))
 
 
 def _decay(node: Node, name: str, shape: Shape, contract: Contract, gain: str) -> tuple[Floats, Floats]:
@@ -73,7 +77,18 @@ def _decay(node: Node, name: str, shape: Shape, contract: Contract, gain: str) -
         was = f"{name} is {tau.min():g} and a step {contract.step:g}: 1 - dt / tau is {keep.min():.3g}"
         todo = "use a shorter step, or the exact integrator, if the source did"
         raise Refusal(Fault("ND1601", where(node), was, "a decay from 0 to 1", todo))
-    return keep, {"integrator": 1 - keep, "dt/tau": ratio, "one": np.ones(shape)}[gain]
+    if gain == "dt/tau/kept" and not keep.all():
+        must = "a decay above 0: its exporter divides by it"
+        raise Refusal(Fault("ND1601", where(node), f"{name} is {tau.min():g}", must))
+    with np.errstate(divide="ignore"):
+        gains = {
+            "integrator": 1 - keep,
+            "one": np.ones(shape),
+            "kept": keep,
+            "dt/tau": ratio,
+            "dt/tau/kept": ratio / keep,
+        }
+    return keep, gains[gain]
 
 
 def _plain(gain: Floats, node: Node) -> Floats:
@@ -131,16 +146,16 @@ class _Maker:
     def leaky_integrator(self) -> list[torch.nn.Module]:
         """LI and CubaLI: membranes that are returned; the current is a membrane of its own."""
         of, layers = self.of, list[torch.nn.Module]()
-        gain = of.gain
+        gain, behind = of.gain, self.scaled(np.ones(self.shape), of.base)
         if of.keep_syn is not None and of.gain_syn is not None:
             layers.append(ExpLeak(self.shape, self.steps(of.keep_syn)))
             gain = gain * of.gain_syn
         if np.all(gain == 1) and not of.leak.any():
-            return [*layers, ExpLeak(self.shape, self.steps(of.keep))]
+            return [*layers, ExpLeak(self.shape, self.steps(of.keep)), *behind]
         share = 1 - of.keep
         factor = np.where(np.isclose(gain, share, rtol=1e-12, atol=0), 1.0, gain / share)
         layers += self.scaled(factor, of.leak / share)
-        return [*layers, ExpLeak(self.shape, self.steps(of.keep), norm_input=True)]
+        return [*layers, ExpLeak(self.shape, self.steps(of.keep), norm_input=True), *behind]
 
     def threshold(self) -> torch.nn.Module:
         """Heaviside step: neurons that keep nothing and are not reset."""
@@ -155,15 +170,25 @@ class _Maker:
             raise self.refuse(f"a threshold of {level.min():g}", "above 0: layers measure it from a membrane at rest")
         return level
 
-    def reset(self, gain: Floats) -> tuple[str, dict[str, float]]:
+    def reset(self, gain: Floats, level: Floats) -> tuple[str, dict[str, float]]:
         """Kind of reset, and its value in the unit of the layer."""
         kind = self.contract.reset
-        if kind != "value":
-            return kind, {}
-        values = np.unique(full(array(self.node, "v_reset"), self.shape) / gain)
-        if values.size > 1:
-            raise self.refuse(f"v_reset {values[:3].tolist()}", "one value for the layer")
-        return ("zero", {}) if values[0] == 0 else ("value", {"reset_value": float(values[0])})
+        if kind == "subtract":
+            return kind, {"reset_amount": self.one(level / gain, "threshold")} if self.of.base.any() else {}
+        found = full(array(self.node, "v_reset"), self.shape) if kind == "value" else np.zeros(self.shape)
+        value = self.one((found - self.of.base) / gain, "v_reset")
+        return ("zero", {}) if value == 0 else ("value", {"reset_value": value})
+
+    def one(self, values: Floats, name: str) -> float:
+        different = np.unique(values)
+        if different.size > 1:
+            raise self.refuse(f"{name} {different[:3].tolist()}, from rest", "one value for the layer")
+        return float(different[0])
+
+    def levels(self) -> tuple[Floats, Floats]:
+        """Threshold, and its distance from where membranes begin."""
+        level = full(array(self.node, "v_threshold"), self.shape)
+        return level, self.above_zero(level - self.of.base)
 
     def firing(self, loop: Loop | None) -> list[torch.nn.Module]:
         """IF, LIF, CubaLIF with a reset in the step of the spike: IAF or LIF."""
@@ -176,10 +201,9 @@ class _Maker:
                     raise self.refuse("tau_syn equal to a step for some neurons", "for all of a layer, or none")
                 gain = gain / of.keep_syn  # the layer decays an input in the step in which it arrives
                 synapse = {"tau_syn": self.steps(of.keep_syn)}
-        level = self.above_zero(full(array(self.node, "v_threshold"), self.shape))
-        bounded = contract.v_min is not None or (
-            contract.reset == "value" and bool(np.any(array(self.node, "v_reset")))
-        )
+        level, distance = self.levels()
+        apart = contract.reset == "value" and bool(np.any(array(self.node, "v_reset")))
+        bounded = contract.v_min is not None or apart or bool(of.base.any())
         front, scale = list[torch.nn.Module](), np.ones(self.shape)
         if gain.min() <= 0 or (bounded and np.unique(gain).size > 1):
             gain, scale = np.ones(self.shape), gain  # no threshold takes it up: the input does
@@ -189,15 +213,16 @@ class _Maker:
             front = self.scaled(scale, constant)
         else:
             front, bias = self.scaled(scale, np.zeros(self.shape)), bias + constant
-        kind, value = self.reset(gain)
+        kind, value = self.reset(gain, level)
+        low = None if contract.v_min is None else self.one((contract.v_min - of.base) / gain, "v_min")
         options: dict[str, Any] = {
             **synapse,
             **value,
-            "threshold": self.tensor(level / gain),
+            "threshold": self.tensor(distance / gain),
             "bias": torch.as_tensor(bias, dtype=self.dtype) if bias.any() else None,
             "reset": kind,
             "comparison": contract.comparison,
-            "v_min": None if contract.v_min is None else float(contract.v_min / gain.flat[0]),
+            "v_min": low,
             "max_spikes": contract.max_spikes,
             "rec_connect": None if loop is None else self.scaled_loop(loop.module, scale),
         }
@@ -223,14 +248,16 @@ class _Maker:
                 faults.append(Fault("ND1601", where(self.node), was, must))
         raise_if(faults)
         gain = of.gain if of.gain_syn is None else of.gain * of.gain_syn
-        level = self.above_zero(full(array(self.node, "v_threshold"), self.shape))
+        level, _ = self.levels()
         scale = np.ones(self.shape)
         if gain.min() <= 0:
             gain, scale = scale, gain
+        if of.base.any():
+            raise self.refuse("start = 'v_leak' and the reset one step later", "v_leak 0, or start = 'zero'")
         if of.keep_syn is not None and of.leak.any():
             must = "v_leak 0, or the reset in the same step"
             raise self.refuse("v_leak behind a synaptic current and the reset one step later", must)
-        kind, value = self.reset(gain)
+        kind, value = self.reset(gain, level)
         if value:
             raise self.refuse("v_reset and the reset one step later", "v_reset 0, or the reset in the same step")
         double = contract.reset_delay == 0

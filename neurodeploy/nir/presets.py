@@ -93,6 +93,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "integrator": "euler",
                     "syn_gain": "one",
                     "charge": "per step",
+                    "start": "v_leak",
                     "comparison": ">",
                     "reset": "zero",
                     "recurrent_delay": 1,
@@ -103,6 +104,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     "time constants are written times dt (tau = dt / tau_mem_inv)",
                     "v_reset and reset_method are not written",
                     "an input enters the current of LIFCell as it is, not times dt / tau_syn",
+                    "membranes begin at v_leak",
                 ),
             ),
             Preset(
@@ -110,8 +112,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "rockpool 3.1.0",
                 {
                     "integrator": "exact",
-                    "gain": "dt/tau",
-                    "syn_gain": "dt/tau",
+                    "gain": "dt/tau/kept",
+                    "syn_gain": "kept",
                     "comparison": ">=",
                     "reset": "subtract",
                     "max_spikes": None,
@@ -120,7 +122,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 },
                 frozenset({"max_spikes"}),
                 ask={"dt_s": "state dt of the source's layers (--dt): the file does not tell it"},
-                defects=("dt is not written, only in r = tau / dt * exp(-dt / tau)",),
+                defects=(
+                    "r is written as tau / dt * exp(-dt / tau), where the layers take their input as it is",
+                    "w_in is not written; the current of LIFTorch takes its input before it decays",
+                    "bias, recurrent weights, max_spikes_per_dt and dt are not written",
+                ),
             ),
             Preset(
                 "spikingjelly",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import Fault
-from neurodeploy.nir.file import Node, Value
+from neurodeploy.nir.graph import Node, Value
 
 PADDINGS = ("same", "valid")
 

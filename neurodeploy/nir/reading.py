@@ -8,7 +8,8 @@ from types import MappingProxyType
 import torch
 
 from neurodeploy.nir.contract import UNSTATED, Contract, Settled, Unstated, settle
-from neurodeploy.nir.file import NirFile, read_file
+from neurodeploy.nir.file import read_file
+from neurodeploy.nir.graph import NirFile
 from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.report import NirReport
 from neurodeploy.nir.shapes import Shapes, infer_shapes
@@ -64,6 +65,7 @@ def read_nir(
     gain: str | Unstated = UNSTATED,
     syn_gain: str | Unstated = UNSTATED,
     charge: str | Unstated = UNSTATED,
+    start: str | Unstated = UNSTATED,
 ) -> NirModel:
     """Read a NIR graph as a float model.
 
@@ -76,7 +78,7 @@ def read_nir(
     max_spikes : most spikes of a neuron in one step, None for no bound
     v_min : lowest membrane in the file's unit, None for no bound
     recurrent_delay : steps after which spikes come back along a cycle
-    reset_delay, time_unit, gain, syn_gain, charge : see Contract; the equations decide where nothing is stated
+    reset_delay, time_unit, gain, syn_gain, charge, start : see Contract; the equations decide where nothing is stated
 
     Raises Refusal with everything at once: ND1401 for what is no such file, ND1603 for nodes that are no primitive of
     NIR, by name, ND1602 for shapes, ND1601 for values, and for what the contract needs and nobody stated; Missing where
@@ -95,6 +97,7 @@ def read_nir(
         "gain": gain,
         "syn_gain": syn_gain,
         "charge": charge,
+        "start": start,
     }
     return build_model(inspect_nir(path), stated, like=like)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
 from neurodeploy.errors import Fault, raise_if
-from neurodeploy.nir.file import NirGraph, Node
+from neurodeploy.nir.graph import NirGraph, Node
 from neurodeploy.nir.primitives import PRIMITIVES, RESETS, checked, where
 
 Edge = tuple[str, str]

@@ -74,7 +74,11 @@ def quantize_stage(
         neurons=stage.size,
         scale_low=float(scale.min()),
         scale_high=float(scale.max()),
-        shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges},
+        shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges if e.kind.entry.shift},
+        formats={
+            p.source: {n: v for n, v in p.parameters.items() if n != chip.connections[p.kind].entry.shift}
+            for p in projections
+        },
         clipped_share=clipped / max(used, 1),
         zeroed_share=zeroed / max(used, 1),
         weight_error=steady(float(np.sqrt(error / power))) if power else 0.0,

@@ -26,7 +26,8 @@ class LayerReport:
     """One layer.
 
     scale_low, scale_high : smallest and largest number of integer steps for 1.0 of the synaptic current
-    shifts : connection kind -> weight shift
+    shifts : connection kind -> weight shift, of those that have one
+    formats : source -> registers of the weight matrix that comes from there: exponent, width, sign mode
     clipped_share : share of the non-zero weights cut off at the end of the register's range
     zeroed_share : share of the non-zero weights that became 0
     weight_error : root mean square of the weights' rounding error, relative to that of the weights, both in units of
@@ -50,6 +51,7 @@ class LayerReport:
     scale_low: float
     scale_high: float
     shifts: Mapping[str, int]
+    formats: Mapping[str, Mapping[str, int]]
     clipped_share: float
     zeroed_share: float
     weight_error: float
@@ -67,4 +69,7 @@ class LayerReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self) | {"shifts": dict(self.shifts)}
+        return asdict(self) | {
+            "shifts": dict(self.shifts),
+            "formats": {source: dict(registers) for source, registers in self.formats.items()},
+        }

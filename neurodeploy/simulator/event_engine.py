@@ -1,7 +1,7 @@
 """The engine for chips that events drive: each event is followed to its end before the next one comes in."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +86,7 @@ class EventEngine:
         """A run with what only event-driven chips have."""
         return replace(
             run,
-            events={n: v for n, v in _spikes(self.machine, self.made).items() if n in run.counts},
+            events=_spikes(self.machine, self.made, run.counts),
             stimulus=self.stimulus,
             order=self.order,
             scans=self.machine.scans,
@@ -116,7 +116,11 @@ class EventEngine:
     def _keep(self, kind: str, sample: Ints, cause: Ints, position: Ints) -> None:
         if sample.size:
             self.made.append(Made(kind, self.taken, sample, cause, position))
-            np.add.at(self._emitted[kind], (sample, position), 1)
+            self._count(kind, sample, position)
+
+    def _count(self, kind: str, sample: Ints, position: Ints) -> None:
+        emitted = self._emitted[kind]
+        np.add.at(emitted.reshape(-1), sample * emitted.shape[1] + position, 1)
 
     def _input(self, events: Ints) -> None:
         """Input events of a step, sample by sample."""
@@ -129,7 +133,7 @@ class EventEngine:
             position[mine] = self.machine.lanes[g.kind].slices[g.name][stimulus.neuron[events][mine]]
         for kind in dict.fromkeys(g.kind for g in groups):
             mine = np.isin(group, [i for i, g in enumerate(groups) if g.kind == kind])
-            np.add.at(self._emitted[kind], (sample[mine], position[mine]), 1)
+            self._count(kind, sample[mine], position[mine])
         self._arrive(group, sample, position, events)
 
     def _arrive(self, group: Ints, sample: Ints, position: Ints, cause: Ints) -> None:
@@ -228,23 +232,24 @@ class EventEngine:
 SPIKE = np.dtype([("cause", np.int64), ("step", np.int64), ("sample", np.int64), ("neuron", np.int64)])
 
 
-def _spikes(machine: EventMachine, made: Sequence[Made]) -> dict[str, npt.NDArray[np.void]]:
-    """Group -> (event,) SPIKE, sample by sample in the order in which they were made."""
+def _spikes(machine: EventMachine, made: Sequence[Made], groups: Collection[str]) -> dict[str, npt.NDArray[np.void]]:
+    """Group -> (event,) SPIKE, sample by sample in the order in which they were made; of some groups."""
     result = {}
+    none = np.zeros(0, np.int64)
     for name, lane in machine.lanes.items():
         pieces = [m for m in made if m.kind == name]
-        table = np.zeros(sum(len(m.sample) for m in pieces), SPIKE)
-        position = np.zeros(len(table), np.int64)
-        for column in ("sample", "cause"):
-            table[column] = np.concatenate([np.zeros(0, np.int64), *(getattr(m, column) for m in pieces)])
-        table["step"] = np.concatenate([np.zeros(0, np.int64), *(np.full(len(m.sample), m.step) for m in pieces)])
-        position = np.concatenate([position[:0], *(m.position for m in pieces)])
-        for g in machine.network.of_kind(name):
+        sample, cause, position = (
+            np.concatenate([none, *(getattr(m, column) for m in pieces)]) for column in ("sample", "cause", "position")
+        )
+        step = np.concatenate([none, *(np.full(len(m.sample), m.step) for m in pieces)])
+        for g in (g for g in machine.network.of_kind(name) if g.name in groups):
             index = np.full(lane.size, -1)
             index[lane.slices[g.name]] = np.arange(g.size)
-            mine = np.flatnonzero(index[position] >= 0)
-            mine = mine[np.argsort(table["sample"][mine], kind="stable")]
-            own = table[mine]
-            own["neuron"] = index[position[mine]]
+            neuron = index[position]
+            mine = np.flatnonzero(neuron >= 0)
+            mine = mine[np.argsort(sample[mine], kind="stable")]
+            own = np.zeros(len(mine), SPIKE)
+            for column, values in (("cause", cause), ("step", step), ("sample", sample), ("neuron", neuron)):
+                own[column] = values[mine]
             result[g.name] = own
     return result

@@ -8,6 +8,7 @@ from functools import cache, partial
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, missing_extra
+from neurodeploy.simulator.fast.run import not_fused, run_fused, worth_fusing
 from neurodeploy.simulator.follow.engine import FollowEngine
 from neurodeploy.simulator.follow.layout import Layout
 from neurodeploy.simulator.footprints import EventMachine
@@ -65,14 +66,14 @@ class Entry:
         return self.refusal(task)
 
 
-#: input events that are worth the seconds that a chip's first compilation takes
+#: Input events that are worth the seconds that a chip's first compilation takes
 WORTH_COMPILING = 5_000
 
 
 def _run_compiled(task: Task) -> Run:
     machine = task.machine
     if not isinstance(machine, EventMachine):
-        raise TypeError(machine.chip.name)
+        return run_fused(task)
     layout = task.memo.get("layout")
     if not isinstance(layout, Layout):
         task.memo["layout"] = layout = Layout(machine)
@@ -81,7 +82,13 @@ def _run_compiled(task: Task) -> Run:
     return walk(task, engine, name)
 
 
+def _not_compiled(task: Task) -> str:
+    return "" if task.schedule == EVENT else not_fused(task)
+
+
 def _worth_compiling(task: Task) -> str:
+    if task.schedule == CLOCKED:
+        return worth_fusing(task)
     events = sum(int(counts.sum()) for counts in task.given.values())
     return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
 
@@ -115,10 +122,11 @@ def _worth_tensors(task: Task) -> str:
 #: The fastest first.
 EXECUTORS: Mapping[str, Entry] = {
     "numba": Entry(
-        "compiled code that follows events",
-        (EVENT,),
+        "compiled code: all steps of a clocked chip in one loop, or every event to its end",
+        (CLOCKED, EVENT),
         _run_compiled,
         _worth_compiling,
+        _not_compiled,
         package="numba",
         extra="fast",
         observes=True,

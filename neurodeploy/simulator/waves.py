@@ -60,7 +60,7 @@ class Waves:
         self.meetings = np.zeros(self.batch, np.int64)
         network = machine.network
         self.into = {g.name: [i for i, f in enumerate(machine.fans) if g.name in f.target] for g in network.groups}
-        self.layers = _sorted_groups(machine) or []
+        self.layers = sorted_groups(machine) or []
         self.depth = len(self.layers)
         # where one list of events feeds each layer, they arrive in the order in which they were made
         self.merges = any(len(many) > 1 for many in self.into.values())
@@ -69,7 +69,7 @@ class Waves:
     def possible(machine: EventMachine) -> bool:
         """Whether the network has no loop, nothing bounds the queue, and one text runs in each layer."""
         schedule = machine.chip.file.schedule
-        if schedule.depth is not None or schedule.waits != "destination" or _sorted_groups(machine) is None:
+        if schedule.depth is not None or schedule.waits != "destination" or sorted_groups(machine) is None:
             return False
         kinds = {
             name: {f.kind.name for f in machine.fans if name in f.target} for f in machine.fans for name in f.target
@@ -166,7 +166,7 @@ class Waves:
         return replace(source, position=targets[fired], rank=rank[fired])
 
 
-def _sorted_groups(machine: EventMachine) -> list[str] | None:
+def sorted_groups(machine: EventMachine) -> list[str] | None:
     """Groups in an order in which each stands behind those that feed it; None if there is a loop."""
     feeding = {
         g.name: {s for f in machine.fans if g.name in f.target for s in f.sources} for g in machine.network.groups

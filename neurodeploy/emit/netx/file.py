@@ -104,8 +104,7 @@ def _layer(h5py: ModuleType, where: str, group: Any) -> tuple[Layer | None, list
         return None, [Fault("ND1901", where, "no shape", "a dataset 'shape'")]
     known = {"type", "shape", "neuron"} | UNREAD
     arrays = {name: _integers(group[name]) for name in group if name not in known}
-    found = group.get("neuron")
-    neuron = {} if found is None else {n: _text(found[n]) if n == "type" else _integer(found[n]) for n in found}
+    neuron = {n: v for n in group.get("neuron", ()) if (v := _register(n, group["neuron"][n])) is not None}
     return Layer(kind, tuple(_integers(group["shape"]).reshape(-1).tolist()), arrays, neuron), []
 
 
@@ -153,12 +152,15 @@ def _integers(dataset: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
     return whole
 
 
-def _integer(dataset: Any) -> int:
-    values = _integers(dataset).reshape(-1)
-    if values.size != 1:
-        msg = f"{dataset.name} holds {values.size} numbers where one belongs"
-        raise TypeError(msg)
-    return int(values[0])
+def _register(name: str, dataset: Any) -> str | int | None:
+    """A text, a whole number or a truth; None for what no register is: other programs write more than is read."""
+    if name == "type":
+        return _text(dataset)
+    values = np.asarray(dataset[()]).reshape(-1)
+    if values.size != 1 or not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
+        return None
+    whole = np.isrealobj(values) and bool(np.isfinite(values[0])) and values[0] == int(values[0])
+    return int(values[0]) if whole else None
 
 
 def _plain(dataset: Any) -> Any:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.chips import ConnectionKind
-from neurodeploy.emit.netx.loader import load_weights, weight_faults
+from neurodeploy.emit.netx.loader import kernel_faults, load_weights, weight_faults
+from neurodeploy.emit.netx.reset import reset_faults
 from neurodeploy.emit.netx.table import NetxTable, Neurons, Weights, netx_table
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.network import Group, Network, Projection
@@ -46,6 +47,7 @@ def to_layers(network: Network) -> tuple[Layer, ...]:
     table = netx_table(network.chip)
     chain, faults = _chain(network, table)
     raise_if(faults)
+    faults += reset_faults(network.chip.name, table, [g for g, _, _ in chain[1:]])
     layers = [Layer("input", chain[0][0].shape or (chain[0][0].size,))]
     for group, into, back in chain[1:]:
         assert into is not None  # noqa: S101 - only the first group of a chain has nothing before it
@@ -140,13 +142,18 @@ def _neurons(network: Network, table: Neurons, group: Group) -> tuple[dict[str, 
             )
             must = f"{value}: the loader sets it, the file has no place for another"
             faults.append(Fault("ND1901", where, was, must, f"quantize with {name} = {value}", {"parameter": name}))
-    for name in table.told:
-        if len(np.unique(group.parameters[name])) > 1:
-            was = f"{name} from {group.parameters[name].min()} to {group.parameters[name].max()}"
-            faults.append(Fault("ND1901", where, was, "one value for a layer", "split the layer"))
     if table.bias is not None and np.any(group.parameters[table.bias]):
-        result["bias"] = group.parameters[table.bias]
+        result["bias"] = _bias(group.parameters[table.bias], group.shape)
     return result, faults
+
+
+def _bias(bias: Ints, shape: tuple[int, ...]) -> Ints:
+    """One number for each feature of a map where that is all it needs, else (columns, rows, features) as in lava."""
+    if len(shape) < 3:
+        return bias
+    each = bias.reshape(shape)
+    same = bool(np.all(each == each[:, :1, :1]))
+    return each[:, 0, 0].copy() if same else np.ascontiguousarray(each.transpose(2, 1, 0))
 
 
 def _weights(
@@ -155,7 +162,7 @@ def _weights(
     where = f"{network.chip.name}, {into.source!r} -> {into.target!r}, NetX"
     shape = group.shape or (group.size,)
     if into.geometry is not None:
-        return _convolution(where, table.conv[into.kind], into, shape, back)
+        return _convolution(where, network.chip.connections[into.kind], table.conv[into.kind], into, shape, back)
     weights, faults = table.dense[into.kind], list[Fault]()
     if len(shape) > 1:
         faults.append(Fault("ND1901", where, f"a matrix into a map {shape}", "a layer without rows and columns"))
@@ -178,8 +185,9 @@ def _weights(
         found, delays = _delays(where, table, weights, into, (group.size, sizes["weight"][1]))
         faults += found
         arrays |= delays
-        if back is not None and np.any(back.fields[weights.delay]):
-            faults.append(Fault("ND1901", where, "delays of recurrent synapses", "0: the file has none", _OTHER))
+        if back is not None and (np.any(into.fields[weights.delay]) or np.any(back.fields[weights.delay])):
+            must = "0: the loader takes the delays of a recurrent layer for both of its matrices"
+            faults.append(Fault("ND1901", where, "delays in a recurrent layer", must, _OTHER))
     return Layer("dense_rec" if back else "dense", shape, arrays), faults
 
 
@@ -244,11 +252,16 @@ def _fixed_faults(where: str, weights: Weights, p: Projection) -> Iterator[Fault
 
 
 def _convolution(
-    where: str, weights: Weights, p: Projection, shape: tuple[int, ...], back: Projection | None
+    where: str,
+    kind: ConnectionKind,
+    weights: Weights,
+    p: Projection,
+    shape: tuple[int, ...],
+    back: Projection | None,
 ) -> tuple[Layer, list[Fault]]:
     geometry = p.geometry
     assert geometry is not None  # noqa: S101 - the caller has looked
-    faults = list(_fixed_faults(where, weights, p))
+    faults = [*_fixed_faults(where, weights, p), *kernel_faults(where, kind.entry.grid, p.fields[weights.weight])]
     if back is not None:
         faults.append(Fault("ND1901", where, "recurrent synapses of a convolution", "none: the file has no place"))
     if geometry.pooling != (1, 1) or geometry.shift:

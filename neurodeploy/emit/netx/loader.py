@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.chips.schema import GridEntry
 from neurodeploy.errors import Fault
 
 Ints = npt.NDArray[np.int64]
@@ -58,6 +59,20 @@ def sign_mode(matrix: Ints) -> int:
     if matrix.min(initial=0) >= 0:
         return EXCITATORY
     return INHIBITORY if matrix.max(initial=0) <= 0 else MIXED
+
+
+def kernel_faults(where: str, grid: GridEntry | None, kernel: Ints) -> Iterator[Fault]:
+    """Weights of a kernel that the chip cannot store: neither the loader nor lava's simulator looks at them."""
+    if grid is None:
+        return
+    low, high = int(kernel.min(initial=0)), int(kernel.max(initial=0))
+    sign = grid.positive if low >= 0 else grid.negative if high <= 0 else grid.mixed
+    bad = kernel[(kernel < sign.values[0]) | (kernel > sign.values[1]) | (kernel % sign.step != 0)]
+    if bad.size:
+        was = f"weight {int(bad[0])} in a kernel from {low} to {high}" + f", {bad.size} such in all" * (bad.size > 1)
+        multiples = f"multiples of {sign.step}" if sign.step > 1 else "weights"
+        must = f"{multiples} in {sign.values[0]}..{sign.values[1]}: the loader limits no kernel, 8 bits hold no others"
+        yield Fault("ND1901", where, was, must, "quantize anew", {"low": low, "high": high})
 
 
 def weight_faults(where: str, *matrices: Ints) -> Iterator[Fault]:

@@ -10,7 +10,8 @@ import numpy as np
 from neurodeploy.chips import Chip
 from neurodeploy.emit.netx.file import read_file
 from neurodeploy.emit.netx.layers import Layer
-from neurodeploy.emit.netx.loader import Ints, load_weights, weight_faults
+from neurodeploy.emit.netx.loader import Ints, kernel_faults, load_weights, weight_faults
+from neurodeploy.emit.netx.reset import registers
 from neurodeploy.emit.netx.table import NetxTable, Weights, netx_table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Convolution, Group, Network, Projection, group, projection
@@ -31,9 +32,11 @@ def read_netx(path: str | Path, chip: Chip) -> Network:
 def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], where: str) -> Network:
     """Network of layers; ``about`` may name the groups and the time step."""
     table = netx_table(chip)
+    layers = _begun(layers)
     if layers[0].type != "input" or layers[0].neuron:
+        neurons = " with neurons, which the host drives through their bias" if layers[0].type == "input" else ""
         must = "an input layer without neurons: events come from outside"
-        raise Refusal(Fault("ND1901", f"{where}, layer 0", f"a layer of type {layers[0].type!r}", must))
+        raise Refusal(Fault("ND1901", f"{where}, layer 0", f"a layer of type {layers[0].type!r}{neurons}", must))
     groups = [_input(chip, table, str(about.get("group0", table.input)), layers[0].shape)]
     projections, faults, shape = list[Projection](), list[Fault](), groups[0].shape
     for i, layer in enumerate(layers[1:], 1):
@@ -60,6 +63,14 @@ def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], wh
     return Network(chip, tuple(groups), tuple(projections), about.get("dt_s"))
 
 
+def _begun(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers behind an input layer; the loader does without one where a matrix says how many inputs there are."""
+    weight = layers[0].arrays.get("weight")
+    if layers[0].type not in {"dense", "dense_rec"} or weight is None or weight.ndim != 2:
+        return layers
+    return Layer("input", (weight.shape[1],)), *layers
+
+
 def _input(chip: Chip, table: NetxTable, name: str, shape: tuple[int, ...]) -> Group:
     return group(chip, name, table.input, shape if len(shape) > 1 else math.prod(shape))
 
@@ -83,18 +94,34 @@ def _group(chip: Chip, table: NetxTable, at: int, place: str, layer: Layer, abou
     missing = [d for d in neurons.registers if d not in layer.neuron]
     if missing:
         raise Refusal(Fault("ND1901", place, f"no neuron/{', neuron/'.join(missing)}", "every register of the neuron"))
-    registers: dict[str, Any] = dict(neurons.fixed)
-    registers |= {p: int(layer.neuron[d]) - plus for d, (p, plus) in neurons.registers.items()}
-    registers |= {p: about[f"group{at}.{p}"] for p in neurons.told if f"group{at}.{p}" in about}
-    size = math.prod(layer.shape)
+    for dataset, value in _UNREAD.items():
+        if layer.neuron.get(dataset, value) != value:
+            was = f"neuron/{dataset} = {layer.neuron[dataset]}"
+            raise Refusal(Fault("ND1901", place, was, f"{value}: the loader has no other and would say nothing"))
+    found: dict[str, Any] = dict(neurons.fixed)
+    found |= {p: int(layer.neuron[d]) - plus for d, (p, plus) in neurons.registers.items()}
+    found |= registers(neurons, about, at - 1, place)
+    shape = layer.shape if layer.type == "conv" else (math.prod(layer.shape),)
     if "bias" in layer.arrays:
-        bias = layer.arrays["bias"]
-        if neurons.bias is None or bias.size not in {size, layer.shape[0]}:
-            was = f"a bias of {bias.size} numbers"
-            raise Refusal(Fault("ND1901", place, was, f"{size} numbers, or one for each of {layer.shape[0]} features"))
-        registers[neurons.bias] = np.repeat(bias.reshape(-1), size // bias.size)
+        bias = None if neurons.bias is None else _bias(layer.arrays["bias"], shape)
+        if neurons.bias is None or bias is None:
+            wide = f" or {shape[::-1]}, columns first" if len(shape) > 1 else ""
+            was, must = f"a bias of shape {layer.arrays['bias'].shape}", f"({shape[0]},){wide}"
+            raise Refusal(Fault("ND1901", place, was, must))
+        found[neurons.bias] = bias
     name = str(about.get(f"group{at}", f"layer{at}"))
-    return group(chip, name, kinds[given], layer.shape if len(layer.shape) > 1 else size, **registers)
+    return group(chip, name, kinds[given], shape if len(shape) > 1 else shape[0], **found)
+
+
+#: Datasets of neurons that the loader leaves unread, or takes for something else, with what they must be.
+_UNREAD = {"refDelay": 1, "gradedSpike": 0, "messageBits": 0}
+
+
+def _bias(bias: Ints, shape: tuple[int, ...]) -> Ints | None:
+    """Bias of every neuron; None for a shape that the loader does not take."""
+    if bias.shape == shape[::-1]:
+        return bias.transpose().reshape(-1)
+    return np.repeat(bias, math.prod(shape[1:])) if bias.shape == shape[:1] else None
 
 
 def _kind(chip: Chip, many: dict[str, Weights], place: str, source: Group, target: Group) -> tuple[str, Weights]:
@@ -114,6 +141,9 @@ def _matrices(chip: Chip, table: NetxTable, place: str, layer: Layer, source: Gr
         if name not in layer.arrays or layer.arrays[name].shape != shape:
             was = f"{name} of shape {layer.arrays[name].shape}" if name in layer.arrays else f"no {name}"
             raise Refusal(Fault("ND1901", place, was, f"shape {shape}"))
+    if "weight_rec" in shapes and np.any(layer.arrays.get("delay", 0)):
+        must = "no delays: the loader takes them for both matrices of a recurrent layer"
+        raise Refusal(Fault("ND1901", place, "a delay", must))
     matrices = [layer.arrays[name] for name in shapes]
     raise_if(list(weight_faults(place, *matrices)))
     loaded, result = load_weights(*matrices), list[Projection]()
@@ -169,6 +199,9 @@ def _kernel(chip: Chip, table: NetxTable, place: str, layer: Layer, source: Grou
         groups=int(groups[0]) if groups.size == 1 else 0,
     )
     raise_if(list(geometry.faults(place)))
+    if geometry.target != target.shape:
+        raise Refusal(Fault("ND1901", place, f"shape {target.shape}", f"{geometry.target}, which the kernel gives"))
+    raise_if(list(kernel_faults(place, chip.connections[name].entry.grid, kernel)))
     return convolution(chip, name, source, target, geometry, dict(weights.fixed), **{weights.weight: kernel})
 
 

@@ -14,6 +14,13 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Reset(_Table):
+    """A periodic reset: parameters of the step of the first one, counted from 1, and of the steps between two."""
+
+    first: str
+    every: str
+
+
 class Neurons(_Table):
     """A neuron kind as NetX knows it.
 
@@ -22,7 +29,7 @@ class Neurons(_Table):
     bias : parameter that the layer's ``bias`` holds
     fixed : parameters that the format cannot carry -> the value that the loader gives them
     idle : of these, what may be anything where the named parameter is 0: a bias exponent without a bias
-    told : parameters that the loader is told by its caller; they stand beside the layers, where it does not look
+    reset : of a periodic reset the loader is told by its caller, one for all layers, each a step after the one before
     """
 
     type: str
@@ -30,7 +37,12 @@ class Neurons(_Table):
     bias: str | None = None
     fixed: Mapping[str, int] = {}
     idle: Mapping[str, str] = {}
-    told: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
+    reset: Reset | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Parameters that stand in no layer."""
+        return () if self.reset is None else (self.reset.first, self.reset.every)
 
 
 class Weights(_Table):

@@ -5,6 +5,7 @@ from typing import Any
 
 from neurodeploy.emit.netx.file import write_file
 from neurodeploy.emit.netx.layers import chain_of, to_layers
+from neurodeploy.emit.netx.reset import told
 from neurodeploy.emit.netx.table import netx_table
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
@@ -42,9 +43,7 @@ def write_netx(network: Network, path: str | Path) -> None:
 
 def about(network: Network) -> dict[str, str | int | float]:
     """What the loader has no place for, so that the same network can be read back."""
-    table = netx_table(network.chip)
-    names: dict[str, str | int | float] = {}
-    for i, g in enumerate(chain_of(network)):
-        told = table.neuron[g.kind].told if g.kind in table.neuron else ()
-        names |= {f"group{i}": g.name} | {f"group{i}.{p}": int(g.parameters[p][0]) for p in told}
+    chain = chain_of(network)
+    names: dict[str, str | int | float] = {f"group{i}": g.name for i, g in enumerate(chain)}
+    names |= told(netx_table(network.chip), chain[1:])
     return names | {"chip": network.chip.name} | ({} if network.dt_s is None else {"dt_s": float(network.dt_s)})

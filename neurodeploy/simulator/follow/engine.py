@@ -78,7 +78,7 @@ class FollowEngine(EventEngine):
         if not len(sample):
             return
         before, done = self.runner.kept(), list[Followed]()
-        roots = np.empty(len(sample), np.int64)
+        roots = np.empty(len(sample), np.uint32)
         for i, name in enumerate(kinds):
             roots[kind == i] = self.runner.layout.number[name][position[kind == i]]
         self._wide = None

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.chips import Phase
-from neurodeploy.simulator.follow.layout import Layout
-from neurodeploy.simulator.follow.source import Control, Stop, state_name, stored_type, tick_name
+from neurodeploy.simulator.follow.layout import Layout, Space
+from neurodeploy.simulator.follow.source import Control, Stop, layer_name, state_name, stored_type, tick_name
 from neurodeploy.simulator.follow.strips import Array
 from neurodeploy.simulator.machine import Ints
 
@@ -19,19 +19,6 @@ Stored = Mapping[tuple[str, str], Array]
 WORTH_A_THREAD = 2_000  # events
 MADE_AT_ONCE = 50_000
 RING = 1 << 12
-
-
-@dataclass
-class _Space:
-    """What one call needs for itself."""
-
-    control: Ints
-    ring: Ints
-    batch: Ints
-    made: Ints
-    made_by: Ints
-    flags: Array
-    keys: Ints
 
 
 @dataclass(frozen=True)
@@ -46,12 +33,11 @@ class Stopped:
 class Followed:
     """What became of the events of one sample.
 
-    neuron, cause : (event,) number of the neuron over all kinds in memory, and what started it
+    made : kind, (event,) places in memory of neurons that made an event, and what started it; those of a group in order
     """
 
     sample: int
-    neuron: Ints
-    cause: Ints
+    made: tuple[tuple[str, Array, Ints], ...]
     lost: int
     meetings: int
 
@@ -73,13 +59,12 @@ class Runner:
         patience: int,
     ) -> None:
         self.layout, self.batch, self.newest, self.patience = layout, batch, newest, patience
-        self.program = layout.program(states)
+        self.program = layout.program(states, newest=newest)
         self.states: Stored = {
             (n, s): np.ascontiguousarray(v[:, layout.ranks[n]], stored_type(layout.registers[n][s]))
             for n, many in states.items()
             for s, v in many.items()
         }
-        self.spaces: list[_Space] = []
 
     def wide(self, states: Stored) -> dict[str, dict[str, Ints]]:
         """Neuron kind -> state -> (batch, neuron) by position."""
@@ -94,69 +79,134 @@ class Runner:
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _space(self) -> _Space:
+    def _space(self) -> Space:
         try:
-            return self.spaces.pop()
+            return self.layout.spaces.pop()
         except IndexError:
             widest = max(self.layout.strips.widest, *(lane.size for lane in self.layout.machine.lanes.values()), 0) + 8
             entries = widest * max(self.layout.strips.most, 1)
             ring = max(RING, 1 << (4 * entries).bit_length())
-            made = max(MADE_AT_ONCE, 2 * widest)
+            made = max(MADE_AT_ONCE, 4 * widest)
             control, batch, keys = (np.zeros(n, np.int64) for n in (len(Control) + 1, entries, widest))
-            output, causes = (np.zeros(made, np.int64) for _ in range(2))
             flags = np.zeros(-(-widest // 8) * 8 + 64, np.uint8)
-            return _Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)
+            output, causes = np.zeros(made, np.uint32), np.zeros(made, np.int64)
+            return Space(control, np.zeros(ring, np.int64), batch, output, causes, flags, keys)
 
     def _call(self, name: str, own: Mapping[str, Any], sample: int) -> None:
         rows = {state_name(n, s): v[sample] for (n, s), v in self.states.items()}
-        function = self.program.compiled.function(name)
-        function(
-            *(
-                own[n] if n in own else rows[n] if n in rows else self.layout.arrays[n]
-                for n, _ in self.program.arguments[name]
-            )
-        )
+        given = {**self.layout.arrays, **rows, **own}
+        self.program.compiled.function(name)(*(given[n] for n, _ in self.program.arguments[name]))
 
-    def follow(self, sample: int, roots: Ints, causes: Ints, *, together: bool) -> Followed | Stopped:
+    def follow(self, sample: int, roots: Array, causes: Ints, *, together: bool) -> Followed | Stopped:
         """Follow events of one sample.
 
         roots, causes : neurons counted over all kinds in memory, and the input event that each is
         together : all of them wait from the beginning, as after a tick
         """
-        space = self._space()
-        schedule = self.layout.machine.chip.file.schedule
-        control = space.control
-        control[:] = 0
-        control[Control.ROOTS], control[Control.TOGETHER] = len(roots), together
+        layers = self.layout.layers
+        if layers is not None and not (together and self.newest):
+            before = {n: v[sample].copy() for n, v in self.states.items()}
+            found = self._layers(sample, roots, causes, layers)
+            if found is not None:
+                return found
+            for n, v in before.items():  # the queue counts what each root causes
+                self.states[n][sample] = v
+        return self._queue(sample, roots, causes, together=together)
+
+    def _queue(self, sample: int, roots: Array, causes: Ints, *, together: bool) -> Followed | Stopped:
+        """Follow each root to its end."""
+        space = self._begun(len(roots))
+        control, schedule = space.control, self.layout.machine.chip.file.schedule
+        control[Control.TOGETHER], control[Control.ENTRIES] = together, len(space.batch)
         control[Control.BEFORE] = int(self.layout.machine.block(sample, self.batch)) * self.layout.neurons
-        control[Control.WIDEST], control[Control.ENTRIES] = self.layout.strips.widest, len(space.batch)
-        control[Control.NEWEST], control[Control.JOINED] = self.newest, schedule.waits == "spike"
+        control[Control.NEWEST] = self.newest
         control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
         control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
         if together:
             self._longer(space, len(roots) * max(self.layout.strips.most, 1) + len(space.batch))
-        neuron, cause = list[Ints](), list[Ints]()
-        while True:
-            own = vars(space) | {"roots": roots, "causes": causes}
-            self._call("follow", own, sample)
-            count = int(control[Control.MADE])
-            neuron.append(space.made[:count].copy())
-            cause.append(space.made_by[:count].copy())
-            control[Control.MADE] = 0
-            if control[Control.CODE] != Stop.ROOM:
-                break
-            self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
-        code, lost, meetings = (
-            Stop(int(control[Control.CODE])),
-            int(control[Control.LOST]),
-            int(control[Control.MEETINGS]),
-        )
-        self.spaces.append(space)
-        if code != Stop.DONE:
-            return Stopped(sample, code)
-        return Followed(sample, np.concatenate(neuron), np.concatenate(cause), lost, meetings)
+        neuron, cause = self._made("follow", space, sample, {"roots": roots, "causes": causes})
+        self.layout.spaces.append(space)
+        if control[Control.CODE] != Stop.DONE:
+            return Stopped(sample, Stop(int(control[Control.CODE])))
+        made = []
+        for name, lane in self.layout.machine.lanes.items():
+            begin = self.layout.strips.offset[name]
+            mine = np.flatnonzero((neuron >= begin) & (neuron < begin + lane.size))
+            made.append((name, neuron[mine] - np.uint32(begin), cause[mine]))
+        return Followed(sample, tuple(made), int(control[Control.LOST]), int(control[Control.MEETINGS]))
 
-    def _longer(self, space: _Space, needed: int) -> None:
+    def _layers(self, sample: int, roots: Array, causes: Ints, layers: Sequence[int]) -> Followed | Stopped | None:
+        """Let group after group meet what it leads to; None if one root may have caused too much."""
+        machine, events = self.layout.machine, dict[str, list[tuple[Array, Ints]]]()
+        block, texts = int(machine.block(sample, self.batch)), list(self.program.plans.arriving)
+        made, met, meetings = list[tuple[str, Array, Ints]](), 0, 0
+        for number in layers:
+            fan = machine.fans[number]
+            (source,), (target,) = fan.sources, fan.target
+            if source not in events:
+                events[source] = [self._roots_of(source, roots, causes)]
+            places, by = (np.concatenate(c) for c in zip(*events[source], strict=True))
+            if not len(places) or not fan.size:
+                continue
+            space = self._begun(len(places))
+            space.control[Control.ROW] = self.layout.arrays["fans"][3 * number + 2]
+            own = {"roots": places, "causes": by, "go": self.layout.strips.ways[block, number]}
+            found = self._made(layer_name(texts.index(fan.kind.name)), space, sample, own)
+            self.layout.spaces.append(space)
+            if space.control[Control.CODE] != Stop.DONE:
+                return Stopped(sample, Stop(int(space.control[Control.CODE])))
+            met += int(space.control[Control.MET])
+            meetings += int(space.control[Control.MEETINGS])
+            events.setdefault(target, [self._roots_of(target, roots, causes)]).append(found)
+            made.append((fan.kind.target, *found))
+        return None if met > self.patience else Followed(sample, tuple(made), 0, meetings)
+
+    def _roots_of(self, group: str, roots: Array, causes: Ints) -> tuple[Array, Ints]:
+        """Those roots that are of a group, as places in memory."""
+        kind, (begin, end) = self.layout.machine.network.group(group).kind, self.layout.spans[group]
+        mine = slice(None) if begin <= roots.min() and roots.max() < end else (roots >= begin) & (roots < end)
+        return roots[mine] - np.uint32(self.layout.strips.offset[kind]), causes[mine]
+
+    def _begun(self, roots: int) -> Space:
+        space = self._space()
+        space.control[:] = 0
+        space.control[Control.ROOTS], space.control[Control.WIDEST] = roots, self.layout.strips.widest
+        return space
+
+    def _made(self, name: str, space: Space, sample: int, given: Mapping[str, Array]) -> tuple[Array, Ints]:
+        """Call a function until it needs no more room; what was made."""
+        found = list[tuple[Array, Ints]]()
+        while True:
+            self._call(name, {**vars(space), **given}, sample)
+            if space.control[Control.CODE] != Stop.ROOM:
+                break
+            found.append(self._taken(name, space))
+        count = int(space.control[Control.MADE])
+        found.append((space.made[:count].copy(), space.made_by[:count].copy()))
+        neuron, cause = (np.concatenate(column) for column in zip(*found, strict=True))
+        return neuron, cause
+
+    def _taken(self, name: str, space: Space) -> tuple[Array, Ints]:
+        """Take out what was made, and make room."""
+        control = space.control
+        count = int(control[Control.MADE])
+        if name != "follow" or not self.program.queue.stream:
+            control[Control.MADE] = 0
+            self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
+            return space.made[:count].copy(), space.made_by[:count].copy()
+        head = int(control[Control.HEAD])
+        taken, waiting = (space.made[:head].copy(), space.made_by[:head].copy()), count - head
+        for column in ("made", "made_by"):
+            values = getattr(space, column)
+            kept = values[head:count].copy()
+            if waiting > len(values) // 2:
+                values = np.zeros(2 * len(values), values.dtype)
+                setattr(space, column, values)
+            values[:waiting] = kept
+        control[Control.HEAD], control[Control.MADE] = 0, waiting
+        return taken
+
+    def _longer(self, space: Space, needed: int) -> None:
         """Give the queue room for so many entries."""
         size = len(space.ring)
         if needed <= size:
@@ -181,10 +231,10 @@ class Runner:
             if space.control[Control.CODE] == Stop.FAULT:
                 return None
             fired.append(self.layout.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
-        self.spaces.append(space)
+        self.layout.spaces.append(space)
         return np.repeat(np.arange(self.batch), [len(f) for f in fired[1:]]), np.concatenate(fired)
 
-    def follow_all(self, sample: Ints, roots: Ints, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:
+    def follow_all(self, sample: Ints, roots: Array, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:
         """Follow the events of all samples; sample ascends. In threads where it pays; the first fault is raised."""
         samples, begin = np.unique(sample, return_index=True)
         ends = [*begin[1:].tolist(), len(sample)]
@@ -204,13 +254,9 @@ class Runner:
 
     def located(self, followed: Sequence[Followed]) -> Iterator[tuple[str, Ints, Ints, Ints]]:
         """Kind, sample, cause and position of what was made."""
-        neuron = np.concatenate([np.zeros(0, np.int64), *(f.neuron for f in followed)])
-        cause = np.concatenate([np.zeros(0, np.int64), *(f.cause for f in followed)])
-        sample = np.repeat([f.sample for f in followed], [len(f.neuron) for f in followed]).astype(np.int64)
-        for name, lane in self.layout.machine.lanes.items():
-            begin = self.layout.strips.offset[name]
-            mine = np.flatnonzero((neuron >= begin) & (neuron < begin + lane.size))
-            yield name, sample[mine], cause[mine], self.layout.ranks[name][neuron[mine] - begin]
+        for one in followed:
+            for kind, place, cause in one.made:
+                yield kind, np.full(len(place), one.sample), cause, self.layout.ranks[kind][place]
 
 
 def _threads() -> int:

@@ -13,6 +13,7 @@ from enum import IntEnum, auto
 import numpy as np
 
 from neurodeploy.chips.compile import GIVEN_ARRIVING
+from neurodeploy.simulator.follow import templates
 from neurodeploy.simulator.follow.lines import text_lines
 from neurodeploy.simulator.follow.plan import Plans, TextPlan
 from neurodeploy.step import Interval
@@ -37,10 +38,10 @@ class Control(IntEnum):
     WIDEST = auto()  # most synapses of a neuron
     ENTRIES = auto()  # most entries that one entry can cause
     NEWEST = auto()  # 1: what has just been made goes first
-    JOINED = auto()  # 1: all destinations of an event wait as one
     DEPTH = auto()  # how many may wait, -1 for any number
     DROP = auto()
     PATIENCE = auto()
+    ROW = auto()  # where the numbers that the neurons of a fan share begin
     CODE = auto()  # why the kernel stopped
 
 
@@ -52,6 +53,18 @@ class Stop(IntEnum):
     FULL = 2  # the chip's queue is full
     UNSETTLED = 3
     FAULT = 4  # a register was left
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What decides the code of the queue.
+
+    stream : whatever was made first goes on first, any number may wait, each destination on its own
+    joined : all destinations of an event wait as one
+    """
+
+    stream: bool
+    joined: bool
 
 
 @dataclass(frozen=True)
@@ -72,23 +85,17 @@ def stored_type(interval: Interval) -> str:
     return next((n for n, i in ends if interval.within(Interval(int(i.min), int(i.max)))), "int64")
 
 
-TABLES = (
-    "go_begin",
-    "go_strip",
-    "go_base",
-    "strip_fan",
-    "strip_run",
-    "strip_first",
-    "run_target",
-    "run_first",
-    "syn_target",
-    "syn_rank",
-    "fan_text",
-    "fan_before",
-)
+#: Table -> type of its numbers; see Strips.
+TABLES = dict.fromkeys(("go", "strips", "syn_target", "syn_rank"), "uint32") | {"shared": "int64"}
+WAYS = {"go_begin": "uint32", "fans": "uint32"}
+BUFFERS = {"control": "int64", "made": "uint32", "made_by": "int64", "flags": "uint8", "keys": "int64"}
+WAITING = {"ring": "int64", "batch": "int64"}
+ROOTS = {"roots": "uint32", "causes": "int64"}
 
 
-def event_source(plans: Plans, states: Mapping[str, Mapping[str, Interval]], types: Mapping[str, str]) -> EventSource:
+def event_source(
+    plans: Plans, queue: Queue, states: Mapping[str, Mapping[str, Interval]], types: Mapping[str, str]
+) -> EventSource:
     """Code for a network.
 
     states : neuron kind -> register -> what it holds
@@ -96,20 +103,20 @@ def event_source(plans: Plans, states: Mapping[str, Mapping[str, Interval]], typ
     """
     texts, ticks = list(plans.arriving.values()), plans.ticks
     types = {**types, **{state_name(k, n): stored_type(i) for k, many in states.items() for n, i in many.items()}}
-    given = [("control", "int64"), ("roots", "int64"), ("causes", "int64"), ("ring", "int64"), ("batch", "int64")]
-    given += [("made", "int64"), ("made_by", "int64"), ("flags", "uint8"), ("keys", "int64"), ("shared", "int64")]
-    given += [(n, "int32") for n in TABLES]
     used = dict.fromkeys(n for number, text in enumerate(texts) for n in _arrays(text, number, states))
-    given += [(n, types[n]) for n in used]
-    code = [_HEAD, f"def follow({', '.join(n for n, _ in given)}):", *_indented(_follow(texts, states))]
-    arguments = {"follow": tuple(given)}
+    given = BUFFERS | ({} if queue.stream else WAITING) | ROOTS | TABLES | WAYS | {n: types[n] for n in used}
+    code = [_HEAD, f"def follow({', '.join(given)}):", *_indented(_follow(texts, queue, states))]
+    arguments = {"follow": tuple(given.items())}
+    for number, text in enumerate(texts):
+        own = BUFFERS | ROOTS | TABLES | {n: types[n] for n in _arrays(text, number, states)}
+        code += ["", "", f"def {layer_name(number)}({', '.join(own)}):"]
+        code += _indented(_layer(text, number, states[text.kind]))
+        arguments[layer_name(number)] = tuple(own.items())
     for number, (phase, text) in enumerate(ticks.items()):
-        name = tick_name(number)
-        own = [("control", "int64"), ("flags", "uint8"), ("keys", "int64"), ("rank", "int64")]
-        own += [(n, types[n]) for n in dict.fromkeys(_arrays(text, -1, states))]
-        code += ["", "", f"# {phase}", f"def {name}({', '.join(n for n, _ in own)}):"]
+        own = BUFFERS | {"rank": "int64"} | {n: types[n] for n in _arrays(text, -1, states)}
+        code += ["", "", f"# {phase}", f"def {tick_name(number)}({', '.join(own)}):"]
         code += _indented(_tick(text, states[text.kind]))
-        arguments[name] = tuple(own)
+        arguments[tick_name(number)] = tuple(own.items())
     return EventSource("\n".join(code) + "\n", arguments)
 
 
@@ -126,6 +133,11 @@ def parameter_name(kind: str, parameter: str) -> str:
 def field_name(number: int, name: str) -> str:
     """Array of a synapse field of the text with this number."""
     return f"f{number}_{name}"
+
+
+def layer_name(number: int) -> str:
+    """Name of the function that lets a group meet the text with this number."""
+    return f"layer{number}"
 
 
 def tick_name(number: int) -> str:
@@ -151,17 +163,39 @@ def _c(name: Control) -> str:
     return f"control[{int(name)}]"
 
 
-def _follow(texts: Sequence[TextPlan], states: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+def _follow(texts: Sequence[TextPlan], queue: Queue, states: Mapping[str, Mapping[str, Interval]]) -> list[str]:
     """Body of the function: the queue, and for each destination the meeting of its text."""
-    meetings: list[str] = []
+    lines: list[str] = []
     for number, text in enumerate(texts):
-        meetings += [f"{'if' if number == 0 else 'elif'} text == {number}:"]
-        meetings += _indented(_meet(text, number, states[text.kind]))
-    named = {c.name: _c(c) for c in Control} | {f"is_{code.name}": str(int(code)) for code in Stop}
-    width = max((len(t.numbers) + len(t.registers) for t in texts), default=0)
-    blocks = {"meetings": "\n".join(_indented(meetings, 2)), "sort": "\n".join(_indented(_SORT.split("\n"), 3))}
-    lines = _FOLLOW.format(SHARED=width, **named, **blocks)
-    return lines.strip("\n").split("\n")
+        row = "np.int64(fans[3 * np.int64(strips[strip + 2]) + 2])"
+        own = [*_constants(text, row), *_meet(text, number, states[text.kind])]
+        choice = f"{'elif' if number else 'if'} fans[3 * np.int64(strips[strip + 2])] == {number}:"
+        lines += own if len(texts) == 1 else [choice, *_indented(own)]
+    names = _names(lines, checked=any(t.checked for t in texts))
+    names["each"] = "if z > a:" if queue.joined else "for p in range(a, z):"
+    names["entry"] = "a << 32 | z" if queue.joined else "p << 32 | (p + 1)"
+    return templates.filled(templates.STREAM if queue.stream else templates.RING, names).split("\n")
+
+
+def _layer(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
+    names = _names(_meet(text, number, states), checked=text.checked)
+    names["constants"] = "\n".join(_constants(text, _c(Control.ROW)))
+    return templates.filled(templates.LAYER, names).split("\n")
+
+
+def _names(texts: Sequence[str], *, checked: bool) -> dict[str, str]:
+    """What stands for the names in templates."""
+    return {
+        **{c.name: _c(c) for c in Control},
+        **{f"is_{code.name}": str(int(code)) for code in Stop},
+        "begin": templates.BEGIN,
+        "end": templates.END,
+        "arrival": templates.ARRIVAL,
+        "texts": "\n".join(texts),
+        "outside": "outside = np.int32(0)" if checked else "",
+        "faults": templates.FAULTS if checked else "",
+        "sort": templates.SORT,
+    }
 
 
 def _cast(text: TextPlan, value: str) -> str:
@@ -185,25 +219,25 @@ def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, st
     return lines
 
 
+def _constants(text: TextPlan, row: str) -> list[str]:
+    """Numbers that all neurons of a footprint share; row is where they begin."""
+    places = [*text.numbers, *text.registers]
+    return [f"c_{name} = {_cast(text, f'shared[{row} + {i}]')}" for i, name in enumerate(places)]
+
+
 def _meet(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
     handler = text.handler
     used = handler.reads | handler.writes
-    places = [*text.numbers, *text.registers]
-    lines = [f"c_{name} = {_cast(text, f'shared[fan * shared_width + {i}]')}" for i, name in enumerate(places)]
-    given = {name: f"c_{name}" for name in places} | {GIVEN_ARRIVING: _cast(text, "1")}
+    given = {n: f"c_{n}" for n in (*text.numbers, *text.registers)} | {GIVEN_ARRIVING: _cast(text, "1")}
     own = [s for s in states if s in used]
     given |= {s: _cast(text, f"r_{s}[i]") for s in own}
     given |= {p: _cast(text, f"q_{p}[i]") for p in text.arrays}
     given |= {f: _cast(text, f"g_{f}[i]") for f in text.fields}
-    loop = [f"r_{s} = {state_name(text.kind, s)}[at:at + size]" for s in own]
-    loop += [f"q_{p} = {parameter_name(text.kind, p)}[at:at + size]" for p in text.arrays]
-    loop += [f"g_{f} = {field_name(number, f)}[first:first + size]" for f in text.fields]
-    loop += ["fl = flags[first - begin:first - begin + size]"]
-    loop += ["for i in range(fl.shape[0]):"]
-    loop += _indented(_body(text, states, given))
-    cut = ["first = np.int64(run_first[run])", "size = np.int64(run_first[run + 1]) - first"]
-    lines += ["for run in range(strip_run[strip], strip_run[strip + 1]):"]
-    lines += _indented([*cut, "at = base + run_target[run]", *loop])
+    slices = [f"r_{s} = {state_name(text.kind, s)}[at:at + size]" for s in own]
+    slices += [f"q_{p} = {parameter_name(text.kind, p)}[at:at + size]" for p in text.arrays]
+    slices += [f"g_{f} = {field_name(number, f)}[first:first + size]" for f in text.fields]
+    names = {"slices": "\n".join(slices), "text": "\n".join(_body(text, states, given))}
+    lines = templates.filled(templates.RUNS, names).split("\n")
     return lines if handler.emits else [*lines, "flags[:whole] = 0"]
 
 
@@ -222,120 +256,4 @@ def _tick(text: TextPlan, states: Mapping[str, Interval]) -> list[str]:
         return [*lines, f"{_c(Control.MADE)} = 0"]
     scan = ["count = 0", "for i in range(size):"]
     scan += _indented(["keys[count] = rank[i] << 32 | np.int64(i)", "count += np.int64(fl[i])"])
-    return [*lines, *scan, *_SORT.split("\n"), f"{_c(Control.MADE)} = count"]
-
-
-#: what fired, into ascending order: gaps first, so that many cost little
-_SORT = """\
-gap = 1
-while gap < count // 3:
-    gap = 3 * gap + 1
-while gap > 0:
-    for i in range(gap, count):
-        key = keys[i]
-        j = i
-        while j >= gap and keys[j - gap] > key:
-            keys[j] = keys[j - gap]
-            j -= gap
-        keys[j] = key
-    gap //= 3"""
-
-_FOLLOW = """
-shared_width = {SHARED}
-words = flags.view(np.uint64)
-mask = np.int64(ring.shape[0] - 1)
-count_roots, together, before = {ROOTS}, {TOGETHER}, {BEFORE}
-newest, joined, depth = {NEWEST} == 1, {JOINED} == 1, {DEPTH}
-room, entries, patience = made.shape[0] - {WIDEST}, ring.shape[0] - {ENTRIES}, {PATIENCE}
-root, head, waiting, met, count_made = {NEXT}, {HEAD}, {SIZE}, {MET}, {MADE}
-meetings, cause = {MEETINGS}, {CAUSE}
-code = {is_DONE}
-while True:
-    if waiting == 0:
-        if root == count_roots:
-            break
-        met = 0
-        while root < count_roots:
-            neuron = before + roots[root]
-            cause = causes[root]
-            a, z = np.int64(go_begin[neuron]), np.int64(go_begin[neuron + 1])
-            root += 1
-            if joined:
-                if z > a:
-                    ring[(head + waiting) & mask] = a << 32 | z
-                    waiting += 1
-            else:
-                for place in range(a, z):
-                    ring[(head + waiting) & mask] = place << 32 | (place + 1)
-                    waiting += 1
-            if together == 0:
-                break
-        continue
-    if count_made > room or waiting > entries:
-        code = {is_ROOM}
-        break
-    entry = ring[head & mask]
-    head += 1
-    waiting -= 1
-    size_batch = 0
-    for place in range(entry >> 32, entry & 0xFFFFFFFF):
-        strip = go_strip[place]
-        base = np.int64(go_base[place])
-        begin = np.int64(strip_first[strip])
-        whole = np.int64(strip_first[strip + 1]) - begin
-        fan = np.int64(strip_fan[strip])
-        text = fan_text[fan]
-        last_word = (whole + 7) >> 3
-        words[last_word - 1] = 0
-        outside = np.int32(0)
-{meetings}
-        if outside != 0:
-            code = {is_FAULT}
-            break
-        met += 1
-        meetings += whole
-        count = 0
-        for word in range(last_word):
-            if words[word] != 0:
-                for j in range(8 * word, 8 * word + 8):
-                    keys[count] = np.int64(syn_rank[begin + j]) << 32 | np.int64(j)
-                    count += np.int64(flags[j])
-        if count > 1:
-{sort}
-        number = np.int64(fan_before[fan]) + base
-        for i in range(count):
-            neuron = number + syn_target[begin + (keys[i] & 0xFFFFFFFF)]
-            made[count_made] = neuron
-            made_by[count_made] = cause
-            count_made += 1
-            a, z = np.int64(go_begin[before + neuron]), np.int64(go_begin[before + neuron + 1])
-            if joined:
-                if z > a:
-                    batch[size_batch] = a << 32 | z
-                    size_batch += 1
-            else:
-                for p in range(a, z):
-                    batch[size_batch] = p << 32 | (p + 1)
-                    size_batch += 1
-    if code == {is_FAULT}:
-        break
-    if depth >= 0 and size_batch > max(depth - 1 - waiting, 0):
-        if {DROP} == 0:
-            code = {is_FULL}
-            break
-        {LOST} += size_batch - max(depth - 1 - waiting, 0)
-        size_batch = max(depth - 1 - waiting, 0)
-    if newest:
-        head -= size_batch
-        for i in range(size_batch):
-            ring[(head + i) & mask] = batch[i]
-    else:
-        for i in range(size_batch):
-            ring[(head + waiting + i) & mask] = batch[i]
-    waiting += size_batch
-    if met > patience:
-        code = {is_UNSETTLED}
-        break
-{NEXT}, {HEAD}, {SIZE}, {MET}, {MADE} = root, head, waiting, met, count_made
-{MEETINGS}, {CAUSE}, {CODE} = meetings, cause, code
-"""
+    return [*lines, *scan, *templates.SORT.split("\n"), f"{_c(Control.MADE)} = count"]

@@ -7,6 +7,7 @@ neuron differs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ import numpy.typing as npt
 from neurodeploy.simulator.footprints import EventMachine, Fan
 from neurodeploy.simulator.machine import Ints, Lane
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
+NOWHERE = 0xFFFFFFFF
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 
@@ -24,12 +26,13 @@ class Strips:
 
     memory : neuron kind -> position -> place in memory
     offset : neuron kind -> number of its first neuron
-    tables : name -> int32 array, as the kernel takes them
+    tables : name -> uint32 array
         go_begin (scan order * neuron + 1,) : first destination of a neuron, and the end of the last
-        go_strip, go_base (destination,) : strip, and place in memory of its first neuron
-        strip_fan, strip_run, strip_first (strip + 1,) : fan, first run, first synapse
-        run_target, run_first (run + 1,) : distance from the base, first synapse
+        go (destination, 2) : place of its strip in the table of strips, place in memory of the first neuron
+        strips : strip after strip: first synapse, synapses, fan, runs, and for each run its neurons and their distance
+            from the base
         syn_target, syn_rank (synapse,) : distance from the base, place in scan order
+    ways : number of the scan order, fan -> (2 * neuron of the source kind,) as in go; NOWHERE where it has no synapse
     fields : connection kind -> field -> (synapse,)
     widest : most synapses that the events of one neuron meet at once
     most : most destinations of a neuron
@@ -38,6 +41,7 @@ class Strips:
     memory: Mapping[str, Ints]
     offset: Mapping[str, int]
     tables: Mapping[str, Array]
+    ways: Mapping[tuple[int, int], Array]
     fields: Mapping[str, Mapping[str, Ints]]
     widest: int
     most: int
@@ -171,25 +175,43 @@ def _joined(
     # a run ends where the next neuron is not the neighbour, and with its strip
     starts = np.diff(target, prepend=-2) != 1
     starts[first[:-1]] = True
-    run_first = np.flatnonzero(starts)
+    begins = np.flatnonzero(starts)
     order = np.lexsort((go[1], go[0]))
-    source, _, strip, base = go[:, order]
+    source, number, strip, base = go[:, order]
     begin = np.searchsorted(source, np.arange(len(machine.scans) * neurons + 1))
+    run = np.searchsorted(begins, first)
+    fan = joined([np.full(len(p.lengths), number) for number, p in pieces])
+    heads, sizes = [first[:-1], lengths, fan, np.diff(run)], np.diff(begins, append=len(target))
+    records, places = _records(heads, sizes, target[begins])
     tables = {
         "go_begin": begin,
-        "go_strip": strip,
-        "go_base": base,
-        "strip_fan": joined([np.full(len(p.lengths), number) for number, p in pieces]),
-        "strip_run": np.searchsorted(run_first, first),
-        "strip_first": first,
-        "run_target": target[run_first],
-        "run_first": np.append(run_first, len(target)),
+        "go": np.stack([places[strip], base], axis=1),
+        "strips": records,
         "syn_target": target,
-        "syn_rank": rank,
+        "syn_rank": np.append(rank, np.zeros(8, np.int64)),  # flags are looked through in eights
     }
+    ways = {}
+    for at, (fan_number, _) in enumerate(pieces):
+        mine = number == at
+        kind = machine.fans[fan_number].source_kind
+        way = np.full((machine.lanes[kind].size, 2), NOWHERE)
+        way[source[mine] % neurons - offset[kind]] = np.stack([places[strip[mine]], base[mine]], axis=1)
+        ways[at // len(machine.fans), fan_number] = way.astype(np.uint32).reshape(-1)
     total = np.concatenate([[0], np.cumsum(lengths[strip])])
     widest = int(np.max(total[begin[1:]] - total[begin[:-1]], initial=0))
     most = int(np.max(np.diff(begin), initial=0))
-    tables["syn_rank"] = np.append(rank, np.zeros(8, np.int64))  # flags are looked through in eights
-    narrow = {n: v.astype(np.int32) for n, v in tables.items()}
-    return Strips(memory, offset, narrow, fields, widest, most)
+    return Strips(memory, offset, {n: v.astype(np.uint32) for n, v in tables.items()}, ways, fields, widest, most)
+
+
+def _records(heads: list[Ints], sizes: Ints, targets: Ints) -> tuple[Ints, Ints]:
+    """Strips one behind the other, each with its runs; and where each begins."""
+    runs = heads[-1]
+    length = len(heads) + 2 * runs
+    places = np.concatenate([[0], np.cumsum(length)])
+    records = np.zeros(int(places[-1]), np.int64)
+    for column, values in enumerate(heads):
+        records[places[:-1] + column] = values
+    of = np.repeat(np.arange(len(runs)), runs)
+    at = places[of] + len(heads) + 2 * (np.arange(len(of)) - np.repeat(np.cumsum(runs) - runs, runs))
+    records[at], records[at + 1] = sizes, targets
+    return records, places[:-1]
