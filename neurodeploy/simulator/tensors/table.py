@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from neurodeploy.step import PYTHON, Interval, Table, Text, assigned
-from neurodeploy.step.intervals import RANGES, hull, signed
+from neurodeploy.step.intervals import RANGES, hull
 from neurodeploy.step.tables import run
 
 _SHIFTS = ("shl", "shr", "shift_to_zero", "round_half_even", "scale2")
-INT32 = signed(32)
+INT32 = Interval(torch.iinfo(torch.int32).min, torch.iinfo(torch.int32).max)
 #: a shift by more leaves 32 bits inside an operator even where its result fits
 _MOST_SHIFT_32 = 30
 
