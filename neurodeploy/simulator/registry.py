@@ -11,6 +11,7 @@ from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.simulator.fast.run import not_fused, run_fused, worth_fusing
 from neurodeploy.simulator.follow.engine import FollowEngine
 from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.follow.whole import can_run_whole, run_whole
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
 from neurodeploy.simulator.stepwise import run_steps, walk
@@ -77,9 +78,13 @@ def _run_compiled(task: Task) -> Run:
     layout = task.memo.get("layout")
     if not isinstance(layout, Layout):
         task.memo["layout"] = layout = Layout(machine)
-    name = "numba"
-    engine = FollowEngine(machine, task.events(), layout=layout, executor=name, order=task.order, snapshot=task.state)
-    return walk(task, engine, name)
+    name, stimulus = "numba", task.events()
+
+    def engine() -> FollowEngine:
+        return FollowEngine(machine, stimulus, layout=layout, executor=name, order=task.order, snapshot=task.state)
+
+    whole = run_whole(task, engine(), name) if can_run_whole(task, layout) else None
+    return walk(task, engine(), name) if whole is None else whole
 
 
 def _not_compiled(task: Task) -> str:
