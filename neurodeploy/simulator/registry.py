@@ -98,6 +98,32 @@ def _worth_compiling(task: Task) -> str:
     return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
 
 
+def _run_tensors(task: Task) -> Run:
+    from neurodeploy.simulator.tensors import run_tensors  # torch takes seconds to load
+
+    return run_tensors(task)
+
+
+def _tensor_refusal(task: Task) -> str:
+    if task.device is None:
+        return ""
+    from neurodeploy.simulator.tensors import refusal
+
+    return refusal(task)
+
+
+#: neurons of all samples in a step, and in all steps, from which tensors repay their overhead on the processor
+WIDE_STEP, LONG_RUN = 10_000, 4_000_000
+
+
+def _worth_tensors(task: Task) -> str:
+    if task.device is not None:
+        return f"device = {task.device!r} was asked for"
+    wide = task.batch * sum(lane.size for lane in task.machine.lanes.values())
+    worth = wide >= WIDE_STEP and wide * task.steps >= LONG_RUN
+    return f"{wide:,} neurons in a step, of all samples, are worth tensors" if worth else ""
+
+
 #: The fastest first.
 EXECUTORS: Mapping[str, Entry] = {
     "numba": Entry(
@@ -109,6 +135,15 @@ EXECUTORS: Mapping[str, Entry] = {
         package="numba",
         extra="fast",
         observes=True,
+    ),
+    "torch": Entry(
+        "integer tensors of many samples, on any device",
+        (CLOCKED,),
+        _run_tensors,
+        _worth_tensors,
+        refusal=_tensor_refusal,
+        package="torch",
+        devices=True,
     ),
     "numpy": Entry(
         "the NumPy table over all neurons and samples",
