@@ -373,9 +373,27 @@ def test_a_board_that_never_falls_silent_is_left_and_told(small):
     found = board.stream(spikes, timeout_s=2.0)
     assert found.timed_out
     assert found.waited_s < 2.2
-    assert found.others == {"ReadoutValue": found.polls}
+    assert found.others == {"ReadoutPinValue": found.polls}
     assert not found.against(expected).equal, "of a stream that was cut short nothing is known"
     assert "the collection ended before the board fell silent" in str(found.against(expected))
+
+
+def test_what_the_readout_says_is_taken_apart():
+    network = quiet(chain(seed=1))
+    stimulus, run, _ = driven(network)
+    board, _ = opened(network, Setup(readout=Readout("o")))
+    found = board.stream(layers.spikes_of_stimulus(network, stimulus))
+    counts = run.counts["o"].sum(axis=(0, 1))
+    assert found.readings.tolist() == [(True, counts.argmax() + 1, counts.max())]
+    assert (found.to_json()["readings"], found.others, len(found.spikes)) == (1, {}, 0)
+    assert counts.argmax() > 0
+
+
+def test_a_word_of_the_readout_has_a_valid_bit_four_of_the_class_and_sixteen_of_data():
+    words = [0, 0xFFFF, 0xF_0000, 0x10_0000, 0x13_0007]
+    expected = [(False, 0, 0), (False, 0, 65535), (False, 15, 0), (True, 0, 0), (True, 3, 7)]
+    assert layers.readings_of(chip("speck2e"), words).tolist() == expected
+    assert layers.readings_of(chip("speck2f"), []).tolist() == []
 
 
 def test_a_clock_that_stands_still_ends_all_the_same(small):
