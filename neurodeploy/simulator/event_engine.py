@@ -28,11 +28,12 @@ TICK = -1  # what caused an event that no input did
 class Made:
     """Events that neurons of one kind made, in their order.
 
-    step, sample, cause, position : (event,); cause is the input event that started it, -1 for a tick
+    step : one for all, or (event,)
+    sample, cause, position : (event,); cause is the input event that started it, -1 for a tick
     """
 
     kind: str
-    step: int
+    step: int | Ints
     sample: Ints
     cause: Ints
     position: Ints

@@ -71,7 +71,7 @@ class Simulation:
             network,
             machine,
             external,
-            {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
+            {g.name: external[g.kind][:, :, machine.lanes[g.kind].part(g.name)] for g in network.inputs()},
             steps + (self.latency if drain is None else drain),
             batch,
             self.latency,

@@ -15,47 +15,49 @@ _LOGIC = {"and": "&", "or": "|"}
 _HEAVY = frozenset({"floordiv"})  # worth a branch, and no vector instruction
 
 
-def text_lines(text: Text, known: Iterable[str]) -> list[str]:
-    """Lines of a text; its names are written ``x_`` and the name, ``T`` stands for the type of all values.
+def text_lines(text: Text, known: Iterable[str], prefix: str) -> list[str]:
+    """Lines of a text; its names are written with a prefix, ``T`` stands for the type of all values.
 
     known : names that have a value before it
     """
-    writer = _Writer()
+    writer = _Writer(prefix)
     writer.block(text.statements, set(known))
     return writer.lines
 
 
 class _Writer:
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
+    def __init__(self, prefix: str, count: int = 0) -> None:
+        self.prefix, self.count = prefix, count
         self.lines: list[str] = []
 
     def fresh(self, value: str) -> str:
         self.count += 1
-        self.lines.append(f"t{self.count} = {value}")
-        return f"t{self.count}"
+        self.lines.append(f"t{self.prefix}{self.count} = {value}")
+        return f"t{self.prefix}{self.count}"
 
     def block(self, statements: tuple[Statement, ...], known: set[str]) -> None:
         for statement in statements:
             if isinstance(statement, Assign):
-                self.lines.append(f"x_{statement.name} = {self.value(statement.value)}")
+                self.lines.append(f"{self.prefix}{statement.name} = {self.value(statement.value)}")
                 known.add(statement.name)
                 continue
             condition = self.fresh(self.value(statement.condition))
             if any(call.op in _HEAVY for call in _calls(statement.body)):
-                inner = _Writer(self.count)
+                inner = _Writer(self.prefix, self.count)
                 inner.block(statement.body, set(known))
                 self.count = inner.count
                 self.lines += [f"if {condition}:", *(f"    {line}" for line in inner.lines)]
                 continue
             changed = sorted({a.name for a in _assignments(statement.body)} & known)
-            before = {name: self.fresh(f"x_{name}") for name in changed}
+            before = {name: self.fresh(f"{self.prefix}{name}") for name in changed}
             self.block(statement.body, set(known))
-            self.lines += [f"x_{name} = x_{name} if {condition} else {old}" for name, old in before.items()]
+            self.lines += [
+                f"{self.prefix}{name} = {self.prefix}{name} if {condition} else {old}" for name, old in before.items()
+            ]
 
     def value(self, expression: Expression) -> str:
         if isinstance(expression, Name):
-            return f"x_{expression.id}"
+            return f"{self.prefix}{expression.id}"
         if isinstance(expression, Const):
             return _literal(int(expression.value))
         op = expression.op
