@@ -21,7 +21,7 @@ from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
 from neurodeploy.events import data, event_blocks, load_events, moving_edge, save_data, save_events, stimulus
 from neurodeploy.network import Convolution, Network, convolution, group, place_identity, projection, save_network
-from neurodeploy.simulator import How, Stimulus, join_steps, simulate
+from neurodeploy.simulator import Stimulus, join_steps, simulate
 from neurodeploy.streams import open_counts, stream
 
 EVENT_CHIP = chip("speck2f")
@@ -44,7 +44,7 @@ def equal(a, b, at=""):
         for key in a if isinstance(a, dict) else range(len(a)):
             equal(a[key], b[key], f"{at}.{key}")
     elif hasattr(a, "__dataclass_fields__") and not isinstance(a, Network):
-        for name in a.__dataclass_fields__:
+        for name in set(a.__dataclass_fields__) - {"how"}:  # ranges are proved anew for each piece
             equal(getattr(a, name), getattr(b, name), f"{at}.{name}")
     else:
         assert a == b, at
@@ -406,7 +406,7 @@ def test_ten_million_steps_take_less_than_a_gigabyte(tmp_path):
     taken, events, held = alone(tmp_path)
     first = next(open_counts(tmp_path / "input.npy").blocks(300))
     runs = (simulate(network, first, executor=e, record="v") for e in ("numba", "numpy"))
-    equal(*(replace(r, executor="", how=How()) for r in runs))
+    equal(*(replace(r, executor="") for r in runs))
     assert taken == steps + next(stream(network, first)).latency
     assert events > 1000
     assert held < 10**9
