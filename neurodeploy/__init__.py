@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
-    from neurodeploy.nir import read_nir
+    from neurodeploy.nir import read_nir, write_nir
     from neurodeploy.quantizer import constrain, quantize
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
@@ -58,6 +58,7 @@ _HOME = {
     "stimulus": ("events", "stimulus"),
     "stream": ("streams", "stream"),
     "train": ("training", "train"),
+    "write_nir": ("nir", "write_nir"),
     "verify": ("bundles", "verify"),
 }
 
@@ -93,6 +94,7 @@ __all__ = [
     "stream",
     "train",
     "verify",
+    "write_nir",
 ]
 
 

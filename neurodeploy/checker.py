@@ -61,13 +61,13 @@ def check(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> F
     model : sequential; its weights may be untrained, those that are not 0 count as synapses
     dt_s : duration of a step in seconds; the chip's slowest step is compared with it
     """
-    faults, network = list[Fault](), None
+    faults, network, biased = list[Fault](), None, set[str]()
     try:
-        lower(constrain(model, chip), chip)
+        biased = {stage.name for stage in lower(constrain(model, chip), chip).stages if stage.bias.any()}
     except Refusal as refusal:
         faults += refusal.faults
     try:
-        network = structure(model, chip, dt_s=dt_s)
+        network = structure(model, chip, dt_s=dt_s, biased=biased)
     except Refusal as refusal:
         faults += refusal.faults
     if network is None:

@@ -84,7 +84,8 @@ def convert(
 ) -> Conversion:
     """Constrain, quantize and map a float model.
 
-    calibration : (time, batch, channel) counts that the scales are chosen by, and errors of substitutes measured
+    calibration : (time, batch, channel) counts that the scales are chosen by, the errors of substitutes measured, and
+        the spikes counted by which cores are laid on a mesh
     approximate : replace neurons that the chip does not compute by the nearest that it does (``nd.approximate``). Only
         the cap of spikes in a step is replaced without it, by ``constrain``, and declared all the same
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly
@@ -100,7 +101,8 @@ def convert(
     errors = tuple[SpikeError, ...]()
     if calibration is not None and not all(step.exact for step in declared):
         errors = errors_of(model, made, constrained, quantized.network, calibration)
-    return Conversion(map_network(quantized.network), quantized, layer_losses(layer_names(model), declared, errors))
+    placed = map_network(quantized.network, activity=quantized.spikes)
+    return Conversion(placed, quantized, layer_losses(layer_names(model), declared, errors))
 
 
 def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path, *, emit: str | None = None) -> None:

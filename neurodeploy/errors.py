@@ -25,6 +25,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND1302": "simulation: count above the cap of the input",
         "ND1303": "simulation: unknown state or option",
         "ND1304": "simulation: queue of events full, or activity that never ends",
+        "ND1305": "simulation: engine of many processes, its address or workers",
         "ND1401": "file: unreadable, truncated or of another format",
         "ND1402": "file: pickled content",
         "ND1403": "file: changed since it was written",

@@ -132,8 +132,17 @@ class ReadoutValue:
 
     __slots__ = ("value",)
 
-    def __init__(self, value=0):
+    def __init__(self, value):
         self.value = value
+
+
+class ReadoutPinValue:
+    """An event that the program only counts."""
+
+    __slots__ = ("index", "timestamp")
+
+    def __init__(self):
+        self.index, self.timestamp = 1, 0
 
 
 def validate_configuration(config):
@@ -347,6 +356,11 @@ class Device:
                 for c, f, y, x in found
                 if self.config.cnn_layers[c].monitor_enable
             ]
+        if self.config.readout.enable and self.config.readout.monitor_enable:
+            # class n, 1 to 15, listens to feature 4 (n - 1); a word is valid, class and data, from bit 20 down
+            counts = [chip.readout.count(4 * (n - 1)) for n in range(1, 16)]
+            best = counts.index(max(counts))
+            self.waiting.append((self.clock.now(), ReadoutValue(1 << 20 | (best + 1) << 16 | counts[best])))
         for event in sent:
             due = (self.started or self.clock.now()) + event.timestamp / 1e6 + self.late_s
             if self.rng.random() < self.lose:
@@ -367,7 +381,7 @@ class Device:
         now = self.clock.now()
         ready = [event for due, event in self.waiting if due <= now]
         self.waiting = [(due, event) for due, event in self.waiting if due > now]
-        return [*ready, *([ReadoutValue()] if self.babble else [])]
+        return [*ready, *([ReadoutPinValue()] if self.babble else [])]
 
 
 def samna(name="speck2f", *, boards=("Speck2fDevKit",), device=None, nodes=None):

@@ -11,7 +11,7 @@ from mapper_chip import write_chip
 
 from neurodeploy.checker import check
 from neurodeploy.chips import chip, target_folders
-from neurodeploy.layers import IAF, LIF, SparseLinear
+from neurodeploy.layers import IAF, LIF, PerStep, SparseLinear
 from neurodeploy.mapper import map_network, reports
 from neurodeploy.quantizer import constrain, quantize
 
@@ -193,6 +193,20 @@ def test_what_fits_can_be_quantized_and_mapped_within_the_same_limits(name):
     assert before.keys() == after.keys()
     assert all(after[limit] <= before[limit] for limit in before)
     assert after["pool"] > 0.9 * before["pool"], "few weights are rounded to 0"
+
+
+@pytest.mark.parametrize("name", [n for n in target_folders() if chip(n).layer_core is not None])
+@pytest.mark.parametrize("leak", [0.0, -0.25])
+def test_memories_that_check_states_are_those_of_the_mapped_network(name, leak):
+    """Also of the biases, which only layers that have one need."""
+    c = chip(name)
+    conv = torch.nn.Conv2d(2, 5, 3)
+    with torch.no_grad():
+        conv.bias.fill_(leak)
+    model = torch.nn.Sequential(torch.nn.Unflatten(2, (2, 6, 6)), PerStep(conv), IAF((5, 4, 4), v_min=-1.0))
+    placed = map_network(quantize(constrain(model, c), c).network)
+    assert check(model, c).cores == placed.cores
+    assert [u.asked for u in placed.cores[0].usage if u.limit == "bias"] == [5 if leak else 0]
 
 
 def test_a_step_too_short_for_the_worst_case_is_a_warning():

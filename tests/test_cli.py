@@ -323,6 +323,30 @@ def test_chunks_of_a_file_of_events(folder):
     assert "dt_us for counts" in run("simulate", "n.npz", "x.npz", "--chunk", "3", "--dt-us", "9").err
 
 
+def test_samples_that_are_shared_out_give_the_same_answer_and_file(made, folder):
+    command = ("simulate", made / "bundle.nd", made / "data.npz", "--json", "--decision", "first_spike", "--out")
+    whole, shared = run(*command, "whole.npz"), run(*command, "shared.npz", "--jobs", "2", "--progress")
+    assert (whole.status, shared.status) == (0, 0)
+    assert whole.json | {"out": ""} == shared.json | {"out": ""}
+    assert "samples" in shared.err
+    assert f"{SAMPLES}/{SAMPLES}" in shared.err
+    assert (folder / "whole.npz").read_bytes() == (folder / "shared.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (("--engine", "dask"), 2, "a Dask cluster without address"),
+        (("--engine", "dask", "--address", "tcp://127.0.0.1:9"), 3, "nobody answers at 'tcp://127.0.0.1:9'"),
+        (("--engine", "spark"), 2, "engine = 'spark'; one of loky, dask"),
+        (("--jobs", "2", "--chunk", "5"), 2, "--chunk with an engine; either pieces of time (--chunk), or parts"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_refused(options, status, words, made):
+    answer = run("simulate", made / "bundle.nd", made / "data.npz", *options)
+    assert (answer.status, words in answer.err) == (status, True)
+
+
 def test_the_bar_is_on_stderr_and_only_where_it_is_asked_for(made):
     command = ("simulate", made / "bundle.nd", made / "data.npz", "--chunk", "2", "--json")
     quiet, shown = run(*command), run(*command, "--progress")

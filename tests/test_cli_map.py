@@ -1,12 +1,14 @@
 """The map command: what every core holds, the placed network, and every reason why not."""
 
+import numpy as np
 import pytest
 from command_line import run
 from layer_chip import Shape, build, layer_chip
 from mapper_chip import wired, write_chip
 from test_mapper_layer_limits import on_chip
 
-from neurodeploy.network import load_network, save_network
+import neurodeploy as nd
+from neurodeploy.network import Network, group, load_network, projection, save_network
 
 OPTION = ("--readout", "u")
 CORES = "[core]\ncount = 2\nneurons = 3\nkinds = ['hidden']\n[mesh]\nrows = 1\ncolumns = 2\n"
@@ -45,3 +47,13 @@ def test_map_gives_the_layer_of_the_readout_a_core_with_room(tmp_path):
     chosen = [run("map", tmp_path / "net.npz", *more, "--json").json["cores"][0]["core"] for more in ((), OPTION)]
     assert chosen == [7, 5]
     assert "layer 'z'; one of u" in run("map", tmp_path / "net.npz", "--readout", "z").err
+
+
+def test_spikes_of_a_bundle_are_counted_and_those_of_a_network_are_not(tmp_path):
+    chip = nd.chip("loihi1")
+    groups = (group(chip, "in", "input", 1), group(chip, "h", "lif", 1, dv=0, threshold=9))
+    net = Network(chip, groups, (projection(chip, "dense", *groups, {"sign_mode": 2}, w=20),))
+    nd.bundle(nd.map(net).network, np.ones((3, 1, 1), int), tmp_path / "b.nd")
+    save_network(net, tmp_path / "net.npz")
+    assert run("map", tmp_path / "b.nd", "--json").json["hops"]["spikes"] == "counted"
+    assert run("map", tmp_path / "net.npz", "--json").json["hops"]["spikes"] == "one for each neuron"

@@ -14,7 +14,7 @@ from neurodeploy.bundles import load_bundle
 from neurodeploy.chips import from_raw
 from neurodeploy.conversion import Exactness, convert, exact_against, write_bundle
 from neurodeploy.errors import Differs, DoesNotFit, Fault, Refusal
-from neurodeploy.layers import EventLinear
+from neurodeploy.layers import LIF, EventLinear
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
@@ -43,6 +43,27 @@ def test_a_conversion_is_constrain_quantize_and_map():
     found = nd.simulate(convert(model(), chip, calibration=counts(), dt_s=1e-3).network, counts())
     nd.compare(found, expected).require()
     assert found.output.sum() > 0
+
+
+def test_spikes_of_the_calibration_decide_where_cores_stand_on_a_mesh():
+    raw, given = copy.deepcopy(nd.chip("loihi1").raw), counts()
+    raw["core"]["neurons"] = 8
+    chip = from_raw(raw)
+    options = {"reset": "zero", "comparison": ">", "max_spikes": 1, "norm_input": False}
+    torch.manual_seed(0)
+    made = torch.nn.Sequential(
+        torch.nn.Linear(given.shape[2], 9, bias=False),
+        LIF(9, tau_mem=8, tau_syn=3, threshold=0.1, **options),
+        torch.nn.Linear(9, 3, bias=False),
+        LIF(3, tau_mem=8, tau_syn=3, **options),
+    )
+    seen = np.minimum(given, 1)
+    converted, blind = (convert(made, chip, calibration=c) for c in (seen, None))
+    known, unknown = converted.placement.hops, blind.placement.hops
+    assert (known.spikes, unknown.spikes) == ("counted", "one for each neuron")
+    spikes = nd.simulate(converted.network, seen, drain=0).counts["1"].sum(axis=(0, 1))
+    assert known.messages == spikes[:8].sum() > 0  # the output stands on the second core
+    assert unknown.messages == 8
 
 
 def with_events():

@@ -1,6 +1,9 @@
 """Boards driven through a stand-in of samna: filled objects, streams, and a line that loses, doubles and reorders."""
 
+import types
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ from layer_networks import chain, merge, placed
 from samna_layers_stand_in import Clock, Device, Source, samna
 from samna_stand_in import Strict, flag
 
+import neurodeploy as nd
 from neurodeploy.chips import chip, target_folders
-from neurodeploy.emit.samna import layers
+from neurodeploy.emit.samna import fill, layers
 from neurodeploy.emit.samna.layers import Collected, Readout, Sensor, Setup
 from neurodeploy.errors import Missing, Refusal
+from neurodeploy.network import Network
 from neurodeploy.simulator import Stimulus, expand, simulate
 
 CHIPS = [name for name in target_folders() if "samna_layers" in chip(name).file.emit]
@@ -368,9 +373,27 @@ def test_a_board_that_never_falls_silent_is_left_and_told(small):
     found = board.stream(spikes, timeout_s=2.0)
     assert found.timed_out
     assert found.waited_s < 2.2
-    assert found.others == {"ReadoutValue": found.polls}
+    assert found.others == {"ReadoutPinValue": found.polls}
     assert not found.against(expected).equal, "of a stream that was cut short nothing is known"
     assert "the collection ended before the board fell silent" in str(found.against(expected))
+
+
+def test_what_the_readout_says_is_taken_apart():
+    network = quiet(chain(seed=1))
+    stimulus, run, _ = driven(network)
+    board, _ = opened(network, Setup(readout=Readout("o")))
+    found = board.stream(layers.spikes_of_stimulus(network, stimulus))
+    counts = run.counts["o"].sum(axis=(0, 1))
+    assert found.readings.tolist() == [(True, counts.argmax() + 1, counts.max())]
+    assert (found.to_json()["readings"], found.others, len(found.spikes)) == (1, {}, 0)
+    assert counts.argmax() > 0
+
+
+def test_a_word_of_the_readout_has_a_valid_bit_four_of_the_class_and_sixteen_of_data():
+    words = [0, 0xFFFF, 0xF_0000, 0x10_0000, 0x13_0007]
+    expected = [(False, 0, 0), (False, 0, 65535), (False, 15, 0), (True, 0, 0), (True, 3, 7)]
+    assert layers.readings_of(chip("speck2e"), words).tolist() == expected
+    assert layers.readings_of(chip("speck2f"), []).tolist() == []
 
 
 def test_a_clock_that_stands_still_ends_all_the_same(small):
@@ -446,6 +469,30 @@ def test_what_was_seen_is_plain_data(small):
     assert shown["received"] == len(found.spikes)
     assert (shown["sent"], shown["timed_out"], shown["others"]) == (len(spikes), False, {})
     assert Collected(found.spikes).to_json().keys() == shown.keys()
+
+
+def test_the_lines_of_the_readme_drive_a_board(monkeypatch):
+    """The first block of the README about events leaves network and input; only they are smaller here."""
+    pytest.importorskip("ortools")
+    text = (Path(nd.__file__).parents[1] / "README.md").read_text()
+    (lines,) = [part.split("```")[0] for part in text.split("```python\n") if "layers.open_board(" in part[:600]]
+    clock, c = Clock(), chip("speck2f")
+    stand_in = package(device=Device(clock))
+    importing = types.SimpleNamespace(import_module=lambda name: {"samna": stand_in}[name])
+    monkeypatch.setattr(fill, "importlib", importing)
+    monkeypatch.setattr(layers, "open_board", partial(layers.open_board, clock=clock))
+    pixels, a = quiet(chain(seed=1)).groups[:2]
+    groups = (replace(pixels, ids=None), replace(a, name="classes", ids=None))
+    (link,) = [p for p in chain(seed=1).projections if p.target == "a"]
+    network = Network(c, groups, (replace(link, target="classes"),))
+    given = nd.stimulus(nd.moving_edge(500, width=20, height=12, duration_us=50_000), dt_us=10_000)
+    names = {"nd": nd, "network": network, "chip": c, "given": given}
+    exec(lines, names)  # noqa: S102 - our own README
+    assert names["valid"] is True
+    assert not len(names["strange"])
+    run = simulate(names["placed"], given, drain=0)
+    np.testing.assert_array_equal(names["counts"]["classes"], run.counts["classes"])
+    assert run.counts["classes"].sum() > 50
 
 
 # spikes

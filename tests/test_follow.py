@@ -1,19 +1,20 @@
 """Compiled code that follows events: equal to the tables in every bit, every state, every event and every refusal."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from event_chip import PLAIN, WAITING, chip_of, crossbar
-from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, looped, random_input, same
+from event_networks import CONVOLVE, DRAWN, PIXEL, UNIT, branches, chain, random_input, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.errors import Missing, Refusal, TextAtFault
-from neurodeploy.network import Convolution, Network, convolution, group, place_identity
+from neurodeploy.network import Convolution, Network, convolution, group, place_identity, projection
 from neurodeploy.simulator import Simulation, scan_orders, simulate, simulate_orders
-from neurodeploy.simulator.follow import runner
+from neurodeploy.simulator.follow import runner, whole
 from neurodeploy.simulator.follow.layout import Layout
 from neurodeploy.simulator.footprints import assemble_events
 
@@ -56,13 +57,60 @@ def layers(thresholds, weights, shape=(2, 4, 4), *, low=-100, zero=0):
 
 
 @NUMBA
-@pytest.mark.parametrize("sort", DRAWN)
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(seed=seeds, scan=st.sampled_from(SCANS), order=st.sampled_from(ORDERS), of=st.sampled_from(CHIPS))
-def test_drawn_networks_are_equal_in_every_bit(sort, seed, scan, order, of):
+@pytest.mark.parametrize("of", CHIPS, ids=lambda c: c.name)
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=seeds, sort=st.sampled_from(sorted(DRAWN)), scan=st.sampled_from(SCANS), order=st.sampled_from(ORDERS))
+def test_drawn_networks_are_equal_on_every_chip_that_events_drive(of, seed, sort, scan, order):
     rng = np.random.default_rng(seed)
     network = DRAWN[sort](of, rng)
     assert equal(network, random_input(network, rng), record="v", scan=scan, order=order)
+
+
+def no_steps(*_):
+    raise AssertionError("taken step by step")
+
+
+LEAKING = (
+    PLAIN.replace("spike = 1 if v >= threshold else 0\nif spike == 1:\n    v = 0\n'''", "'''", 1)
+    + """
+every."cell.tick" = { period = 3, offset = 1 }
+"""
+)
+
+
+@NUMBA
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(seed=seeds)
+def test_all_steps_at_once_are_equal_to_one_after_the_other(seed):
+    rng = np.random.default_rng(seed)
+    leaking = chip_of(LEAKING)
+    lines = [group(leaking, f"line{i}", "line", 3) for i in range(2)]
+    cells = [group(leaking, f"cell{i}", "cell", 4, bias=rng.integers(-9, 10, 4)) for i in range(3)]
+    pairs = ((lines[1], cells[2]), (cells[2], cells[0]), (lines[0], cells[1]))
+    pieces = [projection(leaking, "row", a, b, w=rng.integers(-60, 100, (a.size, b.size))) for a, b in pairs]
+    groups = tuple(replace(g, ids=rng.permutation(20)[: g.size] + 20 * i) for i, g in enumerate((*cells, *lines)))
+    network = Network(leaking, tuple(groups[i] for i in rng.permutation(5)), tuple(pieces))
+    x = {g.name: rng.integers(0, 3, (7, 2, 3)) for g in lines}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurodeploy.simulator.registry.walk", no_steps)
+        simulation = Simulation(network, executor="numba")
+        first = simulation.run(x, record="v", keep=("cell0", "line1"))
+        second = simulation.run(x, state=first.final, record="cell1.v")
+    assert same(first, simulate(network, x, executor="reference", record="v", keep=("cell0", "line1")))
+    assert same(second, simulate(network, x, executor="reference", record="cell1.v", state=first.final))
+    seen = simulation.run(x, record="v", observer=lambda *_: None)
+    assert same(seen, simulate(network, x, executor="reference", record="v"))
+
+
+@NUMBA
+@pytest.mark.parametrize("limit", [1, 50, 400])
+def test_an_input_that_causes_too_much_is_told_from_many_inputs(limit, monkeypatch):
+    monkeypatch.setattr("neurodeploy.simulator.event_engine.SETTLED_AFTER", limit)
+    network = layers((100, 300, 500), (20, 100))
+    x = np.random.default_rng(1).poisson(1, (4, 2, 32))
+    assert equal(network, x)
+    refused = isinstance(outcome(network, x, executor="numba"), str)
+    assert refused == (limit < 400)
 
 
 @NUMBA
@@ -129,10 +177,11 @@ def test_a_state_outside_what_was_proved_gets_other_code():
 
 
 @NUMBA
-@pytest.mark.parametrize("draw", [branches, looped])
+@pytest.mark.parametrize("draw", [branches, chain])
 def test_orders_side_by_side_and_samples_in_threads_are_equal(draw, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(runner, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(whole, "WORTH_A_THREAD", 1)
     rng = np.random.default_rng(3)
     network = draw(CHIPS[0], rng)
     x = random_input(network, rng, batch=3)

@@ -196,9 +196,14 @@ def imported(file):
 GENERATED = {"neurodeploy/generated.py": {"exec"}}
 
 
+#: The one place that sends objects to other processes, its own or those of a cluster that the user names; no file.
+PROCESSES = {"neurodeploy/simulator/pools.py": {"joblib"}}
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_nothing_prints_unpickles_or_runs_text(file):
-    assert {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"} & set(imported(file)) == set()
+    unpickling = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert unpickling & set(imported(file)) - PROCESSES.get(name_of(file), set()) == set()
     for function, given in calls(file):
         barred = {"print", "eval", "exec", "torch.load", "joblib.load"} - GENERATED.get(name_of(file), set())
         assert function not in barred, function

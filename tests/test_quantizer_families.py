@@ -59,6 +59,8 @@ def test_weights_threshold_and_bias_share_the_scale_and_the_grid():
     hidden, weights = quantized.network.group("1"), quantized.network.projections[0]
     assert weights.parameters == {"exponent": 0, "bits": 8, "sign_mode": 2}
     assert weights.fields["w"].max() == 255
+    assert first.formats == {weights.source: weights.parameters}
+    assert first.shifts == {}
     assert hidden.parameters["threshold"][0] == round(0.7 * first.scale_low / alpha_of(quantized, "alpha_syn"))
 
 

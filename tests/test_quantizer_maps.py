@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import neurodeploy as nd
+from neurodeploy.emit.samna import layers
 from neurodeploy.errors import Refusal
 from neurodeploy.layers import IAF, LIF, Delay, Graph, PerStep, SparseLinear, SumPool2d
 from neurodeploy.quantizer import constrain, lower, structure
@@ -123,8 +124,47 @@ def traced(chip):
     return [Branching(chip)]
 
 
+def oblong(chip):
+    """Kernels and maps that are not square, an even and an odd number of rows short of it."""
+    head = [begin((2, 9, 6)), conv(2, 3, (3, 5), padding=(1, 2)), iaf((3, 9, 6), chip)]
+    middle = [conv(3, 4, (1, 2), stride=(2, 1)), iaf((4, 5, 5), chip), conv(4, 2, (3, 1))]
+    last = [iaf((2, 3, 5), chip), torch.nn.Flatten(2), torch.nn.Linear(30, 5, bias=False), iaf(5, chip)]
+    return [*head, *middle, *last]
+
+
+def halved(chip):
+    """Two layers meet, each through a kernel and a stride of its own."""
+    layers = {
+        "begin": begin((2, 8, 8)),
+        "a": conv(2, 3, 3, padding=1),
+        "s": iaf((3, 8, 8), chip),
+        "b": conv(3, 4, 3, padding=1),
+        "t": iaf((4, 8, 8), chip),
+        "c": conv(4, 2, 3, stride=2, padding=1),
+        "d": conv(3, 2, 1, stride=2),
+        "u": iaf((2, 4, 4), chip),
+    }
+    edges = [("input", "begin"), ("begin", "a"), ("a", "s"), ("s", "b"), ("b", "t"), ("t", "c"), ("s", "d")]
+    return [Graph(layers, [*edges, ("c", "u"), ("d", "u", -0.5), ("u", "output")])]
+
+
+def added(chip):
+    """Two layers meet as they are, and one kernel takes their sum."""
+    layers = {
+        "begin": begin((2, 8, 8)),
+        "a": conv(2, 3, 3, padding=1),
+        "s": iaf((3, 8, 8), chip),
+        "b": conv(3, 3, 5, padding=2),
+        "t": iaf((3, 8, 8), chip),
+        "c": conv(3, 2, 3),
+        "u": iaf((2, 6, 6), chip),
+    }
+    edges = [("input", "begin"), ("begin", "a"), ("a", "s"), ("s", "b"), ("b", "t"), ("s", "c"), ("t", "c")]
+    return [Graph(layers, [*edges, ("c", "u"), ("u", "output")])]
+
+
 MODELS = [plain, strided, pooled_before, pooled_remainder, pooled_after, flattened, flattened_first, normalised, rows]
-MODELS += [merged, residual, traced]
+MODELS += [merged, residual, traced, halved, added, oblong]
 
 
 def model_of(make, chip):
@@ -169,6 +209,43 @@ def test_the_wiring_is_a_network_of_the_chip(make, chip):
         edges = [e for s in lowered.stages for e in s.edges if s.name == p.target and e.source == p.source]
         assert p.geometry in [e.geometry for e in edges]
         assert any(np.array_equal(p.fields["w"] != 0, (e.weight != 0).reshape(-1)) for e in edges)
+
+
+#: model -> channels and kernels of the core on which ways meet
+ENDING = {"merged": (5, 2), "residual": (3, 1), "traced": (2, 1), "halved": (7, 2), "added": (3, 2), "oblong": (2, 1)}
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_what_meets_before_neurons_goes_the_whole_way_to_one_core(name):
+    """Of one source it is one kernel; of several each has its channels, unless the kernels are equal."""
+    pytest.importorskip("ortools")
+    chip = nd.chip("speck2f")
+    model = model_of(globals()[name], chip.name)
+    for layer in model.modules():
+        if isinstance(layer, IAF):
+            layer.threshold.data.fill_(0.75)  # above every weight, as the chip wants it
+    lowered = lower(constrain(model, chip), chip)
+    meeting = lowered.stages[0 if name == "traced" else -1]
+    assert (meeting.edges[0].weight.shape[1], len(meeting.edges)) == ENDING[name]
+    fit = nd.check(model, chip)
+    placed = nd.map(nd.quantize(constrain(model, chip), chip).network)
+    assert fit.fits
+    assert [c.holds for c in fit.cores] == [c.holds for c in placed.cores]
+    read, _ = layers.from_configuration(layers.to_configuration(placed.network))
+    x = np.random.default_rng(0).poisson(4, (10, 2, lowered.inputs))
+    runs = [nd.simulate(network, x) for network in (placed.network, read)]
+    assert all(np.array_equal(runs[0].events[n], runs[1].events[n]) for n in runs[0].events)
+    assert all(counts.any() for counts in runs[0].counts.values())
+
+
+def test_kernels_of_different_strides_are_left_to_the_mapper():
+    parts = {"begin": begin((1, 4, 4)), "a": conv(1, 1, 1), "s": iaf((1, 4, 4), "speck2f"), "b": conv(1, 1, 1)}
+    parts |= {"t": iaf((1, 4, 4), "speck2f"), "c": conv(1, 1, 3, stride=2, padding=1), "d": conv(1, 1, 3)}
+    parts |= {"u": iaf((1, 2, 2), "speck2f")}
+    links = [("input", "begin"), ("begin", "a"), ("a", "s"), ("begin", "b"), ("b", "t"), ("s", "c"), ("t", "d")]
+    model = Graph(parts, [*links, ("c", "u"), ("d", "u"), ("u", "output")])
+    told = [str(f) for f in nd.check(model, nd.chip("speck2f")).faults]
+    assert any("'layers.t' comes in by another geometry than 'layers.s'" in line for line in told)
 
 
 def test_pooling_stays_where_the_chip_has_it_and_enters_the_kernel_elsewhere():

@@ -100,6 +100,7 @@ class LayerCoreEntry(Part):
     destinations : blocks of layers that the events of one core can be sent to
     inputs : neuron kind of an input -> blocks that its events can be sent to
     loops : whether a layer may feed itself on a way round: never, when the caller asks for it, or always
+    square_kernels : kernels have as many rows as columns; others are filled up with zeros
     readout : what counts the events of one layer, where there is such a block; it takes a destination of its core
     """
 
@@ -110,6 +111,7 @@ class LayerCoreEntry(Part):
     loops: Literal["refuse", "ask", "allow"] = "refuse"
     memory: Mapping[Identifier, MemoryEntry]
     limit: Mapping[Identifier, LayerLimitEntry] = {}
+    square_kernels: bool = False
     readout: LayerReadoutEntry | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,64 @@ def convert(
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
 
 
+def _bound(number: type, context: click.Context | None, parameter: click.Parameter, value: str | None) -> object:
+    """Take a number, or none for no bound; what is not given is unstated."""
+    from neurodeploy.nir import UNSTATED
+
+    if value is None or value.lower() == "none":
+        return UNSTATED if value is None else None
+    try:
+        return number(value)
+    except ValueError:
+        kind = "a whole number" if number is int else "a number"
+        raise click.BadParameter(f"{value!r} is not {kind}, nor none", context, parameter) from None
+
+
+@main.command("import", short_help="NIR file to model; asks for what the file does not say.")
+@click.argument("file", type=_FILE)
+@click.option("-o", "--out", default=None, type=_FILE, help="Model to write; the default is NAME.safetensors here.")
+@click.option(
+    "--as", "like", default="", metavar="EXPORTER", help="snntorch, sinabs, norse, rockpool, spikingjelly; nir."
+)
+@click.option("--dt", "dt_s", type=float, help="Duration of a step in seconds.")
+@click.option("--reset", help="subtract, zero, or value (v_reset of the file).")
+@click.option("--integrator", help="euler (1 - dt / tau) or exact (exp(-dt / tau)).")
+@click.option("--compare", "comparison", help="> or >= the threshold.")
+@click.option("--max-spikes", callback=partial(_bound, int), help="Most spikes in a step, or none.")
+@click.option("--v-min", callback=partial(_bound, float), help="Lowest membrane in the file's unit, or none.")
+@click.option("--recurrent-delay", type=int, help="Steps after which spikes come back along a cycle.")
+@click.option("--reset-delay", type=int, help="0: the reset belongs to the step of the spike; 1: to the next.")
+@click.option("--time-unit", help="Of the file's time constants: s, ms, step, s*dt.")
+@click.option("--gain", help="Of a membrane's input: integrator, one, kept, dt/tau, dt/tau/kept.")
+@click.option("--charge", help="What an input adds to an IF: per second (r dt) or per step (r).")
+@json_option
+def import_(*, file: Path, out: Path | None, like: str, as_json: bool, **stated: object) -> None:
+    """Read FILE (NIR), print its graph, who says what decides its spikes, and what was lost; write the model."""
+    from neurodeploy.cli.nir import show_import
+
+    given = {name: value for name, value in stated.items() if value is not None or name in ("max_spikes", "v_min")}
+    show_import(file, out, given, like=like, as_json=as_json)
+
+
+@main.command("export", short_help="Model to NIR file; names what NIR cannot say.")
+@click.argument("model", type=_FILE)
+@click.option("-o", "--out", required=True, type=_FILE, help="NIR file to write.")
+@click.option("--input-shape", metavar="N,N,N", help="Of one step, where no layer tells it: 2,34,34.")
+@click.option("--plain", is_flag=True, help="Write none of our metadata; refuse what NIR itself cannot say.")
+@json_option
+def export(*, model: Path, out: Path, input_shape: str | None, plain: bool, as_json: bool) -> None:
+    """Write MODEL (.safetensors) as a NIR file."""
+    from neurodeploy.cli.nir import show_export
+
+    shape = None
+    if input_shape is not None:
+        parts = input_shape.split(",")
+        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+            raise click.BadParameter(f"{input_shape!r} is no list of sizes", param_hint="--input-shape")
+        shape = tuple(int(part) for part in parts)
+    show_export(model, out, input_shape=shape, plain=plain, as_json=as_json)
+
+
 @main.command("map", short_help="Give a network its place on the chip; all reasons if there is none.")
 @click.argument("network", type=_FILE)
 @click.option("--split", multiple=True, metavar="LAYER", help="A layer that may stand on several cores; repeatable.")
@@ -145,6 +204,9 @@ def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> N
 @click.option("--order", default=None, help="Which waiting event comes next: breadth or depth.")
 @click.option("--chunk", default=None, type=click.IntRange(1), help="Read and simulate so many steps at a time.")
 @click.option("--dt-us", default=None, type=click.IntRange(1), help="Microseconds of a step, for a file of events.")
+@click.option("--engine", default=None, help="Share the samples out: loky (this machine) or dask (--address).")
+@click.option("--jobs", default=None, type=click.IntRange(1), help="Processes of loky; the default is one a core.")
+@click.option("--address", default=None, help="Scheduler of a Dask cluster, such as tcp://10.0.0.7:8786.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
 @json_option
 def simulate(

@@ -15,14 +15,19 @@ from neurodeploy.network import load_network, save_network
 
 
 def show_placement(network_path: Path, *, options: Mapping[str, Any], out: Path | None, as_json: bool) -> None:
-    """Map, print what every core holds, write the placed network.
+    """Map, print what every core holds, write the placed network. Of a bundle the spikes of its vectors are counted.
 
     options : those of ``map_network``, handed on
     """
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
-    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
-    placed = map_network(network, **options)
+    activity = None
+    if network_path.is_dir():
+        loaded = load_bundle(network_path)
+        network, activity = loaded.network, {n: v.sum(axis=(0, 1)) for n, v in loaded.golden.counts.items()}
+    else:
+        network = load_network(network_path)
+    placed = map_network(network, activity=activity, **options)
     if out is not None:
         save_network(placed.network, out)
     if as_json:

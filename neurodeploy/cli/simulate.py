@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from neurodeploy.evaluation import Tally, decision_faults, evaluate
 from neurodeploy.events import load_data
 from neurodeploy.events.checks import Ids
 from neurodeploy.network import Network, load_network
-from neurodeploy.simulator import Run, latency_of, simulate
+from neurodeploy.simulator import Run, latency_of, simulate, simulate_parts
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.streams import Source, is_recording, open_counts, recorded_steps, stream
 
@@ -30,6 +30,7 @@ class Options:
     chunk : steps of a piece, None for all at once
     dt_us : a step, for files of events
     scan, order : where events drive the chip; scan is the axes with commas between them
+    engine, jobs, address : where parts of the samples run; all None for this process
     """
 
     executor: str = AUTO
@@ -40,10 +41,18 @@ class Options:
     dt_us: int | None = None
     scan: str | None = None
     order: str | None = None
+    engine: str | None = None
+    jobs: int | None = None
+    address: str | None = None
 
     @property
-    def engine(self) -> dict[str, Any]:
-        """What ``simulate`` and ``stream`` take alike."""
+    def shared(self) -> bool:
+        """Whether samples are simulated elsewhere."""
+        return (self.engine, self.jobs, self.address) != (None, None, None)
+
+    @property
+    def simulation(self) -> dict[str, Any]:
+        """What every way to simulate takes alike."""
         scan = None if self.scan is None else tuple(self.scan.split(","))
         where = {"executor": self.executor, "device": self.device}
         return where | {"raw": self.raw, "scan": scan, "order": self.order}
@@ -60,6 +69,26 @@ class _Input:
     sample_id: Ids
 
 
+class _Seen:
+    """What is told of all runs, which are not kept.
+
+    first : the first of them, without its arrays
+    """
+
+    def __init__(self) -> None:
+        self.events = dict[str, int]()
+        self.operations = 0
+
+    def add(self, run: Run) -> NDArray[np.int64]:
+        """Count a run in; its output."""
+        if not self.events:
+            self.first = replace(run, counts={}, states={}, input={}, events={}, stimulus=None)
+        for name, counts in run.counts.items():
+            self.events[name] = self.events.get(name, 0) + int(counts.sum())
+        self.operations += int(run.meetings.sum())
+        return run.output
+
+
 def show_simulation(
     network_path: Path, data_path: Path, options: Options, *, out: Path | None, progress: bool | None, as_json: bool
 ) -> None:
@@ -67,52 +96,49 @@ def show_simulation(
 
     progress : whether a bar is shown on stderr; None shows it on a terminal
     """
-    raise_if(decision_faults(options.decision))
+    raise_if(decision_faults(options.decision) + _clashes(options))
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
     given = _input(network, data_path, options)
-    tally, sums = Tally(options.decision, latency_of(network)), dict.fromkeys((g.name for g in network.groups), 0)
-    seen, operations = dict[str, Any](), 0
+    tally, seen = Tally(options.decision, latency_of(network)), _Seen()
     screen = messages()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     shown = screen.is_terminal if progress is None else progress
     with Progress(*columns, console=screen, transient=screen.is_terminal, disable=not shown) as bar:
-        task = bar.add_task("steps", total=given.steps + tally.latency)
+        steps, samples = given.steps + tally.latency, given.batch
+        unit, total = ("samples", samples) if options.shared else ("steps", steps)
+        task = bar.add_task(unit, total=total)
 
         def outputs() -> Iterator[NDArray[np.int64]]:
-            nonlocal operations
-            for run in _runs(network, given, options, lambda t: bar.update(task, completed=t + 1)):
-                for name, counts in run.counts.items():
-                    sums[name] += int(counts.sum())
-                tally.add(run.output)
-                operations += int(run.meetings.sum())
-                seen.update(executor=run.executor, how=run.how, unchecked=run.unchecked)
-                seen.update(order=run.order, scans=run.scans)
-                yield run.output
+            made = _runs(network, given, options, lambda done: bar.update(task, completed=done))
+            counted = (seen.add(run) for run in made)
+            for output in [np.concatenate(list(counted), axis=1)] if options.shared else counted:
+                tally.add(output)
+                yield output
 
         if out is None:
             deque(outputs(), maxlen=0)
         else:
-            shape = (given.steps + tally.latency, given.batch, sum(g.size for g in network.outputs()))
+            shape = (steps, samples, sum(g.size for g in network.outputs()))
             written = npz.Blocks(shape, np.dtype(np.int64), outputs())
             npz.write_arrays(out, {"output": written, "sample_id": np.asarray(given.sample_id)})
     result: dict[str, Any] = {
         "target": network.chip.name,
-        "executor": seen["executor"],
-        "why": seen["how"].why,
-        "device": seen["how"].device,
-        "float_products": [str(product) for product in seen["how"].products],
+        "executor": seen.first.executor,
+        "why": seen.first.how.why,
+        "device": seen.first.how.device,
+        "float_products": [str(product) for product in seen.first.how.products],
         "steps": given.steps,
         "samples": given.batch,
         "latency": tally.latency,
-        "unchecked": seen["unchecked"],
-        "events": sums,
+        "unchecked": seen.first.unchecked,
+        "events": seen.events,
     }
     if network.chip.event_driven:
-        (scans,) = seen["scans"]
-        result |= {"order": seen["order"], "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
-        result["synaptic_operations"] = operations
+        (scans,) = seen.first.scans
+        result |= {"order": seen.first.order, "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
+        result["synaptic_operations"] = seen.operations
     if given.label is not None:
         evaluation = evaluate(tally, given.label, sample_id=given.sample_id)
         result |= {
@@ -129,12 +155,21 @@ def show_simulation(
     console().print(table("Simulation", ("what", "value"), _rows(result)))
 
 
+def _clashes(options: Options) -> list[Fault]:
+    """Options that do not go together."""
+    faults = []
+    if options.chunk is None and options.dt_us is not None:
+        must, todo = "pieces of a stated length, for files of events", "add --chunk 1000"
+        faults.append(Fault("ND9002", "simulate", "--dt-us without --chunk", must, todo))
+    if options.chunk is not None and options.shared:
+        must = "either pieces of time (--chunk), or parts of the samples (--engine, --jobs, --address)"
+        faults.append(Fault("ND9002", "simulate", "--chunk with an engine", must))
+    return faults
+
+
 def _input(network: Network, path: Path, options: Options) -> _Input:
     """What a file holds: all of it, or only what must be known before its pieces are read."""
     if options.chunk is None:
-        if options.dt_us is not None:
-            must, todo = "pieces of a stated length, for files of events", "add --chunk 1000"
-            raise Refusal(Fault("ND9002", "simulate", "--dt-us without --chunk", must, todo))
         data = load_data(path)
         raise_if(data.step_faults(network.dt_s, str(path)))
         return _Input(data.input, data.steps, data.batch, data.label, data.sample_id)
@@ -150,12 +185,30 @@ def _input(network: Network, path: Path, options: Options) -> _Input:
     return _Input(path, saved.steps, saved.batch, saved.head.label, saved.head.sample_id)
 
 
-def _runs(network: Network, given: _Input, options: Options, progress: Callable[[int], None]) -> Iterator[Run]:
-    if options.chunk is None:
-        yield simulate(network, given.source, progress=progress, **options.engine)  # type: ignore[arg-type] # an array
+def _runs(network: Network, given: _Input, options: Options, done: Callable[[int], None]) -> Iterator[Run]:
+    """Runs that follow each other in time; of parts of the samples where they are shared out.
+
+    done : told how many steps, or how many samples, are simulated
+    """
+    how = options.simulation
+
+    def step(t: int) -> None:
+        done(t + 1)
+
+    if options.chunk is not None:
+        source, chunk = given.source, options.chunk
+        yield from stream(network, source, chunk_steps=chunk, dt_us=options.dt_us, progress=step, **how)
         return
-    chunk, dt_us = options.chunk, options.dt_us
-    yield from stream(network, given.source, chunk_steps=chunk, dt_us=dt_us, progress=progress, **options.engine)
+    counts = np.asarray(given.source)
+    if not options.shared:
+        yield simulate(network, counts, progress=step, **how)
+        return
+    where: dict[str, Any] = {"engine": options.engine, "jobs": options.jobs, "address": options.address}
+    samples = 0
+    for run in simulate_parts(network, counts, **where, **how):
+        samples += run.output.shape[1]
+        done(samples)
+        yield run
 
 
 def _rows(result: Mapping[str, Any]) -> list[tuple[str, object]]:

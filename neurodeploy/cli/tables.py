@@ -30,7 +30,7 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
         (
             layer.layer,
             f"{layer.neurons} {layer.kind}",
-            f"{layer.scale_low:.3g} - {layer.scale_high:.3g}",
+            " - ".join(dict.fromkeys((f"{layer.scale_low:.4g}", f"{layer.scale_high:.4g}"))),
             _weights(layer),
             f"{100 * layer.weight_error:.2f} %",
             f"{100 * layer.clipped_share:.2f} %",

@@ -4,6 +4,7 @@ from neurodeploy.nir.contract import UNSTATED, Contract
 from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.reading import NirInspection, NirModel, build_model, inspect_nir, read_nir, settle_contract
 from neurodeploy.nir.report import Became, NirReport
+from neurodeploy.nir.writing import write_nir
 
 __all__ = [
     "PRESETS",
@@ -17,4 +18,5 @@ __all__ = [
     "inspect_nir",
     "read_nir",
     "settle_contract",
+    "write_nir",
 ]

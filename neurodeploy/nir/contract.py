@@ -179,8 +179,6 @@ def settle(
             notes.append(f"{name}: {given[name]!r} is stated and counts, the file's metadata say {ours[name]!r}")
     missing = [name for name in used if name not in values and name not in _BY_EQUATION]
     faults += [_missing(name, preset) for name in missing]
-    if not missing:
-        faults += _reset_faults(nodes, values.get("reset"), given)
     raise_if(faults)
     origins |= {name: "equation" for name in used if name not in values}
     contract = Contract(**values)
@@ -190,6 +188,7 @@ def settle(
         changed = {name: value for name, value in changed.items() if name not in given}
         if changed:
             apart[node.name] = replace(contract, **changed)
+    raise_if(_reset_faults(nodes, lambda name: apart.get(name, contract).reset, given))
     return Settled(contract, MappingProxyType(apart), MappingProxyType(origins), used, tuple(notes))
 
 
@@ -247,11 +246,12 @@ def _missing(name: str, preset: Preset) -> Fault:
     return Fault("ND1601", "contract", was, _ASKED[name], todo or f"state it (--{option}), or name the exporter (--as)")
 
 
-def _reset_faults(nodes: list[Node], reset: object, given: Mapping[str, object]) -> list[Fault]:
+def _reset_faults(nodes: list[Node], reset_of: Callable[[str], str], given: Mapping[str, object]) -> list[Fault]:
     found = []
     for node in nodes:
         if node.kind not in RESETS:
             continue
+        reset = reset_of(node.name)
         if reset == "value" and "v_reset" not in node.fields:
             was = "no v_reset, and reset = 'value'"
             found.append(Fault("ND1601", f"node {node.name!r} ({node.kind})", was, "a v_reset, or subtract or zero"))

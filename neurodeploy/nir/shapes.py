@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import Fault, raise_if
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.nir.graph import Node
-from neurodeploy.nir.primitives import array, shape_of, sizes, where
+from neurodeploy.nir.primitives import array, checked, shape_of, sizes, where
 from neurodeploy.nir.wiring import Flat
 
 Shape = tuple[int, ...]
@@ -48,6 +48,17 @@ def infer_shapes(flat: Flat) -> Shapes:
             return Shapes(again.into, again.out, (taken, *again.notes))
     raise_if(walk.faults)
     return Shapes(walk.into, walk.out, tuple(walk.notes))
+
+
+def shape_after(node: Node, shape: Shape) -> Shape:
+    """Shape that a node makes of another; raises Refusal (ND1601, ND1602) for one that it does not take."""
+    own, faults = checked(node)
+    raise_if(faults)
+    found = _RULES.get(own.kind, _neurons)(own, shape)
+    if isinstance(found, str):
+        was, _, must = found.partition("|")
+        raise Refusal(Fault("ND1602", where(own), was, must))
+    return found
 
 
 class _Walk:

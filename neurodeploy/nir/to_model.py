@@ -46,10 +46,15 @@ def to_model(flat: Flat, shapes: Shapes, settled: Settled) -> tuple[torch.nn.Seq
     raise_if(faults)
     edges = sorted(e for e in through(flat.edges, silent) if not looped.intersection(e))
     _fold_scales(made, edges)
-    became = tuple(
-        _told(flat.nodes[name], parts, shapes.into[name], settled.of(name), dtype, flat.loops.get(name, ()))
+    became = {
+        name: _told(flat.nodes[name], parts, shapes.into[name], settled.of(name), dtype, flat.loops.get(name, ()))
         for name, parts in made.items()
-    )
+    }
+    for name in silent:
+        became[name] = Became(name, "Identity", ("no layer",), "faithful")
+    for neurons, inside in flat.loops.items():
+        for name in inside:
+            became[name] = Became(name, flat.nodes[name].kind, (f"rec_connect of {neurons}",), "faithful")
     names = to_layer_names(sorted(made))
     layers_of = {name: _named(names[name], parts) for name, parts in made.items()}
     ends = {flat.input: ("input", "input"), flat.output: ("output", "output")}
@@ -58,7 +63,9 @@ def to_model(flat: Flat, shapes: Shapes, settled: Settled) -> tuple[torch.nn.Seq
     for parts in layers_of.values():
         links += [(a[0], b[0]) for a, b in pairwise(parts)]
     layers = OrderedDict(part for name in flat.nodes if name in layers_of for part in layers_of[name])
-    return _assembled(layers, links, shapes.into[flat.input]).eval(), became
+    return _assembled(layers, links, shapes.into[flat.input]).eval(), tuple(
+        became[name] for name in flat.nodes if name in became
+    )
 
 
 def _fold_scales(made: Mapping[str, list[torch.nn.Module]], edges: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from neurodeploy.layers import IAF, LIF
 from neurodeploy.quantizer.compute import bias_of, neuron_faults
 from neurodeploy.quantizer.decays import Floats, decay_faults
 from neurodeploy.quantizer.pieces import Piece
+from neurodeploy.quantizer.sharing import arriving_edges
 from neurodeploy.quantizer.stages import Lowered, Stage
 from neurodeploy.quantizer.ways import numbers
 from neurodeploy.quantizer.wiring import Wired, wire
@@ -49,7 +50,8 @@ def lower_layer(chip: Chip, layer: Wired, piece: Piece) -> tuple[Stage | None, l
     module, kind, size = piece.neuron, layer.kind, piece.size
     deploy, where = kind.deploy, f"{chip.name}, layer {piece.name!r}"
     faults = [replace(fault, where=where) for fault in module.faults()]
-    for edge in layer.edges:
+    edges = arriving_edges(chip, layer)
+    for edge in edges:
         bad = int((~np.isfinite(edge.weight)).sum())
         if bad:
             was = f"{bad} of {edge.weight.size} weights are NaN or infinite"
@@ -72,9 +74,7 @@ def lower_layer(chip: Chip, layer: Wired, piece: Piece) -> tuple[Stage | None, l
     threshold = _per_neuron(module.threshold, size) / gain
     low = module.options["v_min"]
     lowest = None if low is None else _per_neuron(low, size) / gain
-    stage = Stage(
-        piece.name, kind, module, size, threshold, bias, keep, gain, layer.edges, layer.shape, lowest, layer.late
-    )
+    stage = Stage(piece.name, kind, module, size, threshold, bias, keep, gain, edges, layer.shape, lowest, layer.late)
     return stage, faults
 
 

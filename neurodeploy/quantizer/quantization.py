@@ -12,6 +12,7 @@ import torch
 from neurodeploy.chips import Chip
 from neurodeploy.errors import raise_if
 from neurodeploy.network import Network, guard_faults, place_identity
+from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
@@ -30,10 +31,14 @@ LOWERINGS, LOWERED = 8, 0.6
 
 @dataclass(frozen=True)
 class Quantization:
-    """An integer network and what became of each layer."""
+    """An integer network and what became of each layer.
+
+    spikes : group -> (neuron,) events of each neuron on all of the calibration data; None without it
+    """
 
     network: Network
     layers: tuple[LayerReport, ...]
+    spikes: Mapping[str, Ints] | None = None
 
     def to_json(self) -> list[dict[str, Any]]:
         """The report as plain data."""
@@ -70,10 +75,9 @@ def quantize(
     trial = None if counts is None or activity is None else trial_of(lowered, counts, activity)
     choice = Choice(parity=parity) if parity else settle(lowered, rooms, trial)
     network, done = _agreeing(lowered, choice, rooms, dt_s)
-    layers = tuple(q.report for q in done)
-    if counts is not None and activity is not None:
-        layers = _measured(lowered, network, done, counts, activity)
-    return Quantization(network, layers)
+    if counts is None or activity is None:
+        return Quantization(network, tuple(q.report for q in done))
+    return _measured(lowered, network, done, counts, activity)
 
 
 def _agreeing(
@@ -100,8 +104,8 @@ def _agreeing(
 
 def _measured(
     lowered: Lowered, network: Network, done: tuple[Quantized, ...], counts: npt.NDArray[Any], activity: Activity
-) -> tuple[LayerReport, ...]:
-    """Reports with what the integer network did on the calibration data."""
+) -> Quantization:
+    """The network, with reports of what it did on the calibration data."""
     watch, membranes = Watch(), dict[str, str]()
     for stage in lowered.stages:
         if stage.kind.deploy is not None and "v" in stage.kind.deploy.states:
@@ -124,7 +128,7 @@ def _measured(
             rails_hit=None if network.chip.event_driven else watch.hits_of(placed, stage.name),
         )
         reports.append(report)
-    return tuple(reports)
+    return Quantization(network, tuple(reports), {name: v.sum(axis=(0, 1)) for name, v in run.counts.items()})
 
 
 def _watched(placed: Network, counts: npt.NDArray[Any], record: list[str], watch: Watch) -> Run:

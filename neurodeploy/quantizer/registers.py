@@ -75,10 +75,7 @@ def quantize_stage(
         scale_low=float(scale.min()),
         scale_high=float(scale.max()),
         shifts={e.kind.name: choice.shifts.get(e.kind.name, 0) for e in stage.edges if e.kind.entry.shift},
-        formats={
-            p.source: {n: v for n, v in p.parameters.items() if n != chip.connections[p.kind].entry.shift}
-            for p in projections
-        },
+        formats={p.source: own for p in projections if (own := _format(chip, p))},
         clipped_share=clipped / max(used, 1),
         zeroed_share=zeroed / max(used, 1),
         weight_error=steady(float(np.sqrt(error / power))) if power else 0.0,
@@ -88,6 +85,11 @@ def quantize_stage(
         limited_by=limit_of(stage, choice, room, scale) if joint is None else joint.limited_by,
     )
     return Quantized(group, tuple(projections), scale, report), faults
+
+
+def _format(chip: Chip, p: Projection) -> dict[str, int]:
+    """Registers of a matrix of its own; a shift is that of all matrices of its kind."""
+    return {n: v for n, v in p.parameters.items() if n != chip.connections[p.kind].entry.shift}
 
 
 def _parameters(stage: Stage, scale: Floats) -> tuple[dict[str, Ints], list[DecayReport]]:

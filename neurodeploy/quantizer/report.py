@@ -27,7 +27,7 @@ class LayerReport:
 
     scale_low, scale_high : smallest and largest number of integer steps for 1.0 of the synaptic current
     shifts : connection kind -> weight shift, of those that have one
-    formats : source -> registers of the weight matrix that comes from there: exponent, width, sign mode
+    formats : source -> registers of the weight matrix that comes from there, of those that have some: exponent, width
     clipped_share : share of the non-zero weights cut off at the end of the register's range
     zeroed_share : share of the non-zero weights that became 0
     weight_error : root mean square of the weights' rounding error, relative to that of the weights, both in units of

@@ -4,6 +4,7 @@ from neurodeploy.simulator.engine import Engine, external_counts, latency_of
 from neurodeploy.simulator.joins import join_samples, join_steps
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.orders import scan_orders, simulate_orders
+from neurodeploy.simulator.parts import simulate_parts
 from neurodeploy.simulator.registry import EXECUTORS
 from neurodeploy.simulator.run import How, Product, Run, Snapshot, Trace
 from neurodeploy.simulator.simulation import Simulation, simulate
@@ -28,4 +29,5 @@ __all__ = [
     "scan_orders",
     "simulate",
     "simulate_orders",
+    "simulate_parts",
 ]

@@ -162,7 +162,7 @@ def external_counts(
         lane = machine.lanes[name]
         joined = np.zeros((steps, batch, lane.size), np.int64)
         for g in network.of_kind(name):
-            joined[:, :, lane.slices[g.name]] = arrays[g.name]
+            joined[:, :, lane.part(g.name)] = arrays[g.name]
         external[name] = joined
     return external, steps, batch
 

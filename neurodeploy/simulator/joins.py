@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal
-from neurodeploy.simulator.run import Run, Snapshot
+from neurodeploy.simulator.run import How, Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus
 
 Ints = npt.NDArray[np.int64]
@@ -34,6 +34,7 @@ def join_steps(runs: Sequence[Run]) -> Run:
         states=_joined_states([r.states for r in runs], 0),
         final=last.final,
         executor=_names(runs),
+        how=_how(runs),
         unchecked=any(r.unchecked for r in runs),
         input=_joined([r.input for r in runs], 0),
         events=_later_events(runs),
@@ -67,6 +68,7 @@ def join_samples(runs: Sequence[Run], stimulus: Stimulus | None = None, initial:
         states=_joined_states([r.states for r in runs], 1),
         final=Snapshot(final, history, first.final.step),
         executor=_names(runs),
+        how=_how(runs),
         input=_joined([r.input for r in runs], 1),
         initial=initial,
         events={} if stimulus is None else _more_events(runs, begins, stimulus),
@@ -90,6 +92,16 @@ def _ends(runs: Sequence[Run]) -> tuple[Run, Run]:
 
 def _names(runs: Sequence[Run]) -> str:
     return ", ".join(dict.fromkeys(r.executor for r in runs))
+
+
+def _how(runs: Sequence[Run]) -> How:
+    all_ways = [r.how for r in runs]
+    return How(
+        "; ".join(dict.fromkeys(h.why for h in all_ways)),
+        ", ".join(dict.fromkeys(h.device for h in all_ways)),
+        tuple(dict.fromkeys(p for h in all_ways for p in h.products)),
+        max(h.chunks for h in all_ways),
+    )
 
 
 def _joined(many: Sequence[Mapping[str, Ints]], axis: int) -> dict[str, Ints]:

@@ -51,6 +51,12 @@ class Lane:
     parameters: Mapping[str, Ints]
     slices: Mapping[str, Ints]
 
+    def part(self, group: str) -> Part:
+        """Positions of the neurons of a group: a slice, which copies nothing, where they are neighbours in order."""
+        at = self.slices[group]
+        first = int(at[0]) if at.size else 0
+        return slice(first, first + at.size) if np.array_equal(at, np.arange(first, first + at.size)) else at
+
 
 @dataclass(frozen=True)
 class Delivery:

@@ -11,6 +11,7 @@ from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.simulator.fast.run import not_fused, run_fused, worth_fusing
 from neurodeploy.simulator.follow.engine import FollowEngine
 from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.follow.whole import can_run_whole, run_whole
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
 from neurodeploy.simulator.stepwise import run_steps, walk
@@ -77,9 +78,13 @@ def _run_compiled(task: Task) -> Run:
     layout = task.memo.get("layout")
     if not isinstance(layout, Layout):
         task.memo["layout"] = layout = Layout(machine)
-    name = "numba"
-    engine = FollowEngine(machine, task.events(), layout=layout, executor=name, order=task.order, snapshot=task.state)
-    return walk(task, engine, name)
+    name, stimulus = "numba", task.events()
+
+    def engine() -> FollowEngine:
+        return FollowEngine(machine, stimulus, layout=layout, executor=name, order=task.order, snapshot=task.state)
+
+    whole = run_whole(task, engine(), name) if can_run_whole(task, layout) else None
+    return walk(task, engine(), name) if whole is None else whole
 
 
 def _not_compiled(task: Task) -> str:
@@ -93,6 +98,32 @@ def _worth_compiling(task: Task) -> str:
     return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
 
 
+def _run_tensors(task: Task) -> Run:
+    from neurodeploy.simulator.tensors import run_tensors  # torch takes seconds to load
+
+    return run_tensors(task)
+
+
+def _tensor_refusal(task: Task) -> str:
+    if task.device is None:
+        return ""
+    from neurodeploy.simulator.tensors import refusal
+
+    return refusal(task)
+
+
+#: neurons of all samples in a step, and in all steps, from which tensors repay their overhead on the processor
+WIDE_STEP, LONG_RUN = 10_000, 4_000_000
+
+
+def _worth_tensors(task: Task) -> str:
+    if task.device is not None:
+        return f"device = {task.device!r} was asked for"
+    wide = task.batch * sum(lane.size for lane in task.machine.lanes.values())
+    worth = wide >= WIDE_STEP and wide * task.steps >= LONG_RUN
+    return f"{wide:,} neurons in a step, of all samples, are worth tensors" if worth else ""
+
+
 #: The fastest first.
 EXECUTORS: Mapping[str, Entry] = {
     "numba": Entry(
@@ -104,6 +135,15 @@ EXECUTORS: Mapping[str, Entry] = {
         package="numba",
         extra="fast",
         observes=True,
+    ),
+    "torch": Entry(
+        "integer tensors of many samples, on any device",
+        (CLOCKED,),
+        _run_tensors,
+        _worth_tensors,
+        refusal=_tensor_refusal,
+        package="torch",
+        devices=True,
     ),
     "numpy": Entry(
         "the NumPy table over all neurons and samples",

@@ -90,12 +90,14 @@ class How:
     device : where
     products : sums that were floating-point matrix products; everything else was computed in integers
     chunks : pieces in which the samples were computed one after the other
+    ordered : sums of one neuron of one sample that were made event by event, because their order could matter
     """
 
     why: str = "given"
     device: str = "cpu"
     products: tuple[Product, ...] = ()
     chunks: int = 1
+    ordered: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy.typing as npt
 
@@ -70,7 +71,7 @@ class Simulation:
             network,
             machine,
             external,
-            {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
+            {g.name: external[g.kind][:, :, machine.lanes[g.kind].part(g.name)] for g in network.inputs()},
             steps + (self.latency if drain is None else drain),
             batch,
             self.latency,
@@ -107,6 +108,10 @@ def simulate(
     progress: Progress | None = None,
     scan: Scan | SideBySide | None = None,
     order: str | None = None,
+    engine: str | None = None,
+    jobs: int | None = None,
+    address: str | None = None,
+    samples: int | None = None,
 ) -> Run:
     """Simulate a placed network bit for bit.
 
@@ -123,13 +128,39 @@ def simulate(
     raw : take whatever the chip's registers hold, without the check against the chip's event cap
     scan, order : where events drive the chip, another scan order than the chip file states (see ``scan`` of a
         connection there; one for each connection kind, or a mapping), and "breadth" or "depth" instead of its queue
+    engine : where the samples of a large batch run: "loky", processes of this machine, or "dask", the workers of the
+        cluster at ``address``; equal in every bit. None is this process, unless ``jobs`` is given
+    jobs : processes of "loky"; None is one for each core
+    samples : most samples that a worker takes at once; None chooses
     Raises Refusal: ND13xx for the input, ND1204 for a network without hardware ids; Missing (ND9001) where the executor
-    is not installed; TextAtFault (ND1005) where a text of the chip file leaves the width of a register.
+    or engine is not installed, (ND1305) where no cluster answers; TextAtFault (ND1005) where a text of the chip file
+    leaves the width of a register.
     """
+    if (engine, jobs, address, samples) != (None, None, None, None):
+        from neurodeploy.simulator.parts import simulate_together
+
+        refuse_single(observer, progress)
+        how: dict[str, Any] = {
+            "executor": executor,
+            "device": device,
+            "scan": scan,
+            "order": order,
+            "drain": drain,
+            "raw": raw,
+        }
+        how |= {"engine": engine, "jobs": jobs, "address": address, "samples": samples}
+        return simulate_together(network, counts, record=record, keep=keep, state=state, **how)
     simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
     return simulation.run(
         counts, record=record, keep=keep, state=state, drain=drain, raw=raw, observer=observer, progress=progress
     )
+
+
+def refuse_single(observer: object, progress: object) -> None:
+    """Refuse (ND1303) with an engine what must be in one process."""
+    stated = {"an observer": observer is not None, "progress by steps": progress is not None}
+    must, todo = "what many processes can do", "leave it out; simulate_parts tells which samples are done"
+    raise_if([Fault("ND1303", "simulate, engine", n, must, todo) for n, given in stated.items() if given])
 
 
 def _option_faults(network: Network, executor: str | Executor, scan: object, order: str | None) -> Iterator[Fault]:

@@ -106,7 +106,8 @@ class Stimulus:
                 faults.append(Fault("ND1301", f"stimulus of input {g.name!r}", was, f"0..{g.size - 1}"))
                 continue
             table = np.zeros((self.steps, self.batch, g.size), np.int64)
-            np.add.at(table, (self.step[mine], self.sample[mine], neuron), 1)
+            at = (self.step[mine] * self.batch + self.sample[mine]) * g.size + neuron
+            np.add.at(table.reshape(-1), at, 1)
             result[g.name] = table
         raise_if(faults)
         return result

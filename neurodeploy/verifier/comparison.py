@@ -1,7 +1,7 @@
 """Comparison of two runs: every value that both have, and the first one that differs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -185,6 +185,9 @@ def _first_difference(a: Observed, b: Observed, pairs: list[_Pair], network: Net
         found = locate(a, b, sample=sample, last=step, sides=(sides[0], sides[1]))
         if found is not None:
             return found
+        if a.network is b.network:
+            note = "step by step there is no difference: an executor is at fault"
+            return replace(_observed(pairs, network, step, sample, (sides[0], sides[1])), notes=(note,))
     return _observed(pairs, network, step, sample, (sides[0], sides[1]))
 
 

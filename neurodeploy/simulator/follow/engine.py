@@ -49,6 +49,12 @@ class FollowEngine(EventEngine):
     def states(self, states: dict[str, dict[str, Ints]]) -> None:
         self._wide = states
 
+    def took(self, steps: int) -> None:
+        """Note that the runner has taken steps on its own."""
+        self.step_number += steps
+        self.taken += steps
+        self._wide = None
+
     def _arrive(self, group: Ints, sample: Ints, position: Ints, cause: Ints) -> None:
         kinds = [g.kind for g in self.machine.network.inputs()]
         self._run(kinds, group, sample, position, cause, together=False)

@@ -15,47 +15,50 @@ _LOGIC = {"and": "&", "or": "|"}
 _HEAVY = frozenset({"floordiv"})  # worth a branch, and no vector instruction
 
 
-def text_lines(text: Text, known: Iterable[str]) -> list[str]:
-    """Lines of a text; its names are written ``x_`` and the name, ``T`` stands for the type of all values.
+def text_lines(text: Text, known: Iterable[str], prefix: str, lanes: int) -> list[str]:
+    """Lines of a text; its names are written with a prefix, ``T`` stands for the type of all values.
 
     known : names that have a value before it
+    lanes : bits of that type
     """
-    writer = _Writer()
+    writer = _Writer(prefix, lanes)
     writer.block(text.statements, set(known))
     return writer.lines
 
 
 class _Writer:
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
+    def __init__(self, prefix: str, lanes: int, count: int = 0) -> None:
+        self.prefix, self.lanes, self.count = prefix, lanes, count
         self.lines: list[str] = []
 
     def fresh(self, value: str) -> str:
         self.count += 1
-        self.lines.append(f"t{self.count} = {value}")
-        return f"t{self.count}"
+        self.lines.append(f"t{self.prefix}{self.count} = {value}")
+        return f"t{self.prefix}{self.count}"
 
     def block(self, statements: tuple[Statement, ...], known: set[str]) -> None:
         for statement in statements:
             if isinstance(statement, Assign):
-                self.lines.append(f"x_{statement.name} = {self.value(statement.value)}")
+                self.lines.append(f"{self.prefix}{statement.name} = {self.value(statement.value)}")
                 known.add(statement.name)
                 continue
             condition = self.fresh(self.value(statement.condition))
             if any(call.op in _HEAVY for call in _calls(statement.body)):
-                inner = _Writer(self.count)
+                inner = _Writer(self.prefix, self.lanes, self.count)
                 inner.block(statement.body, set(known))
                 self.count = inner.count
                 self.lines += [f"if {condition}:", *(f"    {line}" for line in inner.lines)]
                 continue
             changed = sorted({a.name for a in _assignments(statement.body)} & known)
-            before = {name: self.fresh(f"x_{name}") for name in changed}
+            before = {name: self.fresh(f"{self.prefix}{name}") for name in changed}
             self.block(statement.body, set(known))
-            self.lines += [f"x_{name} = x_{name} if {condition} else {old}" for name, old in before.items()]
+            self.lines += [
+                f"{self.prefix}{name} = {self.prefix}{name} if {condition} else {old}" for name, old in before.items()
+            ]
 
     def value(self, expression: Expression) -> str:
         if isinstance(expression, Name):
-            return f"x_{expression.id}"
+            return f"{self.prefix}{expression.id}"
         if isinstance(expression, Const):
             return _literal(int(expression.value))
         op = expression.op
@@ -112,13 +115,14 @@ class _Writer:
         raise NotImplementedError(op)
 
     def bounded(self, op: str, x: str, bits: int) -> str:
-        whole = signed(bits)
+        if bits >= self.lanes:  # what fits the narrower type is inside already
+            return x
         if op == "sat":
-            low, high = f"np.int64({whole.low})", f"np.int64({whole.high})"
+            low, high = (_literal(end) for end in signed(bits))
             inner = self.fresh(f"{x} if {x} > {low} else {low}")
-            return f"T({inner} if {inner} < {high} else {high})"
+            return f"({inner} if {inner} < {high} else {high})"
         half = 1 << bits - 1
-        return f"T(((np.int64({x}) & np.int64({2 * half - 1})) ^ np.int64({half})) - np.int64({half}))"
+        return f"T(T(T({x} & {_literal(2 * half - 1)}) ^ {_literal(half)}) - {_literal(half)})"
 
 
 def _literal(value: int) -> str:

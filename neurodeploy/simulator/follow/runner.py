@@ -42,6 +42,29 @@ class Followed:
     meetings: int
 
 
+@dataclass(frozen=True)
+class Train:
+    """Events of a group in their order.
+
+    place : (event,) places in memory of the neurons
+    cause : (event,) what started each
+    ends : (step,) events until the end of each step
+    """
+
+    place: Array
+    cause: Ints
+    ends: Ints
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a group made of the events that reached it; met : arrivals, meetings : texts that they have run."""
+
+    made: Train
+    met: int
+    meetings: int
+
+
 class Runner:
     """A laid out machine with its states.
 
@@ -137,35 +160,63 @@ class Runner:
 
     def _layers(self, sample: int, roots: Array, causes: Ints, layers: Sequence[int]) -> Followed | Stopped | None:
         """Let group after group meet what it leads to; None if one root may have caused too much."""
-        machine, events = self.layout.machine, dict[str, list[tuple[Array, Ints]]]()
-        block, texts = int(machine.block(sample, self.batch)), list(self.program.plans.arriving)
+        events, fans = dict[str, list[Train]](), self.layout.machine.fans
         made, met, meetings = list[tuple[str, Array, Ints]](), 0, 0
         for number in layers:
-            fan = machine.fans[number]
-            (source,), (target,) = fan.sources, fan.target
+            (source,), (target,) = fans[number].sources, fans[number].target
             if source not in events:
                 events[source] = [self._roots_of(source, roots, causes)]
-            places, by = (np.concatenate(c) for c in zip(*events[source], strict=True))
-            if not len(places) or not fan.size:
+            train = _joined(events[source])
+            if not len(train.place) or not fans[number].size:
                 continue
-            space = self._begun(len(places))
-            space.control[Control.ROW] = self.layout.arrays["fans"][3 * number + 2]
-            own = {"roots": places, "causes": by, "go": self.layout.strips.ways[block, number]}
-            found = self._made(layer_name(texts.index(fan.kind.name)), space, sample, own)
-            self.layout.spaces.append(space)
-            if space.control[Control.CODE] != Stop.DONE:
-                return Stopped(sample, Stop(int(space.control[Control.CODE])))
-            met += int(space.control[Control.MET])
-            meetings += int(space.control[Control.MEETINGS])
-            events.setdefault(target, [self._roots_of(target, roots, causes)]).append(found)
-            made.append((fan.kind.target, *found))
+            found = self.layer(sample, number, train, {}, {})
+            if isinstance(found, Stopped):
+                return found
+            met, meetings = met + found.met, meetings + found.meetings
+            events.setdefault(target, [self._roots_of(target, roots, causes)]).append(found.made)
+            made.append((fans[number].kind.target, found.made.place, found.made.cause))
         return None if met > self.patience else Followed(sample, tuple(made), 0, meetings)
 
-    def _roots_of(self, group: str, roots: Array, causes: Ints) -> tuple[Array, Ints]:
+    def layer(
+        self, sample: int, number: int, train: Train, due: Mapping[str, Array], kept: Mapping[str, Array]
+    ) -> Layer | Stopped:
+        """Let the events of a group meet what one fan leads to, step after step.
+
+        due : phase of a tick -> (step,) 1 where it is due
+        kept : state -> (step * neuron of the target group,) to be filled
+        """
+        fan, plans = self.layout.machine.fans[number], self.program.plans
+        kind, (begin, end) = fan.kind.target, self.layout.spans[fan.target[0]]
+        space, steps = self._begun(len(train.place)), len(train.ends)
+        before = self.layout.strips.offset[kind]
+        space.control[Control.LOW], space.control[Control.HIGH] = begin - before, end - before
+        space.control[Control.ROW] = self.layout.arrays["fans"][3 * number + 2]
+        never = np.zeros(steps, np.uint8)
+        ticks = [due.get(n, never) for n, t in plans.ticks.items() if t.kind == kind and not t.handler.emits]
+        own = {
+            "roots": train.place,
+            "causes": train.cause,
+            "ends": train.ends,
+            "made_ends": np.zeros(steps, np.int64),
+            "due": np.concatenate([never[:0], *ticks]),
+            "go": self.layout.strips.ways[int(self.layout.machine.block(sample, self.batch)), number],
+        }
+        for state, interval in self.layout.registers[kind].items():
+            own[f"kept_{state}"] = kept.get(state, np.zeros(0, stored_type(interval)))
+        place, cause = self._made(layer_name(list(plans.arriving).index(fan.kind.name)), space, sample, own)
+        self.layout.spaces.append(space)
+        control = space.control.copy()
+        if control[Control.CODE] != Stop.DONE:
+            return Stopped(sample, Stop(int(control[Control.CODE])))
+        made = Train(place, cause, own["made_ends"])
+        return Layer(made, int(control[Control.MET]), int(control[Control.MEETINGS]))
+
+    def _roots_of(self, group: str, roots: Array, causes: Ints) -> Train:
         """Those roots that are of a group, as places in memory."""
         kind, (begin, end) = self.layout.machine.network.group(group).kind, self.layout.spans[group]
         mine = slice(None) if begin <= roots.min() and roots.max() < end else (roots >= begin) & (roots < end)
-        return roots[mine] - np.uint32(self.layout.strips.offset[kind]), causes[mine]
+        places = roots[mine] - np.uint32(self.layout.strips.offset[kind])
+        return Train(places, causes[mine], np.array([len(places)]))
 
     def _begun(self, roots: int) -> Space:
         space = self._space()
@@ -190,6 +241,7 @@ class Runner:
         """Take out what was made, and make room."""
         control = space.control
         count = int(control[Control.MADE])
+        control[Control.TAKEN] += count
         if name != "follow" or not self.program.queue.stream:
             control[Control.MADE] = 0
             self._longer(space, int(control[Control.SIZE]) + 2 * len(space.batch))
@@ -244,12 +296,11 @@ class Runner:
             number, first, last = piece
             return self.follow(number, roots[first:last], causes[first:last], together=together)
 
-        threads = min(len(pieces), _threads())
-        if threads < 2 or len(sample) < WORTH_A_THREAD:
+        workers = min(len(pieces), threads())
+        if workers < 2 or len(sample) < WORTH_A_THREAD:
             yield from map(one, pieces)
             return
-        self.program.compiled.function("follow")
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(one, pieces)
 
     def located(self, followed: Sequence[Followed]) -> Iterator[tuple[str, Ints, Ints, Ints]]:
@@ -259,6 +310,13 @@ class Runner:
                 yield kind, np.full(len(place), one.sample), cause, self.layout.ranks[kind][place]
 
 
-def _threads() -> int:
+def _joined(trains: Sequence[Train]) -> Train:
+    """Events of one step, one behind the other."""
+    place, cause = (np.concatenate([getattr(t, column) for t in trains]) for column in ("place", "cause"))
+    return Train(place, cause, np.array([len(place)]))
+
+
+def threads() -> int:
+    """As many as OMP_NUM_THREADS says, else one for each processor."""
     stated = os.environ.get("OMP_NUM_THREADS", "")
     return int(stated) if stated.isdigit() and int(stated) > 0 else os.cpu_count() or 1

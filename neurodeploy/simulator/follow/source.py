@@ -41,6 +41,10 @@ class Control(IntEnum):
     DEPTH = auto()  # how many may wait, -1 for any number
     DROP = auto()
     PATIENCE = auto()
+    STEP = auto()  # step that comes next, of those that a group takes at once
+    TAKEN = auto()  # events that the host has taken out before
+    LOW = auto()  # place of the first neuron of a group, and end of the last
+    HIGH = auto()
     ROW = auto()  # where the numbers that the neurons of a fan share begin
     CODE = auto()  # why the kernel stopped
 
@@ -91,6 +95,7 @@ WAYS = {"go_begin": "uint32", "fans": "uint32"}
 BUFFERS = {"control": "int64", "made": "uint32", "made_by": "int64", "flags": "uint8", "keys": "int64"}
 WAITING = {"ring": "int64", "batch": "int64"}
 ROOTS = {"roots": "uint32", "causes": "int64"}
+STEPS = {"ends": "int64", "made_ends": "int64", "due": "uint8"}
 
 
 def event_source(
@@ -108,9 +113,13 @@ def event_source(
     code = [_HEAD, f"def follow({', '.join(given)}):", *_indented(_follow(texts, queue, states))]
     arguments = {"follow": tuple(given.items())}
     for number, text in enumerate(texts):
-        own = BUFFERS | ROOTS | TABLES | {n: types[n] for n in _arrays(text, number, states)}
+        mine = [t for t in ticks.values() if t.kind == text.kind and not t.handler.emits]
+        used = dict.fromkeys(n for t, i in ((text, number), *((t, -1) for t in mine)) for n in _arrays(t, i, states))
+        registers = {state_name(text.kind, s): s for s in states[text.kind]}
+        kept = {f"kept_{s}": types[n] for n, s in registers.items()}
+        own = BUFFERS | ROOTS | TABLES | STEPS | kept | {n: types[n] for n in (used | registers)}
         code += ["", "", f"def {layer_name(number)}({', '.join(own)}):"]
-        code += _indented(_layer(text, number, states[text.kind]))
+        code += _indented(_layer(text, number, mine, states[text.kind]))
         arguments[layer_name(number)] = tuple(own.items())
     for number, (phase, text) in enumerate(ticks.items()):
         own = BUFFERS | {"rank": "int64"} | {n: types[n] for n in _arrays(text, -1, states)}
@@ -177,10 +186,31 @@ def _follow(texts: Sequence[TextPlan], queue: Queue, states: Mapping[str, Mappin
     return templates.filled(templates.STREAM if queue.stream else templates.RING, names).split("\n")
 
 
-def _layer(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
+def _layer(text: TextPlan, number: int, ticks: Sequence[TextPlan], states: Mapping[str, Interval]) -> list[str]:
+    """Body of the function that takes a group through many steps."""
     names = _names(_meet(text, number, states), checked=text.checked)
     names["constants"] = "\n".join(_constants(text, _c(Control.ROW)))
+    names["ticks"] = "\n".join(line for i, tick in enumerate(ticks) for line in _group_tick(tick, i, states))
+    arrays = {s: state_name(text.kind, s) for s in states}
+    filled = (templates.filled(templates.RECORD, {"name": s, "array": n}) for s, n in arrays.items())
+    names["records"] = "\n".join(filled)
     return templates.filled(templates.LAYER, names).split("\n")
+
+
+def _group_tick(text: TextPlan, number: int, states: Mapping[str, Interval]) -> list[str]:
+    handler = text.handler
+    own = [s for s in states if s in handler.reads | handler.writes]
+    given = {s: _cast(text, f"r_{s}[i]") for s in own} | {p: _cast(text, f"y_{p}[i]") for p in text.arrays}
+    given |= {GIVEN_ARRIVING: _cast(text, "1")}
+    slices = [f"r_{s} = {state_name(text.kind, s)}[low:high]" for s in own]
+    slices += [f"y_{p} = {parameter_name(text.kind, p)}[low:high]" for p in text.arrays]
+    names = _names([], checked=text.checked) | {
+        "number": str(number),
+        "slices": "\n".join(slices),
+        "text": "\n".join(_body(text, states, given, "z_")),
+        "unsound": templates.UNSOUND if text.checked else "",
+    }
+    return templates.filled(templates.TICK, names).split("\n")
 
 
 def _names(texts: Sequence[str], *, checked: bool) -> dict[str, str]:
@@ -202,20 +232,21 @@ def _cast(text: TextPlan, value: str) -> str:
     return f"np.{text.lanes}({value})"
 
 
-def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, str]) -> list[str]:
+def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, str], prefix: str = "x_") -> list[str]:
     """What the text does at place i; given is what its names are read from."""
     handler = text.handler
     used = handler.reads | handler.writes
-    lines = [f"x_{name} = {value}" for name, value in given.items() if name in used]
-    lines += [line.replace("T(", f"np.{text.lanes}(") for line in text_lines(handler.text, given)]
+    lines = [f"{prefix}{name} = {value}" for name, value in given.items() if name in used]
+    written = text_lines(handler.text, given, prefix, np.iinfo(text.lanes).bits)
+    lines += [line.replace("T(", f"np.{text.lanes}(") for line in written]
     if text.checked:
         for name in sorted(handler.unproved):
             low, high = (_cast(text, str(end)) for end in states[name])
-            lines += [f"outside |= np.int32(x_{name} < {low}) | np.int32(x_{name} > {high})"]
+            lines += [f"outside |= np.int32({prefix}{name} < {low}) | np.int32({prefix}{name} > {high})"]
     types = {name: stored_type(interval) for name, interval in states.items()}
-    lines += [f"r_{name}[i] = np.{types[name]}(x_{name})" for name in sorted(handler.writes)]
+    lines += [f"r_{name}[i] = np.{types[name]}({prefix}{name})" for name in sorted(handler.writes)]
     if handler.emits:
-        lines += [f"fl[i] = np.uint8(x_{handler.emits} == 1)"]
+        lines += [f"fl[i] = np.uint8({prefix}{handler.emits} == 1)"]
     return lines
 
 

@@ -7,8 +7,8 @@ leaves out what Python's negative indices would need; counters are cut to 32 bit
 import re
 from collections.abc import Mapping
 
-#: What one destination of an event does. After it, keys[:count] are the synapses whose neurons fire, in scan order:
-#: the place in scan order above, the place in the strip in the low 32 bits.
+#: What one destination of an event does. After it, keys[:count] are the synapses whose neurons fire, in scan order: the
+#: place in the strip in the low 32 bits, and above it the place in scan order where there are several.
 ARRIVAL = """\
 strip, base = np.int64(go[2 * place]), np.int64(go[2 * place + 1])
 begin, whole = np.int64(strips[strip]), np.int64(strips[strip + 1])
@@ -21,18 +21,16 @@ met += 1
 meetings += whole
 count = 0
 bytes8 = words[:width]
-some = np.uint64(0)
 for word in range(bytes8.shape[0]):
-    some |= bytes8[word]
-if some != 0:
-    for word in range(bytes8.shape[0]):
-        if bytes8[word] != 0:
-            part = np.int64(np.uint32(8 * word))
-            for k in range(8):
-                keys[np.int64(np.uint32(count))] = np.int64(syn_rank[begin + part + k]) << 32 | (part + k)
-                count += np.int64(flags[part + k])
-    if count > 1:
-        <sort>"""
+    if bytes8[word] != 0:
+        part = np.int64(np.uint32(8 * word))
+        for k in range(8):
+            keys[np.int64(np.uint32(count))] = part + k
+            count += np.int64(flags[part + k])
+if count > 1:
+    for i in range(count):
+        keys[i] |= np.int64(syn_rank[begin + keys[i]]) << 32
+    <sort>"""
 
 #: The neurons of one strip in runs of neighbours.
 RUNS = """\
@@ -114,26 +112,57 @@ while True:
 <HEAD>, <CAUSE> = head, cause
 <end>"""
 
-#: All events of one group meet what one projection leads to, group after group: exact where each group is reached by
-#: one projection and nothing bounds the queue, because a neuron then sees the same events in the same order.
+#: All events of one group meet what one projection leads to, step after step, each step with its ticks: exact where
+#: each group is reached by one projection and nothing bounds the queue: a neuron then sees the same in the same order.
 LAYER = """\
 <begin>
 <constants>
-while root < count_roots:
-    if count_made > room:
-        code = <is_ROOM>
-        break
-    place = np.int64(roots[np.int64(np.uint32(root))])
-    cause = causes[np.int64(np.uint32(root))]
-    root += 1
-    if go[2 * place] == nowhere:
-        continue
-    <arrival>
-    for i in range(count):
-        made[np.int64(np.uint32(count_made))] = base + np.int64(syn_target[begin + (keys[i] & 0xFFFFFFFF)])
-        made_by[np.int64(np.uint32(count_made))] = cause
-        count_made += 1
+step, taken = <STEP>, <TAKEN>
+low, high = np.int64(np.uint32(<LOW>)), np.int64(np.uint32(<HIGH>))
+while step < ends.shape[0] and code == <is_DONE>:
+    until = ends[np.int64(np.uint32(step))]
+    while root < until:
+        if count_made > room:
+            code = <is_ROOM>
+            break
+        place = np.int64(roots[np.int64(np.uint32(root))])
+        cause = causes[np.int64(np.uint32(root))]
+        root += 1
+        if go[2 * place] == nowhere:
+            continue
+        <arrival>
+        for i in range(count):
+            made[np.int64(np.uint32(count_made))] = base + np.int64(syn_target[begin + (keys[i] & 0xFFFFFFFF)])
+            made_by[np.int64(np.uint32(count_made))] = cause
+            count_made += 1
+    if code == <is_DONE>:
+        <ticks>
+        made_ends[np.int64(np.uint32(step))] = taken + count_made
+        <records>
+        step += 1
+<STEP> = step
 <end>"""
+
+#: A tick of the neurons of one group, in the steps in which it is due.
+TICK = """\
+if due[<number> * ends.shape[0] + step] != 0:
+    <outside>
+    <slices>
+    for i in range(high - low):
+        <text>
+    <unsound>"""
+
+UNSOUND = """\
+if outside != 0:
+    code = <is_FAULT>"""
+
+#: A state after a step, where there is room for it.
+RECORD = """\
+if kept_<name>.shape[0] > 0:
+    kept = kept_<name>[step * (high - low):(step + 1) * (high - low)]
+    r_<name> = <array>[low:high]
+    for i in range(kept.shape[0]):
+        kept[i] = r_<name>[i]"""
 
 #: Any other queue: a ring of destinations, or of all destinations of an event together.
 RING = """\

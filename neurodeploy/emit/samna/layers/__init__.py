@@ -4,11 +4,13 @@ from neurodeploy.emit.samna.layers.adapter import apply
 from neurodeploy.emit.samna.layers.board import Board, Clock, open_board
 from neurodeploy.emit.samna.layers.collect import Collected, Comparison
 from neurodeploy.emit.samna.layers.events import (
+    READING,
     SPIKE,
     counts_of_groups,
     events_of_groups,
     from_samna,
     neuron_address,
+    readings_of,
     spikes_of_groups,
     spikes_of_raster,
     spikes_of_stimulus,
@@ -20,6 +22,7 @@ from neurodeploy.emit.samna.layers.table import LayersTable, layers_table
 from neurodeploy.emit.samna.layers.write import to_configuration, write_configuration
 
 __all__ = [
+    "READING",
     "SPIKE",
     "Board",
     "Clock",
@@ -38,6 +41,7 @@ __all__ = [
     "neuron_address",
     "open_board",
     "read_configuration",
+    "readings_of",
     "spikes_of_groups",
     "spikes_of_raster",
     "spikes_of_stimulus",

@@ -16,7 +16,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.emit.samna.fill import Filler, real_samna
 from neurodeploy.emit.samna.layers.adapter import module_of
 from neurodeploy.emit.samna.layers.collect import Collected
-from neurodeploy.emit.samna.layers.events import SPIKE, Spikes, from_samna, to_samna
+from neurodeploy.emit.samna.layers.events import SPIKE, Spikes, from_samna, readings_of, to_samna
 from neurodeploy.emit.samna.layers.table import LayersTable, layers_table, number
 from neurodeploy.errors import Fault, Missing, Refusal, raise_if
 
@@ -183,10 +183,12 @@ class Board:
             objects += new
             last = max(last, elapsed) if new else last
             silent = not new and elapsed - last >= quiet_s
-        mine = [o for o in objects if isinstance(o, self._spike)]
+        mine, names = [o for o in objects if isinstance(o, self._spike)], self._table.readout
         others = Counter(type(o).__name__ for o in objects if not isinstance(o, self._spike))
-        waited = clock.now() - start
-        return Collected(from_samna(mine), dict(others), stale, len(spikes), polls, waited, not silent, trouble)
+        words = [int(getattr(o, names.value)) for o in objects if type(o).__name__ == names.event]
+        others.pop(names.event, None)
+        waited, told = clock.now() - start, readings_of(self.chip, words)
+        return Collected(from_samna(mine), dict(others), stale, len(spikes), polls, waited, not silent, trouble, told)
 
     def soft_reset(self) -> None:
         """Reset the board; configuration and states are lost."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.emit.samna.layers.events import Spikes, by_place
+from neurodeploy.emit.samna.layers.events import READING, Readings, Spikes, by_place
 
 Place = tuple[int, ...]
 
@@ -17,7 +17,8 @@ class Collected:
     """Events of one stream, as they arrived; nothing is sorted, mended or left out.
 
     spikes : (event,) in the order of arrival; times on the board's stop watch
-    others : events that are no spikes: name of their class -> how many
+    others : events that are neither spikes nor readings: name of their class -> how many
+    readings : (event,) READING, what the chip's own readout said, once in every period of the slow clock
     stale : events that were waiting before the first was sent; they belong to an earlier stream and are not in spikes
     sent : events that went to the board
     polls, waited_s : how often, and how long, the board was asked
@@ -33,6 +34,7 @@ class Collected:
     waited_s: float = 0.0
     timed_out: bool = False
     trouble: str = ""
+    readings: Readings = field(default_factory=lambda: np.zeros(0, READING))
 
     @property
     def backward(self) -> int:
@@ -53,6 +55,7 @@ class Collected:
         """What was seen, without the events."""
         names = ("sent", "stale", "polls", "waited_s", "timed_out", "trouble", "backward", "repeated", "untimed")
         result: dict[str, Any] = {"received": len(self.spikes), "others": dict(self.others)}
+        result["readings"] = len(self.readings)
         return result | {name: getattr(self, name) for name in names}
 
     def against(self, expected: Spikes) -> "Comparison":

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.chips import Chip
 from neurodeploy.emit.samna.layers.blocks import blocks_of
 from neurodeploy.emit.samna.layers.setup import Readout
 from neurodeploy.emit.samna.layers.table import layers_table, number
@@ -17,6 +18,9 @@ Ints = npt.NDArray[np.int64]
 #: one spike: microseconds, and the core, feature and place that it comes from or goes to
 SPIKE = np.dtype([("t_us", np.int64), ("layer", np.int64), ("feature", np.int64), ("y", np.int64), ("x", np.int64)])
 Spikes = npt.NDArray[np.void]
+#: one word of the readout: whether it is valid, the class of the largest average from 1 on, and what the mode puts out
+READING = np.dtype([("valid", np.bool_), ("class", np.int64), ("data", np.int64)])
+Readings = npt.NDArray[np.void]
 #: Our column -> samna's attribute.
 ATTRIBUTES: Mapping[str, str] = {"layer": "layer", "feature": "feature", "y": "y", "x": "x", "t_us": "timestamp"}
 
@@ -149,6 +153,18 @@ def from_samna(objects: Iterable[Any]) -> Spikes:
     table = np.zeros(len(held), SPIKE)
     for ours, theirs in ATTRIBUTES.items():
         table[ours] = [int(getattr(o, theirs)) for o in held]
+    return table
+
+
+def readings_of(chip: Chip, words: Iterable[int]) -> Readings:
+    """Words of the chip's readout taken apart, in their order. Source: datasheet 3.2.5."""
+    names = layers_table(chip).readout
+    held = np.array(list(words), np.int64)
+    table = np.zeros(len(held), READING)
+    for column, path in zip(READING.names or (), (names.valid, names.index, names.data), strict=True):
+        entry = number(chip, path)
+        low, high = entry.holds or (int(str(entry.value)), int(str(entry.value)))
+        table[column] = held >> low & (1 << high - low + 1) - 1
     return table
 
 

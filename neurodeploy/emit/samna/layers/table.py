@@ -86,6 +86,8 @@ class ReadoutNames(_Table):
     """The block that picks the class of the most spikes.
 
     destination, classes, averages, thresholds, modes : numbers of the chip's blocks
+    event, value : event of a reading, and its attribute; it has no time
+    valid, index, data : numbers of the chip's blocks: bits of that value
     shape_value : the one shape of inputs that is written
     spread : class n (from 1) listens to feature spread * (n - 1)
     """
@@ -106,6 +108,11 @@ class ReadoutNames(_Table):
     averages: str
     thresholds: str
     modes: str
+    event: str
+    value: str
+    valid: str
+    index: str
+    data: str
     shape_value: int
     spread: _COUNTED
 
@@ -209,7 +216,8 @@ def _contradictions(chip: Chip, table: LayersTable) -> Iterator[Fault]:
         must = "a field, or one value under fixed: it would be dropped"
         yield Fault("ND1103", f"{where}.layer.geometry", f"{name!r} stands nowhere", must)
     paths = [*table.sensor.size, table.sensor.poolings, table.board.slow_clock, table.board.address_bits]
-    paths += [getattr(table.readout, n) for n in ("destination", "classes", "averages", "thresholds", "modes")]
+    numbers = ("destination", "classes", "averages", "thresholds", "modes", "valid", "index", "data")
+    paths += [getattr(table.readout, n) for n in numbers]
     for path in paths:
         block, _, name = path.partition(".")
         if block not in chip.file.block or name not in chip.file.block[block].number:
