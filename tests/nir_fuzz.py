@@ -1,6 +1,6 @@
 """Mutated NIR files: python nir_fuzz.py FOLDER FIRST MANY prints for each what became of it, one line of JSON each.
 
-A process of its own, with bounds on memory and time, because a fault in reading could end it.
+The long version runs in a process of its own, with a bound on memory, because a fault in reading could end it.
 """
 
 import json
@@ -19,7 +19,7 @@ from neurodeploy.nir.reading import build_model
 
 STATED = {"dt_s": 1e-3, "integrator": "euler", "comparison": ">", "max_spikes": 1, "v_min": None, "reset": "zero"}
 STATED |= {"recurrent_delay": 1}
-MEMORY, STEPS = 2 << 30, 12
+MEMORY, STEPS = 2 << 30, 6
 
 
 def mutated(data, rng):
@@ -92,24 +92,22 @@ def judged(path):
     return {"outcome": "read", "same": same, "output": equal_output(path, found, model) if same else False, "s": spent}
 
 
-def main(folder, first, many):
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY + (2 << 30), resource.RLIM_INFINITY))
-    torch.set_num_threads(1)
+def judgements(folder, first, many):
+    """What became of mutated files, seed by seed."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("golden_nir/*.nir"))]
     path = Path(folder) / f"{first}.nir"
     for seed in range(first, first + many):
-        rng = np.random.default_rng([20261121, seed])
-        path.write_bytes(mutated(sources[seed % len(sources)], rng))
-        sys.stdout.write(json.dumps({"seed": seed, "at": "begun"}) + "\n")
-        sys.stdout.flush()
+        path.write_bytes(mutated(sources[seed % len(sources)], np.random.default_rng([20261121, seed])))
         try:
             line = judged(path)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
             line = {"outcome": "traceback", "error": repr(error)}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        sys.stdout.write(json.dumps({"seed": seed, "kib": peak, **line}) + "\n")
-        sys.stdout.flush()
+        yield {"seed": seed, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, **line}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY, resource.RLIM_INFINITY))
+    torch.set_num_threads(1)
+    for told in judgements(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])):
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()

@@ -5,7 +5,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neurodeploy
@@ -518,6 +518,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_says_what_it_says(data, folder):
     raw = bytearray((folder / "whole.net").read_bytes())

@@ -306,7 +306,9 @@ def test_sparse_sums_are_gathered_and_dense_ones_are_products():
 
 
 def names_of(model):
-    return {n for node in model.graph.node for n in (node.name, *node.output)} | {t.name for t in model.graph.initializer}
+    return {n for node in model.graph.node for n in (node.name, *node.output)} | {
+        t.name for t in model.graph.initializer
+    }
 
 
 def test_names_say_group_state_phase_and_line():

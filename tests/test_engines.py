@@ -128,6 +128,11 @@ def test_the_workers_of_a_cluster_give_the_same(cluster):
     equal(simulate(network, x, engine="dask", address=cluster.scheduler_address, samples=2), whole)
 
 
+def test_a_large_part_goes_to_a_cluster_without_complaint(cluster):
+    with opened("dask", None, cluster.scheduler_address) as pool:
+        assert list(pool.run(len, [bytes(11 << 20)])) == [(0, 11 << 20)]
+
+
 # --- death ------------------------------------------------------------------------------------------------------------
 
 

@@ -390,3 +390,18 @@ def test_a_published_network_converts_maps_and_meets_a_moving_edge(events, count
     assert run.counts["pixel"].sum() == events
     assert all(run.counts[g.name].any() for g in network.groups)
     count("events simulated", events)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["loihi2_lif", "lava_cpu_fixed_lif"])
+def test_a_published_neuron_fires_as_it_was_recorded(name, count):
+    """Recorded one step after the input, as on the chip; in float, and in the integers that the quantizer finds."""
+    found = nd.read_nir(published("nir/lif_norse.nir"), like="nir", dt_s=1e-4, reset="zero")
+    events, _, spikes = np.loadtxt(published(f"recordings/{name}.csv"), delimiter=",").T
+    given = events.astype(np.int64)[:, None, None]
+    assert (len(spikes), spikes.sum()) == (1000, 4)
+    assert np.array_equal(nd.run_model(found.model, given)[:-1, 0, 0], spikes[1:])
+    chip = nd.chip("loihi2")
+    network = nd.map(nd.quantize(nd.constrain(found.model, chip), chip, dt_s=found.dt_s).network).network
+    assert np.array_equal(nd.simulate(network, given, drain=0).output[:, 0, 0], spikes)
+    count("recorded steps compared", len(spikes))

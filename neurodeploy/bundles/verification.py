@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 
 #: texts that the reference may run: about a second
 REFERENCE_BUDGET = 40_000
-#: synaptic operations that scan orders may take together: some seconds
-ORDERS_BUDGET = 60_000_000
+#: synaptic operations that scan orders may take together, by executor: some seconds
+ORDERS_BUDGET = MappingProxyType({"numpy": 60_000_000, "numba": 1_000_000_000})
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
@@ -167,7 +168,8 @@ def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
     """What scan orders change on the first samples."""
     held = len(run.meetings)
     spent = orders * np.cumsum(run.meetings)
-    samples = max(1, int(np.searchsorted(spent, ORDERS_BUDGET, "right")))
+    budget = ORDERS_BUDGET.get(run.executor, ORDERS_BUDGET["numpy"])
+    samples = max(1, int(np.searchsorted(spent, budget, "right")))
     given = {n: v[:, :samples] for n, v in loaded.input.items()}
     return replace(observe_orders(loaded.network, given, orders=orders), held=held)
 

@@ -47,8 +47,11 @@ def in_child(
 def _answer(work: Callable[[], bytes], writing: int, seconds: float, more_bytes: int) -> None:
     """Run in the child; never returns, and leaves without the clean-up that belongs to the parent."""
     with suppress(BaseException):
+        import faulthandler
         import resource  # of systems with fork alone
 
+        faulthandler.disable()  # how it dies is told by the parent
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         most = _taken() + more_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))

@@ -15,7 +15,7 @@ from neurodeploy.npz import replacing
 #: Bytes of arrays that a file may hold beyond its own size: compressed ones are longer than their files.
 MAX_EXTRA_BYTES = 1 << 28
 #: What reading may take: seconds, then more for a large file, and bytes of memory, then four times the file.
-SECONDS, BYTES_PER_SECOND, MEMORY = 5.0, 20_000_000, 3 << 29
+SECONDS, BYTES_PER_SECOND, MEMORY = 5.0, 1_000_000, 3 << 29
 MAX_NODES = 20_000
 MAX_EDGES = 100_000
 MAX_DEPTH = 16  # graphs in graphs

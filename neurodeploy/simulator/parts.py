@@ -172,7 +172,7 @@ def _checked(whole: Simulation, counts: Input, *, raw: bool) -> tuple[Given, int
         by_group = {g.name: external[g.kind][:, :, lanes[g.kind].slices[g.name]] for g in groups}
         return expand(by_group, groups), steps, batch
     named = counts if isinstance(counts, Mapping) else {groups[0].name: counts}
-    return {n: np.asarray(v) for n, v in named.items()}, steps, batch
+    return {n: _narrow(np.asarray(v)) for n, v in named.items()}, steps, batch
 
 
 def _size(network: Network, pool: Pool, steps: int, batch: int) -> int:
@@ -198,9 +198,9 @@ def _run(whole: Simulation, part: Part, result: Mapping[str, Any]) -> Run:
     )
 
 
-def _narrow(values: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def _narrow(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same numbers in the smallest type, for the way between processes."""
-    if not values.size:
+    if not values.size or values.dtype.itemsize == 1:
         return values
     low, high = np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max()))
     return values.astype(np.promote_types(low, high))

@@ -20,6 +20,7 @@ DEATHS = 4
 _CONNECT_S = 10
 _AHEAD = 2  # parts that are on their way, for each that runs
 _LOOK_S, _PATIENCE = 5, 12  # how often, and how many times, is looked for a worker that comes back
+_WARN_ABOVE, _LARGE = "distributed.admin.large-graph-warning-threshold", "10 GB"
 _OVER_TCP = ("tcp", "tls", "ws", "wss")
 _WHERE = "simulate, engine"
 
@@ -76,6 +77,7 @@ class Cluster:
 
     def run(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """See Pool. The scheduler sends parts of a dead worker to another one, as often as it is set up to."""
+        import dask
         from distributed.scheduler import KilledWorker
 
         done: SimpleQueue[Any] = SimpleQueue()
@@ -84,7 +86,8 @@ class Cluster:
         while following or waiting:
             while following and len(waiting) < _AHEAD * self.size:
                 number = following.popleft()
-                future = self.client.submit(work, tasks[number], pure=False)
+                with dask.config.set({_WARN_ABOVE: _LARGE}):  # a part carries its input: no graph to be made smaller
+                    future = self.client.submit(work, tasks[number], pure=False)
                 waiting[future] = number
                 future.add_done_callback(done.put)
             future = self._next(done)

@@ -23,7 +23,8 @@ class _Writer:
     def __init__(self, graph: Graph) -> None:
         self.onnx, self.graph = onnx_package(), graph
         self.names: dict[int, str] = {}
-        self.taken: set[str] = set()
+        self.taken: set[str] = set()  # names of tensors
+        self.called: set[str] = set()  # and of nodes
 
     def write(self, shapes: Mapping[str, Shape], what: str) -> Any:
         helper, graph = self.onnx.helper, self.graph
@@ -33,7 +34,7 @@ class _Writer:
                 todo = "give the groups other names"
                 was = f"two inputs or outputs of the name {value.hint!r}"
                 raise Refusal(Fault("ND1901", graph.root.where, was, "one name for each", todo))
-            self.names[id(value)] = self.unique(value.hint)
+            self.names[id(value)] = _unique(value.hint, self.taken)
         constants = [
             self.onnx.numpy_helper.from_array(array, self.name(value)) for value, array in graph.root.constants
         ]
@@ -45,7 +46,7 @@ class _Writer:
     def node(self, node: Node) -> Any:
         body = {} if node.body is None else {"body": self.body(node.body, node.label)}
         inputs, outputs = [self.name(v) for v in node.inputs], [self.name(v) for v in node.outputs]
-        name = self.unique(f"{node.label}/{node.op}" if node.label else node.op)
+        name = _unique(f"{node.label}/{node.op}" if node.label else node.op, self.called)
         return self.onnx.helper.make_node(
             node.op, inputs, outputs, name, doc_string=node.note or None, **node.attributes, **body
         )
@@ -60,16 +61,17 @@ class _Writer:
 
     def name(self, value: Value) -> str:
         if id(value) not in self.names:
-            self.names[id(value)] = self.unique(value.hint)
+            self.names[id(value)] = _unique(value.hint, self.taken)
         return self.names[id(value)]
 
-    def unique(self, wanted: str) -> str:
-        name, number = wanted, 1
-        while name in self.taken:
-            number += 1
-            name = f"{wanted} ({number})"
-        self.taken.add(name)
-        return name
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted} ({number})"
+    taken.add(name)
+    return name
 
 
 def _type(value: Value) -> int:
