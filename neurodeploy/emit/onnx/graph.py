@@ -6,6 +6,7 @@ and two nodes that compute the same are one. Names are given when the graph is w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Root:
     reserved: int = 0
     label: str = ""
     note: str = ""
-    _same: dict[tuple[str, tuple[int, ...], bytes], Value] = field(default_factory=dict)
+    _same: dict[tuple[str, str, tuple[int, ...], bytes], Value] = field(default_factory=dict)
 
     def reserve(self, numbers: int) -> None:
         """Refuse (ND1901) constants beyond what one file holds, before they are made; a number counts as one byte."""
@@ -126,8 +127,9 @@ class Graph:
         return self if self.outer is None else self.outer.outermost
 
     def constant(self, array: Array, hint: str = "") -> Value:
-        """A constant tensor; equal ones are one, wide ones are kept narrow."""
-        key = (str(array.dtype), array.shape, array.tobytes())
+        """A constant tensor; equal ones of one name are one, wide ones are kept narrow."""
+        called = hint if array.ndim else ""  # numbers are called what they are
+        key = (called, str(array.dtype), array.shape, sha256(np.ascontiguousarray(array)).digest())
         same = self.root._same  # noqa: SLF001 - of the same model
         if key not in same:
             narrow = _narrowest(array) if array.size >= NARROW_FROM and array.dtype == np.int64 else array
