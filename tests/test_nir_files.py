@@ -88,3 +88,17 @@ def test_another_contract_gives_other_spikes(changed):
     other = output(nd.read_nir(FOLDER / "snntorch-subtract.nir", **(same | changed)).model, given)
     assert np.array_equal(ours, theirs)
     assert not np.array_equal(other, theirs)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_that_is_imported_and_exported_again_still_fires_as_in_its_library(name, tmp_path):
+    library, _, network = name.partition("-")
+    with np.load(FOLDER / f"{library}.npz") as recorded:
+        given, theirs = recorded[f"{network}.input"], recorded[f"{network}.output"]
+    first = nd.read_nir(FOLDER / f"{name}.nir", like=library, **LOST.get(library, {}) | OTHERWISE.get(name, {}))
+    nd.write_nir(first.model, tmp_path / "a.nir", dt_s=first.dt_s)
+    again = nd.read_nir(tmp_path / "a.nir")
+    assert np.abs(output(again.model, given) - theirs).max() <= (
+        1e-5 * np.abs(theirs).max() if theirs.dtype == np.float32 else 0
+    )
+    assert set(again.report.origins.values()) == {"metadata"}

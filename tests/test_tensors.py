@@ -186,10 +186,27 @@ def test_the_samples_that_could_meet_a_rail_are_delivered_in_order():
     mixed = np.concatenate([quiet, loud], 1)
     runs = [simulate(network, mixed, record="i1", executor=e) for e in ("torch", "reference")]
     assert differing(*runs) == []
-    assert 0 < runs[0].how.ordered <= 2 * runs[0].output.shape[0] * 2  # the loud samples, two deliveries a step
+    assert 0 < runs[0].how.ordered <= 2 * runs[0].output.shape[0] * 44  # neurons of the loud samples
     rails = signed(16)
     decayed = rails.high - (rails.high >> 1)  # in another order the sum is 0
     assert decayed in runs[1].states["o"]["i1"]
+
+
+def test_without_the_look_at_rails_the_sum_would_be_wrong(monkeypatch):
+    network, loud = arrow(127), np.ones((5, 2, 1), int)
+    must = simulate(network, loud, record="i1", executor="reference")
+    monkeypatch.setattr("neurodeploy.simulator.tensors.deliver.Sum.safe", lambda *_: None)
+    assert differing(simulate(network, loud, record="i1", executor="torch"), must) != []
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LARGEST_MATRIX", 0), ("CROSSING_COST", 0)])
+def test_whole_samples_in_order_equal_single_neurons_in_order(limit, value, monkeypatch):
+    network, x = arrow(127), np.random.default_rng(0).integers(0, 2, (8, 6, 1))
+    single = simulate(network, x, record="i1", executor="torch")
+    monkeypatch.setattr(f"neurodeploy.simulator.tensors.deliver.{limit}", value)
+    whole = simulate(network, x, record="i1", executor="torch")
+    assert differing(single, whole) == []
+    assert 0 < single.how.ordered <= whole.how.ordered
 
 
 @pytest.mark.parametrize("weights", [1, 127])

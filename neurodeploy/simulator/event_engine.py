@@ -132,9 +132,7 @@ class EventEngine:
         for number, g in enumerate(groups):
             mine = group == number
             position[mine] = self.machine.lanes[g.kind].slices[g.name][stimulus.neuron[events][mine]]
-        for kind in dict.fromkeys(g.kind for g in groups):
-            mine = np.isin(group, [i for i, g in enumerate(groups) if g.kind == kind])
-            self._count(kind, sample[mine], position[mine])
+            self._count(g.kind, sample[mine], position[mine])
         self._arrive(group, sample, position, events)
 
     def _arrive(self, group: Ints, sample: Ints, position: Ints, cause: Ints) -> None:

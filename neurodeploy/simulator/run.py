@@ -90,7 +90,7 @@ class How:
     device : where
     products : sums that were floating-point matrix products; everything else was computed in integers
     chunks : pieces in which the samples were computed one after the other
-    ordered : deliveries to one sample that were made event by event, because their order could matter
+    ordered : sums of one neuron of one sample that were made event by event, because their order could matter
     """
 
     why: str = "given"

@@ -15,19 +15,20 @@ _LOGIC = {"and": "&", "or": "|"}
 _HEAVY = frozenset({"floordiv"})  # worth a branch, and no vector instruction
 
 
-def text_lines(text: Text, known: Iterable[str], prefix: str) -> list[str]:
+def text_lines(text: Text, known: Iterable[str], prefix: str, lanes: int) -> list[str]:
     """Lines of a text; its names are written with a prefix, ``T`` stands for the type of all values.
 
     known : names that have a value before it
+    lanes : bits of that type
     """
-    writer = _Writer(prefix)
+    writer = _Writer(prefix, lanes)
     writer.block(text.statements, set(known))
     return writer.lines
 
 
 class _Writer:
-    def __init__(self, prefix: str, count: int = 0) -> None:
-        self.prefix, self.count = prefix, count
+    def __init__(self, prefix: str, lanes: int, count: int = 0) -> None:
+        self.prefix, self.lanes, self.count = prefix, lanes, count
         self.lines: list[str] = []
 
     def fresh(self, value: str) -> str:
@@ -43,7 +44,7 @@ class _Writer:
                 continue
             condition = self.fresh(self.value(statement.condition))
             if any(call.op in _HEAVY for call in _calls(statement.body)):
-                inner = _Writer(self.prefix, self.count)
+                inner = _Writer(self.prefix, self.lanes, self.count)
                 inner.block(statement.body, set(known))
                 self.count = inner.count
                 self.lines += [f"if {condition}:", *(f"    {line}" for line in inner.lines)]
@@ -114,13 +115,14 @@ class _Writer:
         raise NotImplementedError(op)
 
     def bounded(self, op: str, x: str, bits: int) -> str:
-        whole = signed(bits)
+        if bits >= self.lanes:  # what fits the narrower type is inside already
+            return x
         if op == "sat":
-            low, high = f"np.int64({whole.low})", f"np.int64({whole.high})"
+            low, high = (_literal(end) for end in signed(bits))
             inner = self.fresh(f"{x} if {x} > {low} else {low}")
-            return f"T({inner} if {inner} < {high} else {high})"
+            return f"({inner} if {inner} < {high} else {high})"
         half = 1 << bits - 1
-        return f"T(((np.int64({x}) & np.int64({2 * half - 1})) ^ np.int64({half})) - np.int64({half}))"
+        return f"T(T(T({x} & {_literal(2 * half - 1)}) ^ {_literal(half)}) - {_literal(half)})"
 
 
 def _literal(value: int) -> str:

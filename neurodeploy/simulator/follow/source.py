@@ -237,7 +237,8 @@ def _body(text: TextPlan, states: Mapping[str, Interval], given: Mapping[str, st
     handler = text.handler
     used = handler.reads | handler.writes
     lines = [f"{prefix}{name} = {value}" for name, value in given.items() if name in used]
-    lines += [line.replace("T(", f"np.{text.lanes}(") for line in text_lines(handler.text, given, prefix)]
+    written = text_lines(handler.text, given, prefix, np.iinfo(text.lanes).bits)
+    lines += [line.replace("T(", f"np.{text.lanes}(") for line in written]
     if text.checked:
         for name in sorted(handler.unproved):
             low, high = (_cast(text, str(end)) for end in states[name])

@@ -188,7 +188,7 @@ def _joined(
         "go": np.stack([places[strip], base], axis=1),
         "strips": records,
         "syn_target": target,
-        "syn_rank": np.append(rank, np.zeros(8, np.int64)),  # flags are looked through in eights
+        "syn_rank": rank,
     }
     ways = {}
     for at, (fan_number, _) in enumerate(pieces):

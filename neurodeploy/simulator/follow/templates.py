@@ -7,8 +7,8 @@ leaves out what Python's negative indices would need; counters are cut to 32 bit
 import re
 from collections.abc import Mapping
 
-#: What one destination of an event does. After it, keys[:count] are the synapses whose neurons fire, in scan order:
-#: the place in scan order above, the place in the strip in the low 32 bits.
+#: What one destination of an event does. After it, keys[:count] are the synapses whose neurons fire, in scan order: the
+#: place in the strip in the low 32 bits, and above it the place in scan order where there are several.
 ARRIVAL = """\
 strip, base = np.int64(go[2 * place]), np.int64(go[2 * place + 1])
 begin, whole = np.int64(strips[strip]), np.int64(strips[strip + 1])
@@ -21,18 +21,16 @@ met += 1
 meetings += whole
 count = 0
 bytes8 = words[:width]
-some = np.uint64(0)
 for word in range(bytes8.shape[0]):
-    some |= bytes8[word]
-if some != 0:
-    for word in range(bytes8.shape[0]):
-        if bytes8[word] != 0:
-            part = np.int64(np.uint32(8 * word))
-            for k in range(8):
-                keys[np.int64(np.uint32(count))] = np.int64(syn_rank[begin + part + k]) << 32 | (part + k)
-                count += np.int64(flags[part + k])
-    if count > 1:
-        <sort>"""
+    if bytes8[word] != 0:
+        part = np.int64(np.uint32(8 * word))
+        for k in range(8):
+            keys[np.int64(np.uint32(count))] = part + k
+            count += np.int64(flags[part + k])
+if count > 1:
+    for i in range(count):
+        keys[i] |= np.int64(syn_rank[begin + keys[i]]) << 32
+    <sort>"""
 
 #: The neurons of one strip in runs of neighbours.
 RUNS = """\

@@ -12,6 +12,7 @@ from neurodeploy.simulator.executors import Widths
 from neurodeploy.simulator.machine import Ints, Lane
 from neurodeploy.simulator.run import Product
 from neurodeploy.simulator.tensors.arrivals import Arrivals, History
+from neurodeploy.simulator.tensors.crossings import Crossings, order_of
 from neurodeploy.simulator.tensors.rows import Table
 from neurodeploy.simulator.tensors.sums import TOTAL, Addition, additions
 from neurodeploy.simulator.tensors.table import held_type, integer_table
@@ -21,16 +22,18 @@ from neurodeploy.step import Interval, run
 #: type of a matrix product, and the whole numbers that it holds exactly
 EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
 #: a matrix of more numbers than this is not made; its events are added one by one
-LARGEST_MATRIX = 1 << 26
+LARGEST_MATRIX = 1 << 24
 #: adding one event at one synapse costs about as much as so many terms of a product
 EVENT_COST = 64
+#: a neuron reached by an event on its own costs less, by this factor, than a synapse of a whole row
+CROSSING_COST = 2
 #: synapses that are added at once
 AT_ONCE = 1 << 22
 
 
 @dataclass
 class Notes:
-    """What deliveries did. ordered : deliveries to one sample whose order could matter."""
+    """What deliveries did. ordered : sums of one neuron of one sample that were made event by event."""
 
     products: dict[str, Product]
     ordered: int = 0
@@ -60,23 +63,13 @@ class Ordered:
         states : name -> (sample, column) of the targets
         arriving : (sample, row)
         """
-        emitted = arriving != 0
-        counts = emitted.sum(1)
-        most = int(counts.max()) if counts.numel() else 0
-        if not most:
-            return
-        folded, samples, rows = self.folded, len(arriving), arriving.shape[1]
-        order = torch.argsort(emitted.to(torch.int8), dim=1, descending=True, stable=True)[:, :most]
-        steps = torch.arange(most, device=order.device)
-        order = torch.where(steps[None] < counts[:, None], order, rows)
+        folded = self.folded
         padded = {n: torch.cat([v, v[:, :1]], 1) for n, v in states.items() if n in folded.read}
-        events = torch.cat([arriving, arriving.new_zeros(samples, 1)], 1).to(folded.dtype)
-        for step in range(most):
-            row = order[:, step]
+        for row, events in order_of(arriving):
             at = self.places[row]
             environment = {n: v[row] for n, v in self.fields.items()} | {n: v[at] for n, v in self.parameters.items()}
             environment |= {n: v.gather(1, at).to(folded.dtype) for n, v in padded.items()}
-            environment[GIVEN_ARRIVING] = events.gather(1, row[:, None])
+            environment[GIVEN_ARRIVING] = events.to(folded.dtype)[:, None]
             for name, value in folded.compute(environment, at == self.size).items():
                 padded[name].scatter_(1, at, value.expand(at.shape))
         for name in folded.handler.writes:
@@ -132,12 +125,16 @@ class Sum:
         self.ops = integer_table(self.dtype, device)
         self.places = tensor(table.places, torch.int64, device)
         self.weights = [tensor(w, self.dtype, device) for w in weights]
-        self.size, self.matrix = len(table.columns), None
+        self.size, self.matrix, self.dense = len(table.columns), None, list[Ints]()
+        self._crossings: Crossings | None = None
         numbers = len(table.rows) * self.size * len(self.lines)
         if self.lines and self.fits and numbers <= LARGEST_MATRIX:
             self.real, limit = next((t, most) for t, most in EXACT if self.bound < most)
             joined = np.concatenate([table.dense(w) for w in weights], axis=1)
             self.matrix = tensor(joined, torch.int64, device).to(self.real)
+            inside = (widths[line.name].interval.within(line.rails) for line in self.lines if line.rails)
+            if counts.low >= 0 and all(inside) and not kind.on_input.unproved:
+                self.dense = [table.dense(w) for w in weights]
             self.product = Product(where, str(self.real).removeprefix("torch."), self.bound, limit)
 
     def safe(self, states: Tensors, arriving: torch.Tensor) -> torch.Tensor | None:
@@ -152,6 +149,13 @@ class Sum:
             here = (most <= line.rails.high) & (least >= line.rails.low)
             result = here if result is None else result & here
         return result
+
+    def crossings(self) -> Crossings | None:
+        """What makes single sums event by event; None where only whole samples can be."""
+        if self._crossings is None and self.dense:
+            self._crossings = Crossings(self.lines, self.dense, self.real, self.ops, self.device)
+            self.dense = []
+        return self._crossings
 
     def totals(self, arriving: torch.Tensor) -> list[torch.Tensor]:
         """(sample, column) sum of what arrives, for each line."""
@@ -289,9 +293,14 @@ class Plan:
             return
         safe = self.sum.safe(here, arriving)
         rest = None if safe is None or bool(safe.all()) else torch.nonzero(~safe)[:, 0]
-        before = dict(here)
-        if rest is None or len(rest) < len(arriving):
+        before, crossings = dict(here), None if rest is None else self.sum.crossings()
+        if rest is None or crossings is not None or len(rest) < len(arriving):
             here.update(self.sum.add(here, self.sum.totals(arriving)))
+        if rest is not None and crossings is not None:
+            most = CROSSING_COST * len(rest) * self.sum.table.most
+            settled = crossings.settle(here, before, arriving[rest], rest, most)
+            self.notes.ordered += settled or 0
+            rest = None if settled is not None else rest
         if rest is not None:
             for name in self.kind.on_input.writes:
                 if here[name] is before[name]:
@@ -303,7 +312,7 @@ class Plan:
         some = slice(None) if rest is None else rest
         mine = {n: v[some].clone() for n, v in here.items()}
         self.ordered.deliver(mine, arriving[some])
-        self.notes.ordered += len(arriving[some])
+        self.notes.ordered += len(arriving[some]) * self.ordered.size
         for name in self.kind.on_input.writes:
             if rest is None:
                 here[name] = mine[name]
