@@ -7,7 +7,7 @@ import click
 from neurodeploy import npz
 from neurodeploy.bundles import load_bundle
 from neurodeploy.cli.output import emit_json
-from neurodeploy.emit import chip_format, emitter, formats
+from neurodeploy.emit import all_formats, chip_format, emitter, formats
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import load_network
 
@@ -18,7 +18,10 @@ def write_file(network_path: Path, out: Path, *, name: str | None, as_json: bool
     network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
     chip = network.chip
     if name is None and not formats(chip):
-        raise Refusal(Fault("ND9002", f"{chip.name}, emit", "no format", "a chip whose file has an [emit] table"))
+        others = all_formats(chip)
+        todo = f"name one with --format: {', '.join(others)}" if others else ""
+        must = "a chip whose file has an [emit] table"
+        raise Refusal(Fault("ND9002", f"{chip.name}, emit", "no format", must, todo))
     chosen = chip_format(chip, name or formats(chip)[0])
     emitter(chosen).write(network, out)
     if as_json:

@@ -1,4 +1,4 @@
-"""Writers of what leaves the program, one for each format; a chip names its formats under ``[emit]``."""
+"""Writers of what leaves the program, one for each format; a chip names its own formats under ``[emit]``."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from neurodeploy.chips import Chip
+from neurodeploy.emit import onnx
 from neurodeploy.emit.netx import to_netx, write_netx
 from neurodeploy.emit.samna import layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
@@ -21,12 +22,18 @@ class Emitter:
     suffix : usual end of its name
     configure : placed network -> the configuration as plain data
     write : (placed network, path) -> writes the file
+    takes : chips that it writes although their files say nothing about it
     """
 
     title: str
     suffix: str
     configure: Callable[[Network], Mapping[str, object]]
     write: Callable[[Network, Path], None]
+    takes: Callable[[Chip], bool] = lambda _: False
+
+
+def _clocked(chip: Chip) -> bool:
+    return not chip.event_driven
 
 
 EMITTERS: Mapping[str, Emitter] = MappingProxyType(
@@ -38,6 +45,20 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             ".json",
             layers.to_configuration,
             layers.write_configuration,
+        ),
+        "onnx": Emitter(
+            "the whole run from the reset as an ONNX model of integer operators",
+            ".onnx",
+            onnx.run_configuration,
+            onnx.write_run,
+            _clocked,
+        ),
+        "onnx_step": Emitter(
+            "one step with explicit states as an ONNX model of integer operators",
+            ".onnx",
+            onnx.step_configuration,
+            onnx.write_step,
+            _clocked,
         ),
     }
 )
@@ -53,15 +74,20 @@ def emitter(name: str) -> Emitter:
 
 
 def formats(chip: Chip) -> tuple[str, ...]:
-    """Formats that a network for this chip can be written in."""
+    """Formats of the chip's own: those that its file names; the first is the default."""
     return tuple(name for name in EMITTERS if name in chip.file.emit)
+
+
+def all_formats(chip: Chip) -> tuple[str, ...]:
+    """Formats that a network for this chip can be written in: the chip's own, then those of any chip of its sort."""
+    return (*formats(chip), *(name for name, made in EMITTERS.items() if made.takes(chip)))
 
 
 def chip_format(chip: Chip, name: str) -> str:
     """The name of a format, if a network for this chip can be written in it; raises Refusal ND9002 otherwise."""
     emitter(name)
-    if name not in formats(chip):
-        known = ", ".join(formats(chip))
+    if name not in all_formats(chip):
+        known = ", ".join(all_formats(chip))
         must = f"one of {known}" if known else "no format at all: the chip file has no [emit] table"
         raise Refusal(Fault("ND9002", f"{chip.name}, emit", f"format {name!r}", must))
     return name

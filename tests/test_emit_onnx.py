@@ -1,0 +1,419 @@
+"""ONNX models of integer networks: onnxruntime gives the simulation's bits, every state, every step."""
+
+import base64
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from command_line import run as command
+from drawn_networks import CHIPS as DELAYED
+from drawn_networks import random_network as drawn_network
+from generated_chips import draw, network, plain_network, toml
+from mutants import edited
+from onnx_runs import called, run_differences, session, simulated, states_of, step_differences
+from random_networks import Options, random_counts, random_network
+
+from neurodeploy.chips import chip, from_raw, target_folders
+from neurodeploy.emit import all_formats, emitter
+from neurodeploy.emit.onnx import OPSET, graph, to_run_model, to_step_model
+from neurodeploy.emit.onnx.graph import Graph, Root, known
+from neurodeploy.emit.onnx.table import onnx_table, run_text
+from neurodeploy.emit.onnx.writer import write_graph
+from neurodeploy.errors import Missing, Refusal
+from neurodeploy.network import (
+    Convolution,
+    Network,
+    convolution,
+    group,
+    pairs,
+    place_identity,
+    projection,
+    save_network,
+)
+from neurodeploy.simulator import simulate
+from neurodeploy.step import INTEGER, PYTHON, parse
+from neurodeploy.step import run as run_text_of
+
+CLOCKED = [name for name in target_folders() if not chip(name).event_driven]
+
+
+def sample(name, seed):
+    rng = np.random.default_rng(seed)
+    options = Options(groups=1 + 2 * (seed % 2), doubled=0.1 * (seed % 2), hidden=(3, 12), steps=(14, 14))
+    made = random_network(chip(name), rng, options)
+    return made, random_counts(made, rng, options)
+
+
+def differences(made, counts):
+    """What leaves the simulation; the simulation must have fired."""
+    run = simulated(made, counts)
+    return run_differences(made, counts, run) + step_differences(made, counts, run)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def model_of(outputs, inputs):
+    own = Graph(Root("a test"))
+    made = outputs(own, [own.input(name, 1) for name in inputs])
+    own.outputs = [own.here(made, "y")]
+    shapes = dict.fromkeys((*inputs, "y"), ("n",))
+    return onnx.helper.make_model(
+        write_graph(own, shapes, "test"), opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8
+    )
+
+
+def drawn(rng, low, high, size=300):
+    """Whole numbers of every magnitude, and both ends."""
+    values = rng.integers(low, high, size, endpoint=True) >> rng.integers(0, 63, size)
+    near = rng.choice([low, high, 0, 1, -1, 2**31, -(2**31), 2**32, 2**32 - 1, -(2**32)], size)
+    return np.clip(np.where(rng.random(size) < 0.2, near, values), low, high)
+
+
+WIDE, SMALL, SHIFTS = (-(2**62), 2**62), (-(2**30), 2**30), (0, 62)
+#: operator -> what its operands are drawn from
+OPERANDS = {
+    "add": (SMALL, WIDE),
+    "sub": (WIDE, SMALL),
+    "mul": (SMALL, SMALL),
+    "floordiv": (WIDE, (1, 2**61)),
+    "shl": (SMALL, (0, 30)),
+    "shr": (WIDE, SHIFTS),
+    "shift_to_zero": (WIDE, SHIFTS),
+    "round_half_even": (WIDE, SHIFTS),
+    "scale2": (SMALL, (-62, 30)),
+    "clip": (WIDE, WIDE, WIDE),
+    **dict.fromkeys(("min", "max", "lt", "le", "gt", "ge", "eq", "ne"), (WIDE, WIDE)),
+    **dict.fromkeys(("neg", "abs"), (WIDE,)),
+}
+WIDTHS = (1, 2, 8, 16, 33, 48, 62, 63)
+
+
+@pytest.mark.parametrize("op", sorted(OPERANDS))
+def test_an_operator_in_onnxruntime_is_its_definition(op):
+    names = ["a", "b", "c"][: len(OPERANDS[op])]
+    condition = op in {"lt", "le", "gt", "ge", "eq", "ne"}
+
+    def made(own, values):
+        found = onnx_table(own)[op](*values)
+        return onnx_table(own)["select"](found, known(1), known(0)) if condition else found
+
+    rng = np.random.default_rng(1)
+    columns = {name: drawn(rng, *ends) for name, ends in zip(names, OPERANDS[op], strict=True)}
+    got = called(session(model_of(made, names)), columns)["y"].tolist()
+    assert got == [int(PYTHON[op](*row)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+
+
+@pytest.mark.parametrize("op", ["sat", "wrap"])
+def test_a_width_in_onnxruntime_is_its_definition(op):
+    def made(own, values):
+        parts = [onnx_table(own)[op](values[0], known(bits)) for bits in WIDTHS]
+        return own.node("Concat", *parts, axes=1, axis=0)
+
+    ends = [end + beside for bits in WIDTHS for end in (2**bits - 1, 2 ** (bits - 1)) for beside in (-1, 0, 1)]
+    values = [*(v for v in (*ends, *(-e for e in ends)) if abs(v) < 2**63), *drawn(np.random.default_rng(2), *WIDE)]
+    got = called(session(model_of(made, ["x"])), {"x": values})["y"].tolist()
+    assert got == [PYTHON[op](int(x), bits) for bits in WIDTHS for x in values]
+
+
+def test_guards_and_conditions_in_onnxruntime_are_the_definition():
+    source = "if a < b and not a == 3 or b > 9:\n    c = a\n    if c > 2:\n        a = b - 1\nb = c if a > b else a\n"
+    text = parse(source, {}, operators=INTEGER, where="test")
+
+    def made(own, values):
+        environment = dict(zip("abc", values, strict=True))
+        run_text(own, text, environment, "test")
+        return own.node("Concat", *(environment[n] for n in "abc"), axes=1, axis=0)
+
+    own = session(model_of(made, ["a", "b", "c"]))
+    rows = np.random.default_rng(0).integers(-4, 12, (3, 200))
+    must = []
+    for a, b, c in rows.T.tolist():
+        environment = {"a": a, "b": b, "c": c}
+        run_text_of(text.statements, environment, PYTHON)
+        must.append([environment[n] for n in "abc"])
+    got = called(own, dict(zip("abc", rows, strict=True)))["y"]
+    np.testing.assert_array_equal(got.reshape(3, -1), np.array(must).T)
+
+
+def test_every_operator_of_the_language_was_compared():
+    seen = {*OPERANDS, "sat", "wrap", "and", "or", "not", "select"}
+    assert seen == set(INTEGER) == set(onnx_table(Graph(Root("a test")))) - {"literal"}
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CLOCKED)
+def test_onnxruntime_reproduces_random_networks_of_clocked_targets(name):
+    made, counts = sample(name, 1)
+    assert differences(made, counts) == []
+
+
+def test_the_samples_fire():
+    for name in CLOCKED:
+        made, counts = sample(name, 1)
+        found = simulate(made, counts, drain=0, raw=True).counts
+        assert all(any(found[g.name].any() for g in made.of_kind(kind)) for kind in made.chip.neurons)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 40))
+@pytest.mark.parametrize("name", CLOCKED)
+def test_onnxruntime_reproduces_many_random_networks(name, seed):
+    made, counts = sample(name, seed)
+    assert differences(made, counts) == []
+
+
+def generated(folder, seed):
+    drawn = draw(seed)
+    folder.mkdir(exist_ok=True)
+    (folder / "chip.toml").write_text(toml(drawn))
+    made = network(chip(folder), drawn, plain_network(drawn))
+    rng = np.random.default_rng(seed)
+    shapes = {g.name: (14, 2, g.size) for g in made.inputs()}
+    counts = {n: rng.integers(0, 2 * drawn.cap_in + 3, s) * (rng.random(s) < 0.6) for n, s in shapes.items()}
+    return made, counts
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_onnxruntime_reproduces_generated_chips(tmp_path, seed):
+    assert differences(*generated(tmp_path / "chip", seed)) == []
+
+
+def test_the_generated_chips_have_what_is_hard():
+    drawn = [draw(seed) for seed in range(8)]
+    assert any(d.relay for d in drawn)
+    assert any(d.every for d in drawn)
+    assert any(link.delays for d in drawn for link in d.links)
+    assert any(link.acc for d in drawn for link in d.links)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8, 400))
+def test_onnxruntime_reproduces_many_generated_chips(tmp_path, seed):
+    assert differences(*generated(tmp_path / "chip", seed)) == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_delays_of_doubled_synapses_are_reproduced(seed):
+    made = drawn_network(DELAYED[-1], seed)
+    rng = np.random.default_rng(seed)
+    counts = {g.name: rng.integers(0, 16, (20, 2, g.size)) for g in made.inputs()}
+    assert differences(made, counts) == []
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["channel.step", "in", "rec", "out", "hidden.begin", "hidden.step", "alias", "output.step"],
+        ["channel.step", "in", "rec", "out", "hidden.begin", ["hidden.step", "alias"], "output.step"],
+    ],
+    ids=["a phase of its own", "inside the scan"],
+)
+def test_relay_chains_are_reproduced_where_relays_change_what_sources_show(steps):
+    raw = edited(
+        chip("xylo_audio2").raw,
+        (("schedule", "step"), steps),
+        (("connection", "alias", "synapse"), {"delay": {"unsigned": 2}}),
+        (("connection", "alias", "allow_self"), True),
+    )
+    relays = from_raw(raw | {"name": "relays"})
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        options = Options(hidden=(6, 9), links=(0, 3), doubled=0.3, steps=(14, 14))
+        made = random_network(relays, rng, options)
+        assert differences(made, random_counts(made, rng, options)) == []
+
+
+def test_a_changed_text_is_noticed():
+    made, counts = sample("xylo_audio2", 1)
+    text = chip("xylo_audio2").raw["neuron"]["hidden"]["on"]["step"].replace("sat(v + d, 16)", "sat(v + d + 1, 16)")
+    raw = edited(made.chip.raw, (("neuron", "hidden", "on", "step"), text))
+    run = simulated(made, counts)
+    other = Network(from_raw(raw), made.groups, made.projections)
+    assert run_differences(made, counts, run) == []
+    assert "hidden.v" in run_differences(other, counts, run)
+
+
+def test_one_step_takes_all_that_is_remembered_and_returns_it():
+    made, counts = sample("loihi2", 0)
+    own = session(to_step_model(made))
+    states = {f"{g.name}.{s}" for g, s in states_of(made)}
+    given, returned = {v.name for v in own.get_inputs()}, {v.name for v in own.get_outputs()}
+    assert given == {*states, *counts} | {f"{g.name}.past" for g in made.groups}
+    assert returned == {f"{name}.next" for name in given - set(counts)}
+
+
+# --- how deliveries are computed --------------------------------------------------------------------------------------
+
+
+def operators(made):
+    """Names of operators of the step, those inside Scans by themselves."""
+
+    def walk(nodes):
+        for node in nodes:
+            yield node.op_type
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    yield from walk(attribute.g.node)
+
+    return list(walk(to_step_model(made).graph.node))
+
+
+def net(*, w1=1, recurrent=None, aliases=(), threshold=500):
+    """Two channels, three hidden neurons."""
+    c = chip("xylo_audio2")
+    x, h = group(c, "spikes", "channel", 2), group(c, "cells", "hidden", 3, threshold=threshold)
+    links = [projection(c, "in", x, h, w1=w1)]
+    links += [] if recurrent is None else [projection(c, "rec", h, h, w1=recurrent)]
+    links += [pairs(c, "alias", h, h, aliases)] if aliases else []
+    return place_identity(Network(c, (x, h), tuple(links)))
+
+
+def test_weights_of_one_sign_are_a_product_and_others_wait_for_their_turn():
+    one_sign, mixed = net(w1=[[1, 2, -3], [4, 5, -6]]), net(w1=[[1, 2, -3], [4, 5, 6]])
+    assert operators(one_sign).count("MatMul") == 2  # i1 and i2
+    assert "Scan" not in operators(one_sign)
+    assert operators(mixed).count("Scan") == 1
+    for made in (one_sign, mixed):
+        assert differences(made, {"spikes": np.random.default_rng(0).integers(0, 200, (40, 2, 2))}) == []
+
+
+def test_a_scan_of_neurons_stands_only_where_neurons_relay():
+    assert "Scan" not in operators(net())
+    assert operators(net(aliases=[(0, 1)])).count("Scan") == 1
+
+
+def test_sparse_sums_are_gathered_and_dense_ones_are_products():
+    c = chip("loihi2")
+    x, cells = group(c, "pixels", "input", (1, 9, 9)), group(c, "map", "lif", (2, 7, 7), du=4095, dv=0, threshold=2)
+    rng = np.random.default_rng(0)
+    kernel = Convolution((1, 9, 9), (2, 1, 3, 3))
+    sparse = convolution(c, "conv", x, cells, kernel, w=2 * rng.integers(-60, 60, (2, 1, 3, 3)))
+    full = projection(c, "dense", x, cells, w=2 * rng.integers(-60, 60, (81, 98)))
+    counts = {"pixels": rng.integers(0, 2, (6, 2, 81))}
+    for links, ops in ((sparse, {"ReduceSum"}), (full, {"MatMul"})):
+        made = place_identity(Network(c, (x, cells), (links,)))
+        assert {"ReduceSum", "MatMul"} & set(operators(made)) == ops
+        assert differences(made, counts) == []
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+def names_of(model):
+    return {n for node in model.graph.node for n in (node.name, *node.output)} | {
+        t.name for t in model.graph.initializer
+    }
+
+
+def test_names_say_group_state_phase_and_line():
+    model = to_step_model(net(w1=[[1, 2, -3], [4, 5, 6]], aliases=[(0, 1)]))
+    assert [v.name for v in model.graph.input] == [
+        "spikes", "spikes.count", "cells.i1", "cells.i2", "cells.v", "cells.count"
+    ]  # fmt: skip
+    assert [v.name for v in model.graph.output][-1] == "cells.count.next"
+    assert {"channel.step/line 1/Where", "in/Scan", "in/i1 weights", "hidden.step/Scan"} <= names_of(model)
+    scan = next(n for n in model.graph.node if n.name == "hidden.step/Scan")
+    inside = {n.name: n for n in scan.attribute[0].g.node}
+    assert inside["hidden.step/line 7/GreaterOrEqual"].doc_string == "if v >= threshold:"
+    assert any(name.startswith("alias/line 1") for name in inside)
+    assert {"hidden.threshold", "hidden.dash_mem"} <= names_of(model)
+
+
+def test_the_model_states_its_operators_its_chip_and_its_latency():
+    model = to_run_model(net())
+    assert (model.opset_import[0].version, model.ir_version, model.producer_name) == (OPSET, 8, "neurodeploy")
+    told = {p.key: p.value for p in model.metadata_props}
+    assert told == {
+        "chip": "xylo_audio2",
+        "digest": chip("xylo_audio2").digest,
+        "content": "the whole run from the reset",
+        "latency": "0",
+    }
+    assert {n.domain for n in model.graph.node} == {""}
+
+
+def test_every_state_is_an_output_only_where_it_is_asked_for():
+    outputs = [{v.name for v in to_run_model(net(), states=flag).graph.output} for flag in (False, True)]
+    assert outputs[1] - outputs[0] == {"cells.i1", "cells.i2", "cells.v"}
+    assert "cells.v.final" in outputs[0]
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path):
+    for name in ("onnx", "onnx_step"):
+        written = [tmp_path / f"{name}{i}.onnx" for i in range(2)]
+        for path in written:
+            emitter(name).write(sample("xylo_imu", 1)[0], path)
+        assert written[0].read_bytes() == written[1].read_bytes()
+        onnx.checker.check_model(str(written[0]), full_check=True)
+
+
+def test_a_bundle_holds_the_bytes_that_the_file_has(tmp_path):
+    for name in ("onnx", "onnx_step"):
+        plain = emitter(name).configure(net())
+        emitter(name).write(net(), tmp_path / "a.onnx")
+        assert base64.b64decode(plain["model_base64"]) == (tmp_path / "a.onnx").read_bytes()
+        assert plain["opset"] == OPSET
+        assert "spikes" in plain["inputs"]
+
+
+def test_every_clocked_chip_has_the_format_and_no_other():
+    for name in target_folders():
+        assert ("onnx" in all_formats(chip(name))) == ("onnx_step" in all_formats(chip(name))) == (name in CLOCKED)
+
+
+@pytest.mark.parametrize("make", [to_run_model, to_step_model])
+def test_a_chip_that_events_drive_is_refused(make):
+    c = next(chip(n) for n in target_folders() if chip(n).event_driven)
+    with pytest.raises(Refusal, match="events drive the chip") as caught:
+        make(Network(c, (), ()))
+    assert caught.value.code == "ND1901"
+
+
+def test_a_network_without_hardware_ids_or_without_input_is_refused():
+    made = net()
+    with pytest.raises(Refusal, match="without hardware ids: spikes, cells"):
+        to_run_model(replace(made, groups=tuple(replace(g, ids=None) for g in made.groups)))
+    with pytest.raises(Refusal, match="a network without an input group"):
+        to_run_model(Network(made.chip, made.groups[1:], ()))
+
+
+def test_weights_beyond_what_a_protobuf_holds_are_refused_before_they_are_made(monkeypatch):
+    to_run_model(net())
+    monkeypatch.setattr(graph, "MOST_BYTES", 11)
+    with pytest.raises(Refusal, match="constants of at least 12 bytes") as caught:
+        to_run_model(net())
+    assert caught.value.code == "ND1901"
+
+
+def test_two_outputs_of_one_name_are_refused():
+    c = chip("xylo_audio2")
+    x, h = group(c, "a", "channel", 1), group(c, "a.count", "channel", 1)
+    with pytest.raises(Refusal, match=r"two inputs or outputs of the name 'a.count'"):
+        to_step_model(place_identity(Network(c, (x, h), ())))
+
+
+def test_a_group_may_have_the_name_of_a_number_or_of_a_step():
+    c = chip("xylo_audio2")
+    made = place_identity(Network(c, (group(c, "15", "channel", 1), group(c, "step", "hidden", 1, threshold=3)), ()))
+    assert differences(made, {"15": np.full((9, 1, 1), 3)}) == []
+
+
+def test_a_file_has_the_suffix_and_the_package_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    with pytest.raises(Refusal, match=re.escape("suffix '.json'; a name that ends in .onnx")):
+        emitter("onnx").write(net(), tmp_path / "a.json")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(Missing, match=re.escape('pip install "neurodeploy[onnx]"')):
+        emitter("onnx").write(net(), tmp_path / "a.onnx")
+
+
+def test_the_command_writes_it(tmp_path):
+    save_network(net(), tmp_path / "n.npz")
+    done = command("emit", tmp_path / "n.npz", "--format", "onnx_step", "--out", tmp_path / "n.onnx")
+    assert (done.status, "one step with explicit states" in done.out) == (0, True)
+    assert onnx.load(tmp_path / "n.onnx").graph.input[0].name == "spikes"
