@@ -151,7 +151,7 @@ def test_one_form_of_output_is_chosen():
 
 @NUMBA
 def test_markdown_names_the_machine_and_every_variant():
-    told = run("bench", "--steps", "2", "--rounds", "1", "--threads", "1", "--markdown").out
+    told = run("bench", "w5", "--steps", "2", "--rounds", "1", "--threads", "1", "--markdown").out
     assert re.search(r"T = 2, 1 threads, 1 rounds; torch [^;]+; .+ cores, .+, load ", told)
     assert all(f"| {name} |" in told for name in bench.OURS)
 

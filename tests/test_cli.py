@@ -501,16 +501,16 @@ def test_an_interrupted_command_answers_neither_yes_nor_no(made, monkeypatch):
 
 
 def test_bench_tells_ratios_of_one_run():
-    told = json.loads(run("bench", "--steps", "2", "--rounds", "1", "--json").out)
-    assert told["ratios"]["events"]["events"] == 1
-    assert set(told["ratios"]["kernels"]) >= {"events", "kernels", "looped", "products alone"}
+    told = json.loads(run("bench", "w5", "--steps", "2", "--rounds", "1", "--json").out)
+    assert told["training"]["ratios"]["events"]["events"] == 1
+    assert set(told["training"]["ratios"]["kernels"]) >= {"events", "kernels", "looped", "products alone"}
 
 
 def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
     from neurodeploy.bench import training
 
     monkeypatch.setattr(training, "PEERS", {"no_such_peer": None})
-    answer = run("bench", "--steps", "2", "--rounds", "1", "--require-peers")
+    answer = run("bench", "w5", "--steps", "2", "--rounds", "1", "--require-peers")
     assert answer.status == 3
     assert "not installed: no_such_peer" in answer.err
     assert "[ND9001]" in answer.err

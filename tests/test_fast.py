@@ -97,6 +97,36 @@ def test_many_chips_and_networks_run_as_by_numpy(block, tmp_path):
             assert different(*drawn(chip(CHIPS[seed // 5 % len(CHIPS)]), seed)) == [], seed
 
 
+def test_what_stands_between_a_pass_and_its_rare_rest_counts_as_a_moment(tmp_path):
+    """Where v goes far beyond what it is at the end of any step, until the guard of the same step resets it."""
+    network, counts = generated(33, tmp_path / "drawn")
+    assert different(network, counts, drain=3) == []
+    reach = kinds_by_name(network)["cell"]
+    assert reach.between["v"].high <= reach.lane.parameters["threshold"].max()
+    assert reach.width("v").high > 1000 * reach.between["v"].high
+
+
+def kinds_by_name(network):
+    return kernel_of(assemble(network), fresh=True).kinds
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_states_stay_where_the_kernel_takes_them_to_be(name):
+    narrow = 0
+    for seed in range(6):
+        network, counts = drawn(chip(name), seed)
+        kinds = kinds_by_name(network)
+        record = sorted({s for kind in network.chip.neurons.values() for s in kind.states})
+        run = simulate(network, counts, record=record, executor="numpy", raw=True)
+        for g in network.groups:
+            for state, values in run.states[g.name].items():
+                between, register = kinds[g.kind].between[state], kinds[g.kind].lane.kind.states[state].interval
+                assert values.min() in between, (g.name, state)
+                assert values.max() in between, (g.name, state)
+                narrow += between.within(register) and between != register
+    assert narrow > 3
+
+
 # --- what each kind of projection is ----------------------------------------------------------------------------------
 
 
@@ -218,6 +248,18 @@ def test_a_state_that_no_reset_leads_to_is_taken():
     state.states["hidden"]["i2"][:] = 4000
     assert different(network, steps([[0] * 5] * 6), state=state) == []
     assert simulate(network, steps([[0] * 5]), state=state, executor="numba", drain=0).counts["h"].any()
+
+
+def test_a_state_from_which_a_kernel_could_leave_its_ranges_gets_another_kernel(tmp_path):
+    network, counts = generated(33, tmp_path / "drawn")
+    state = simulate(network, counts[:1], drain=0).final
+    high = kinds_by_name(network)["cell"].between["v"].high
+    state.states["cell"]["v"][:] = high
+    machine = Prepared(assemble(network))
+    assert machine.kernel(state) is machine.kernel(None)
+    state.states["cell"]["v"][:] = high + 1
+    assert machine.kernel(state) is not machine.kernel(None)
+    assert different(network, counts, state=state) == []
 
 
 def test_a_state_beyond_a_register_is_refused():

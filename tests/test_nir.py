@@ -239,6 +239,7 @@ BROKEN = {
     "weight": ("w", {"weight": np.ones(3)}, "weight of shape (3,); 2 dimensions"),
     "word": ("n", {"r": "one"}, "r is 'one'; numbers"),
     "NaN": ("n", {"r": np.full((3, 6, 6), np.nan)}, "r: 108 of 108 values are NaN or infinite"),
+    "too large for a float32": ("w", {"weight": np.full((4, 27), 1e300)}, "a weight or bias of 1e+300; numbers of"),
     "zero gain with a bound": ("o", {"v_threshold": np.zeros(4)}, "a threshold of 0; above 0"),
     "shape of neurons": ("o", {"r": np.ones(3)}, "r has shape (3,), what arrives (4,)"),
     "shape of a map": ("input", {"shape": [3, 6, 6]}, "it takes 2 channels of 2 axes and gets (3, 6, 6)"),

@@ -57,7 +57,8 @@ def _fresh(variant: str, steps: int, threads: int, cache: str) -> Fresh:
     return Fresh(**json.loads(done.stdout))
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """Largest resident memory of this process so far."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage would count the process that started this one
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -70,12 +71,12 @@ def _peak_mib() -> float:
 def _measure(variant: str, steps: int, threads: int) -> Fresh:
     torch.set_num_threads(threads)
     model = ours(variant)
-    start = _peak_mib()
+    start = peak_mib()
     first = step(model, *sample(FEW))
-    loaded = _peak_mib()
+    loaded = peak_mib()
     x, target = sample(steps)
     then = [step(model, x, target) for _ in range(TIMES)]
-    return Fresh(first, then[-1], start, loaded, _peak_mib())
+    return Fresh(first, then[-1], start, loaded, peak_mib())
 
 
 if __name__ == "__main__":

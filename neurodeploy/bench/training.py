@@ -2,16 +2,14 @@
 
 import importlib.metadata
 import importlib.util
-import os
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from neurodeploy.bench.machine import load_of, machine_of
 from neurodeploy.bench.peers import PEERS
 from neurodeploy.bench.workload import BATCH, OURS, SIZES, ours, sample, spikes_of, step
 from neurodeploy.errors import Fault, Missing, Refusal, raise_if
@@ -131,7 +129,7 @@ def _peers(names: Sequence[str] | Mapping[str, object]) -> tuple[dict[str, torch
 def _timed(
     variants: Mapping[str, torch.nn.Sequential], steps: int, threads: int, rounds: int, missing: Mapping[str, str]
 ) -> Training:
-    load = _load()
+    load = load_of()
     x, target = sample(steps)
     first = {name: step(model, x, target) for name, model in variants.items()}
     _check_equal(variants["looped"], variants["kernels"])
@@ -150,7 +148,7 @@ def _timed(
         differing,
         {name: importlib.metadata.version(name) for name in ["torch", *(n for n in variants if n not in OURS)]},
         missing,
-        f"{_machine()}, load {load} before and {_load()} after",
+        f"{machine_of()}, load {load} before and {load_of()} after",
     )
 
 
@@ -180,15 +178,3 @@ def _compared(
                 faults.append(Fault("ND1601", "bench", was, f"about {wanted} times, as the looped executor"))
     raise_if(faults)
     return rates, differing
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-
-
-def _machine() -> str:
-    told = Path("/proc/cpuinfo")
-    names = [line for line in told.read_text().splitlines() if line.startswith("model name")] if told.is_file() else []
-    processor = names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
-    python = f"Python {platform.python_version()}"
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, {python}"

@@ -258,29 +258,26 @@ def verify(*, bundle: Path, against: str | None, orders: int, executor: str, as_
 main.add_command(targets)
 
 
-@main.command()
-@click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Time steps of a sample.")
+@main.command(short_help="Time compiled code against other simulators and libraries.")
+@click.argument("workloads", nargs=-1)
+@click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Time steps of the training.")
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds, all variants in turn.")
-@click.option("--require-peers", is_flag=True, help="Fail where a peer library is not installed.")
+@click.option("--require-peers", is_flag=True, help="Fail where a peer is not installed.")
 @click.option("--fresh", is_flag=True, help="Also first use and peak memory, each in a process of its own.")
+@click.option("--floor", is_flag=True, help="Also the NumPy executor.")
+@click.option("--growth", is_flag=True, help="Also how time grows with activity and with neurons.")
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of tables.")
 @json_option
-def bench(
-    *, steps: int, threads: int, rounds: int, require_peers: bool, fresh: bool, markdown: bool, as_json: bool
-) -> None:
-    """Time a training step of three LIF layers, variants in turn."""
-    from neurodeploy.cli.bench import show_bench
+def bench(*, workloads: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Time WORKLOADS in one process, all variants in turn; the default is all of them.
 
-    show_bench(
-        steps=steps,
-        threads=threads,
-        rounds=rounds,
-        require_peers=require_peers,
-        fresh=fresh,
-        markdown=markdown,
-        as_json=as_json,
-    )
+    w1 recurrent network, w2 dense network, w3 the first in a batch, w4 event-driven convolutions, w6 a million neurons:
+    simulators, compared in every value. w5: a training step.
+    """
+    from neurodeploy.cli.bench import Options, show_bench
+
+    show_bench(workloads, Options(**options), as_json=as_json)
 
 
 @main.command(short_help="What is installed, which oracles and devices answer.")

@@ -211,6 +211,13 @@ def _biased(node: Node) -> bool:
 
 
 def _filled(layer: torch.nn.Linear | torch.nn.Conv2d, node: Node, weight: torch.Tensor) -> torch.nn.Module:
+    largest = max(np.abs(array(node, name)).max(initial=0) for name in ("weight", "bias") if name in node.fields)
+    if largest > torch.finfo(weight.dtype).max:
+        was, must = (
+            f"a weight or bias of {largest:.3g}",
+            f"numbers of {weight.dtype}, as most of the file's weights are",
+        )
+        raise Refusal(Fault("ND1604", where(node), was, must))
     layer.weight = torch.nn.Parameter(weight.clone())
     if layer.bias is not None:
         bias = np.broadcast_to(array(node, "bias"), (len(weight),))

@@ -7,6 +7,7 @@ their ports would: first every synapse sends what it has summed up, then the neu
 import dataclasses
 import json
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -143,35 +144,39 @@ NEURONS: Case = {"LIF": Lif, "ATRLIF": Atrlif}
 SYNAPSES: Case = {"Dense": Dense, "Conv": Conv}
 
 
-def run(case: Case, sample: int) -> dict[tuple[str, str], list[Any]]:
-    """Return (group, name) -> (time, neuron) of one sample."""
+def run(case: Case, sample: int) -> tuple[dict[tuple[str, str], list[Any]], float]:
+    """Return (group, name) -> (time, neuron) of one sample, and the seconds that the models took."""
     sizes = {g["name"]: g["size"] for g in case["groups"]}
     neurons = {g["name"]: NEURONS[g["role"]](g["size"], g["parameters"]) for g in case["groups"] if "counts" not in g}
     links = [(p["source"], p["target"], SYNAPSES[p["role"]](p, sizes[p["target"]])) for p in case["projections"]]
     course: dict[tuple[str, str], list[Any]] = {
         (n, what): [] for n, neuron in neurons.items() for what in ("spikes", *neuron.states)
     }
+    seconds = 0.0
     for t in range(case["steps"]):
         spikes = {g["name"]: np.array(g["counts"][t][sample]) for g in case["groups"] if "counts" in g}
         arrived = {n: np.zeros(sizes[n], np.int32) for n in neurons}
+        begin = time.perf_counter()
         for _, target, link in links:
             arrived[target] = arrived[target] + link.sent().astype(np.int32)
         for n, neuron in neurons.items():
             neuron.model.time_step = t + 1
             neuron.model.a_in.send(arrived[n])
             neuron.model.run_spk()
-            spikes[n] = neuron.model.s_out.data.astype(int)
-            course[n, "spikes"].append(spikes[n].tolist())
+            spikes[n] = neuron.model.s_out.data
+        for source, _, link in links:
+            link.take(spikes[source].astype(int))
+        seconds += time.perf_counter() - begin
+        for n, neuron in neurons.items() if t >= case["first"] else ():
+            course[n, "spikes"].append(spikes[n].astype(int).tolist())
             for what in neuron.states:
                 course[n, what].append(getattr(neuron.model, what).tolist())
-        for source, _, link in links:
-            link.take(spikes[source])
-    return course
+    return course, seconds
 
 
 def answer(case: Case) -> Case:
-    """Return group -> spikes and states, (time, batch, neuron)."""
-    samples = [run(case, sample) for sample in range(case["batch"])]
+    """Return group -> spikes and states, (time, batch, neuron), and seconds."""
+    samples, seconds = zip(*(run(case, sample) for sample in range(case["batch"])), strict=True)
     result: Case = {}
     for name, what in samples[0]:
         values = np.array([s[name, what] for s in samples]).swapaxes(0, 1).tolist()
@@ -180,7 +185,7 @@ def answer(case: Case) -> Case:
             entry["spikes"] = values
         else:
             entry["states"][what] = values
-    return result
+    return {"groups": result, "seconds": sum(seconds)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ It imports nothing of ours. Compartments, synapses and axons are nengo-loihi's o
 
 import json
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -74,8 +75,8 @@ def built(case: Case) -> tuple[Any, Case, Case]:
     return model, inputs, blocks
 
 
-def run(case: Case, sample: int) -> dict[tuple[str, str], list[Any]]:
-    """Return (group, name) -> (time, neuron) of one sample."""
+def run(case: Case, sample: int) -> tuple[dict[tuple[str, str], list[Any]], float]:
+    """Return (group, name) -> (time, neuron) of one sample, and the seconds that the emulator's steps took."""
     model, inputs, blocks = built(case)
     for group in case["groups"]:
         for t, counts in enumerate(group.get("counts", [])):
@@ -85,23 +86,27 @@ def run(case: Case, sample: int) -> dict[tuple[str, str], list[Any]]:
     course: dict[tuple[str, str], list[Any]] = {
         (name, what): [] for name in blocks for what in ("spikes", "current", "voltage")
     }
-    for _ in range(case["steps"]):
+    seconds = 0.0
+    for step in range(case["steps"]):
+        begin = time.perf_counter()
         emulator.step()
-        for name, block in blocks.items():
+        seconds += time.perf_counter() - begin
+        for name, block in blocks.items() if step >= case["first"] else ():
             for what, values in (("spikes", cells.spiked), ("current", cells.current), ("voltage", cells.voltage)):
                 course[name, what].append(values[places[block]].astype(int).tolist())
-    return course
+    return course, seconds
 
 
 def answer(case: Case) -> Case:
-    """Return group -> spikes and states, (time, batch, neuron)."""
-    samples = [run(case, sample) for sample in range(case["batch"])]
+    """Return group -> spikes and states, (time, batch, neuron), and seconds."""
+    samples, seconds = zip(*(run(case, sample) for sample in range(case["batch"])), strict=True)
     joined = {key: np.array([s[key] for s in samples]).swapaxes(0, 1).tolist() for key in samples[0]}
     names = [group["name"] for group in case["groups"] if "counts" not in group]
-    return {
+    groups = {
         name: {"spikes": joined[name, "spikes"], "states": {w: joined[name, w] for w in ("current", "voltage")}}
         for name in names
     }
+    return {"groups": groups, "seconds": sum(seconds)}
 
 
 if __name__ == "__main__":

@@ -100,15 +100,15 @@ class Process:
             return found
         return [*self._uncovered_groups(network, roles), *self._uncovered_projections(network, roles)]
 
-    def observe(self, network: Network, counts: Counts) -> Trace:
-        """Spikes and states of every neuron at every step, from reset, each sample on its own."""
-        return self.observe_all([(network, counts)])[0]
+    def observe(self, network: Network, counts: Counts, first: int = 0) -> Trace:
+        """Spikes and states of every neuron at every step from ``first`` on, from reset, each sample on its own."""
+        return self.observe_all([(network, counts)], first)[0]
 
-    def observe_all(self, cases: Sequence[tuple[Network, Counts]]) -> list[Trace]:
+    def observe_all(self, cases: Sequence[tuple[Network, Counts]], first: int = 0) -> list[Trace]:
         """Many networks in one process; raises Refusal with every reason where one of them cannot be run."""
         for network, _ in cases:
             raise_if(self.faults(network))
-        answers = self._ask(json.dumps([self._described(n, c) for n, c in cases]))
+        answers = self._ask(json.dumps([self._described(n, c) | {"first": first} for n, c in cases]))
         made_by = f"{self.package} {self.available()}"
         return [self._trace(n, a, made_by) for (n, _), a in zip(cases, answers, strict=True)]
 
@@ -211,12 +211,13 @@ class Process:
         kinds = {g.name: g.kind for g in network.groups}
         return Trace(
             made_by,
-            {g: np.asarray(a["spikes"], np.int64) for g, a in answer.items()},
+            {g: np.asarray(a["spikes"], np.int64) for g, a in answer["groups"].items()},
             {
                 g: {ours[kinds[g]][n]: np.asarray(v, np.int64) for n, v in a["states"].items()}
-                for g, a in answer.items()
+                for g, a in answer["groups"].items()
             },
             self.grade,
+            answer["seconds"],
         )
 
     def missing(self, purpose: str) -> Missing:

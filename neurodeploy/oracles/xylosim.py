@@ -1,5 +1,6 @@
 """xylosim, SynSense's simulator of Xylo: builds its XyloLayer from a placed network and reads its recordings."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -155,9 +156,13 @@ def observe(network: Network, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike
     layer = _layer(network, machine, roles)
     spikes: dict[str, list[Ints]] = {"hidden": [], "output": []}
     states: dict[str, dict[str, list[Ints]]] = {"hidden": {}, "output": {}}
+    seconds = 0.0
     for sample in range(batch):
+        given = external[roles.neurons.input][:, sample].tolist()
+        begin = time.perf_counter()
         layer.simulator.reset_all()
-        out = layer.simulator.evolve(external[roles.neurons.input][:, sample].tolist())
+        out = layer.simulator.evolve(given)
+        seconds += time.perf_counter() - begin
         spikes["output"].append(_table(out, steps, lanes["output"].size))
         spikes["hidden"].append(_table(layer.simulator.rec_recurrent_spikes, steps, lanes["hidden"].size))
         for role, recordings in (("hidden", roles.states), ("output", roles.states_out)):
@@ -173,6 +178,7 @@ def observe(network: Network, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike
         {name: np.stack(spikes[role], axis=1)[:, :, at] for name, role, at in groups},
         {name: {s: np.stack(v, axis=1)[:, :, at] for s, v in states[role].items()} for name, role, at in groups},
         GRADE,
+        seconds,
     )
 
 

@@ -55,12 +55,14 @@ class Trace:
     counts : group -> (time, batch, neuron) emitted events
     states : group -> state -> (time, batch, neuron) after the step
     grade : how much the observation is worth, as in chip files
+    seconds : what its simulation took, without building the network and reading the observations out; None unknown
     """
 
     made_by: str
     counts: Mapping[str, Ints]
     states: Mapping[str, Mapping[str, Ints]]
     grade: str = "inferred"
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.simulator.fast.lanes import held_class, reached_class, stored_type
+from neurodeploy.simulator.fast.reached import Reach
 from neurodeploy.simulator.machine import Ints, Lane, Machine
 from neurodeploy.step import Interval
 
@@ -28,7 +29,8 @@ class Kind:
     number : which one; names in the code carry it
     parameters : name -> range of its values
     frozen : states that never change, with their value
-    reached : states with what they stay in, where that is less than their register
+    reached : states with what they stay in, where that is less than their register, rounded up
+    between : state -> where it must be before a step for that to hold
     """
 
     number: int
@@ -36,6 +38,7 @@ class Kind:
     parameters: Mapping[str, Interval]
     frozen: Mapping[str, int]
     reached: Mapping[str, Interval]
+    between: Mapping[str, Interval]
 
     @property
     def emits(self) -> str:
@@ -59,7 +62,7 @@ class Kind:
 
 
 def kinds_of(
-    machine: Machine, frozen: Mapping[str, Mapping[str, int]], reached: Mapping[str, Mapping[str, Interval]]
+    machine: Machine, frozen: Mapping[str, Mapping[str, int]], reached: Mapping[str, Reach]
 ) -> dict[str, Kind]:
     """Kinds with neurons, numbered in the order of the chip file."""
     found: dict[str, Kind] = {}
@@ -67,8 +70,9 @@ def kinds_of(
         if lane.size:
             ranges = {n: held_class(v, lane.kind.parameters[n].interval) for n, v in lane.parameters.items()}
             declared = {s: e.interval for s, e in lane.kind.states.items()}
-            narrow = {s: reached_class(r, declared[s]) for s, r in reached.get(name, {}).items()}
-            found[name] = Kind(len(found), lane, ranges, frozen.get(name, {}), narrow)
+            reach = reached.get(name, Reach(declared, declared))
+            narrow = {s: reached_class(r, declared[s]) for s, r in reach.within.items()}
+            found[name] = Kind(len(found), lane, ranges, frozen.get(name, {}), narrow, reach.between)
     return found
 
 
@@ -143,4 +147,4 @@ class Code:
 
     def memory(self, kind: Kind, state: str) -> str:
         """Type of a state in memory."""
-        return self.emit_type if state == kind.emits else stored_type(kind.lane.kind.states[state].interval)
+        return self.emit_type if state == kind.emits else stored_type(kind.width(state))

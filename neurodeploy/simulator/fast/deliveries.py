@@ -5,8 +5,8 @@ where the order of the sum is free. It is free where no rail can be met: proved 
 step by the largest state and the rows to come. Everything else runs synapse by synapse as the text has it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
@@ -126,13 +126,12 @@ class Deliveries:
         with self._pieces():
             self._on_parts(self._zero)
             self.code.write("hits = np.int64(0)")
-            for name in dict.fromkeys(self.table.kinds):
-                with self._of_kind(name):
-                    if self.walks:
-                        with self.code.block("for s in range(first, last):"):
-                            self._walk(name)
-                    else:
-                        self._listed(name)
+            self._sources(dict.fromkeys(self.table.kinds))
+            if self.walks:
+                with self.code.block("for s in range(first, last):"):
+                    self._walk()
+            else:
+                self._listed()
             if self.kind.on_sum is not None:
                 self._sum()
 
@@ -141,21 +140,30 @@ class Deliveries:
         with self._pieces():
             self.code.write("hits = np.int64(0)")
             with self.code.block("if s >= first and s < last:"):
-                self._walk(name)
+                self._sources([name])
+                self._walk()
+
+    def _sources(self, names: Collection[str]) -> None:
+        """Write where what the sources of a piece emit, or emitted, is found."""
+        several = len(names) > 1
+        for name in names:
+            number = list(self.code.kinds).index(name)
+            k, lines = self.code.kinds[name].number, []
+            if self.table.delays.any():
+                lag = self.machine.chip.lag(self.kind.name, name)
+                lines += [f"past = h{k}", f"distance = w{k}", f"youngest = ring - 1 + {lag}"]
+            if not self.walks:
+                lines += [f"places = i{k}", f"many = m{k}"]
+            if self.lists_delays:
+                lines += [f"past_places = hi{k}", f"past_many = hm{k}"]
+            with self.code.block(f"if d{self.number}_kind[d] == {number}:") if several else nullcontext():
+                self.code.write(f"what = e{k}", *lines)
 
     @contextmanager
     def _pieces(self) -> Iterator[None]:
         c = self.number
         with self.code.block(f"for d in range(d{c}_pieces):"):
             self.code.write(f"first = d{c}_first[d]", f"last = d{c}_last[d]", f"base = d{c}_base[d]")
-            yield
-
-    @contextmanager
-    def _of_kind(self, name: str) -> Iterator[None]:
-        if len(set(self.table.kinds)) == 1:
-            yield
-            return
-        with self.code.block(f"if d{self.number}_kind[d] == {list(self.code.kinds).index(name)}:"):
             yield
 
     def _on_parts(self, write: Callable[[Place], None]) -> None:
@@ -197,31 +205,27 @@ class Deliveries:
 
     # --- sources ------------------------------------------------------------------------------------------------------
 
-    def _walk(self, name: str) -> None:
+    def _walk(self) -> None:
         """Write the rows of source ``s`` of piece ``d``, as the source emits now."""
         code, c = self.code, self.number
-        k, lag = code.kinds[name].number, self.machine.chip.lag(self.kind.name, name)
-        code.write(f"now = np.int64(e{k}[s])")
+        code.write("now = np.int64(what[s])")
         with code.block(f"for r in range(d{c}_ends[base + s], d{c}_ends[base + s + 1]):"):
             code.write("c = now")
             if self.table.delays.any():
                 with code.block(f"if d{c}_delay[r] > 0:"):
-                    slot = f"(ring + d{c}_delay[r] - 1 + {lag}) % depth"
-                    code.write(f"c = np.int64(h{k}[({slot}) * w{k} + s])")
+                    code.write(f"c = np.int64(past[(youngest + d{c}_delay[r]) % depth * distance + s])")
             with code.block("if c != 0:"):
                 code.write("hits += 1", f"y0 = d{c}_rows[r]", f"y1 = d{c}_rows[r + 1]")
                 self._row()
 
-    def _listed(self, name: str) -> None:
+    def _listed(self) -> None:
         """Write the rows of the sources that are listed as emitting."""
         code, c = self.code, self.number
-        k, lag = code.kinds[name].number, self.machine.chip.lag(self.kind.name, name)
         adder = Adder(self) if self.additions else None
-        code.write(f"places = i{k}", f"many = m{k}", f"what = e{k}")
         if self.lists_delays:
             with code.block(f"if d{c}_delay[d] > 0:"):
-                code.write(f"slot = (ring + d{c}_delay[d] - 1 + {lag}) % depth", f"many = hm{k}[slot]")
-                code.write(f"places = _from(hi{k}, slot * w{k})", f"what = _from(h{k}, slot * w{k})")
+                code.write(f"slot = (youngest + d{c}_delay[d]) % depth", "many = past_many[slot]")
+                code.write("places = _from(past_places, slot * distance)", "what = _from(past, slot * distance)")
         if adder:
             adder.begin()
         with code.block("for f in range(many):"):

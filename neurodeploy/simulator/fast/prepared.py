@@ -88,9 +88,9 @@ class Prepared:
         """Return the kernel for a start: a narrower one where the state is as after a reset, in what it needs to be."""
         fresh = self._kernels.get(True) or self._kernels.setdefault(True, kernel_of(self.machine, fresh=True))
         if snapshot is None or all(
-            _within(snapshot.states[name][state], kind.width(state))
+            _within(snapshot.states[name][state], interval)
             for name, kind in fresh.kinds.items()
-            for state in kind.lane.kind.states
+            for state, interval in kind.between.items()
         ):
             return fresh
         return self._kernels.get(False) or self._kernels.setdefault(False, kernel_of(self.machine, fresh=False))

@@ -5,6 +5,7 @@ than a proof neuron by neuron, and made in milliseconds. Where it finds nothing,
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +16,7 @@ from neurodeploy.errors import Refusal
 from neurodeploy.simulator.fast.rows import Table
 from neurodeploy.simulator.fast.synapse import Addition
 from neurodeploy.simulator.machine import Ints, Lane, Machine
-from neurodeploy.step import Interval, signed
+from neurodeploy.step import Guard, Interval, Text, signed
 from neurodeploy.step.fixpoint import NotProvedError, States, enclose
 from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_intervals
@@ -23,10 +24,20 @@ from neurodeploy.step.paths import path_intervals
 Arrivals = Mapping[str, tuple[Table, tuple[Addition, ...] | None, Interval]]
 
 
-def reached_states(
-    machine: Machine, frozen: Mapping[str, Mapping[str, int]], arrivals: Arrivals
-) -> dict[str, dict[str, Interval]]:
-    """Kind -> state -> an interval that it never leaves, from a reset on.
+@dataclass(frozen=True)
+class Reach:
+    """Intervals of the states of a kind.
+
+    between : between two steps; a step from anywhere inside ends inside
+    within : at every moment of such a step
+    """
+
+    between: States
+    within: States
+
+
+def reached_states(machine: Machine, frozen: Mapping[str, Mapping[str, int]], arrivals: Arrivals) -> dict[str, Reach]:
+    """Kind -> the intervals that its states never leave, from a reset on.
 
     frozen : kind -> states that never change
     arrivals : connection kind -> its synapses, what they add (None: not known), and how many events can arrive at once
@@ -42,16 +53,17 @@ class _Kind:
         if lane.kind.entry.external:
             self.given[GIVEN_EXTERNAL] = lane.kind.entry.external.interval
 
-    def states(self) -> States:
+    def states(self) -> Reach:
+        everything = Reach(dict(self.registers), dict(self.registers))
         if not self.lane.size:
-            return dict(self.registers)
+            return everything
         starts = {s: e.start for s, e in self.lane.kind.states.items()}
         start = {s: self.given[v] if isinstance(v, str) else Interval(v, v) for s, v in starts.items()}
         try:
             ends = enclose(start, self.step, self.registers, tight=False)
         except NotProvedError:
-            return dict(self.registers)
-        return self.step(ends)[1]
+            return everything
+        return Reach(ends, self.step(ends)[1])
 
     def step(self, states: Mapping[str, Interval]) -> tuple[States, States]:
         """Ranges at the end of a step and over all its moments."""
@@ -60,7 +72,14 @@ class _Kind:
         for phase in self.machine.chip.schedule:
             before = dict(now)
             if phase.neuron == self.lane.kind.name:
-                now = self.after(self.lane.kind.handlers[phase.handler], now, {})
+                for kind in (self.machine.chip.connections[n] for n in phase.connections):
+                    if kind.target == phase.neuron and kind.name in self.arrivals:
+                        now = self.delivered(kind, now, inside=True)  # by neurons that stepped before this one
+                handler = self.lane.kind.handlers[phase.handler]
+                if isinstance(handler.text.statements[-1], Guard):  # it may run later than what stands before it
+                    middle = self.after(replace(handler, text=without_last(handler.text)), now, {})
+                    seen = {s: hull(seen[s], r) for s, r in middle.items()}
+                now = self.after(handler, now, {})
             for name in phase.connections:
                 kind = self.machine.chip.connections[name]
                 if kind.target == self.lane.kind.name and name in self.arrivals:
@@ -78,13 +97,15 @@ class _Kind:
             found = path_intervals(handler.text, known)
         except Refusal:
             found = {}
-        return states | {s: _inside(found.get(s), self.registers[s]) for s in handler.writes if s in states}
+        after = {s: _inside(found.get(s), self.registers[s]) for s in handler.writes if s in states}
+        return states | after | {s: Interval(v, v) for s, v in self.frozen.items()}
 
     def delivered(self, kind: ConnectionKind, states: States, *, inside: bool) -> States:
         table, additions, arriving = self.arrivals[kind.name]
         written = kind.on_input.writes & set(states)
         if additions is None or inside:
-            return states | {s: self.registers[s] for s in written | (kind.on_sum.writes if kind.on_sum else set())}
+            written |= kind.on_sum.writes if kind.on_sum else set()
+            return states | {s: self.registers[s] for s in written if s not in self.frozen}
         most = max(abs(arriving.low), abs(arriving.high))
         parts: dict[object, States] = {}  # a group's neurons are no other group's: what others get is not theirs
         for _, several in groupby(enumerate(table.pieces), lambda pair: id(pair[1])):
@@ -108,6 +129,11 @@ class _Kind:
                 here = {s: hull(here[s], r) for s, r in after.items()}
             parts[key] = here
         return {s: hull(r, *(part[s] for part in parts.values())) for s, r in states.items()}
+
+
+def without_last(text: Text) -> Text:
+    """A text without its last statement."""
+    return Text(text.statements[:-1], text.source, text.where)
 
 
 def _largest(targets: Ints, amount: Ints) -> int:

@@ -13,13 +13,12 @@ from neurodeploy.simulator.fast.freeze import frozen_states
 from neurodeploy.simulator.fast.lanes import stored_type
 from neurodeploy.simulator.fast.neurons import Neurons, Place, Source
 from neurodeploy.simulator.fast.prelude import PRELUDE
-from neurodeploy.simulator.fast.reached import reached_states
+from neurodeploy.simulator.fast.reached import Reach, reached_states
 from neurodeploy.simulator.fast.rows import table_of
 from neurodeploy.simulator.machine import Machine
-from neurodeploy.step import Interval
 
 Frozen = Mapping[str, Mapping[str, int]]
-Reached = Mapping[str, Mapping[str, Interval]]
+Reached = Mapping[str, Reach]
 #: numbers that every kernel is given: which samples, how many steps, all samples, steps taken before, the table's place
 NUMBERS = ("low", "high", "steps", "batch", "begin", "table_address")
 
