@@ -60,7 +60,7 @@ def drawn(target, seed, **options):
     return network, random_counts(network, rng, drawn)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("name", CHIPS)
 def test_a_random_network_at_corners_runs_as_by_numpy(name, seed):
     assert different(*drawn(chip(name), seed)) == []
@@ -84,7 +84,7 @@ def generated(seed, folder, text=None):
 
 @pytest.mark.parametrize("block", range(8))
 def test_chips_nobody_has_seen_run_as_by_numpy(block, tmp_path):
-    for seed in range(100 + 12 * block, 112 + 12 * block):
+    for seed in range(100 + 9 * block, 109 + 9 * block):
         assert different(*generated(seed, tmp_path / str(seed))) == [], seed
 
 
@@ -113,7 +113,7 @@ def kinds_by_name(network):
 @pytest.mark.parametrize("name", CHIPS)
 def test_states_stay_where_the_kernel_takes_them_to_be(name):
     narrow = 0
-    for seed in range(6):
+    for seed in range(3):
         network, counts = drawn(chip(name), seed)
         kinds = kinds_by_name(network)
         record = sorted({s for kind in network.chip.neurons.values() for s in kind.states})
@@ -147,7 +147,7 @@ def kinds_of(network):
 
 def test_the_drawn_networks_meet_every_way_of_delivery(tmp_path):
     found = set()
-    networks = [drawn(chip(name), seed)[0] for name in CHIPS for seed in range(3)]
+    networks = [drawn(chip(name), seed)[0] for name in CHIPS for seed in range(2)]
     networks += [generated(seed, tmp_path / str(seed))[0] for seed in range(100, 130)]
     for one in networks:
         for d in kinds_of(one)[0]:
@@ -233,7 +233,7 @@ def test_the_guard_leaves_the_rail_itself_in_order(rest):
 
 @pytest.mark.parametrize("name", CHIPS)
 def test_a_run_goes_on_where_another_executor_ended(name):
-    network, counts = drawn(chip(name), 5)
+    network, counts = drawn(chip(name), 1)
     halves = [{n: v[:4] for n, v in counts.items()}, {n: v[4:] for n, v in counts.items()}]
     state = simulate(network, halves[0], executor="numpy", drain=0, raw=True).final
     assert different(network, halves[1], state=state) == []

@@ -236,11 +236,7 @@ def _rows(
     if table.shape[1] == 0:
         return
     # a target that stands twice in a row is delivered in a second pass, in the order they were given
-    occurrence = np.zeros(table.shape[1], np.int64)
-    seen: dict[tuple[int, ...], int] = {}
-    for i, key in enumerate(map(tuple, table[:4].T.tolist())):
-        occurrence[i] = seen.get(key, 0)
-        seen[key] = int(occurrence[i]) + 1
+    occurrence = _occurrences(table[:4])
     table = np.vstack([table[:3], occurrence[None], table[3:]])
     # by source kind, source, longest delay first (the older event)
     table = table[:, np.lexsort((table[4], table[3], -table[2], table[1], table[0]))]
@@ -250,6 +246,15 @@ def _rows(
         kind_index, position, steps = (int(x) for x in table[:3, begin])
         part = table[4:, begin:end]
         yield Row(kind.sources[kind_index], position, steps, part[0], dict(zip(names, part[1:], strict=True)))
+
+
+def _occurrences(columns: Ints) -> Ints:
+    """How many equal columns stand before each."""
+    order = np.lexsort(columns)  # equal ones stay in order
+    heads = np.flatnonzero(np.any(np.diff(columns[:, order], axis=1, prepend=-1), axis=0))
+    found = np.empty(columns.shape[1], np.int64)
+    found[order] = np.arange(len(order)) - np.repeat(heads, np.diff(np.append(heads, len(order))))
+    return found
 
 
 def _segments(size: int, links: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

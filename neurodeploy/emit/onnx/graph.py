@@ -129,7 +129,7 @@ class Graph:
     def constant(self, array: Array, hint: str = "") -> Value:
         """A constant tensor; equal ones of one name are one, wide ones are kept narrow."""
         called = hint if array.ndim else ""  # numbers are called what they are
-        key = (called, str(array.dtype), array.shape, sha256(np.ascontiguousarray(array)).digest())
+        key = (called, str(array.dtype), array.shape, sha256(np.ascontiguousarray(array).data).digest())
         same = self.root._same  # noqa: SLF001 - of the same model
         if key not in same:
             narrow = _narrowest(array) if array.size >= NARROW_FROM and array.dtype == np.int64 else array
