@@ -248,7 +248,10 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
 @click.option(
-    "--against", default=None, metavar="ORACLE", help="xylosim, lava, nengo_loihi; default: own vectors only."
+    "--against",
+    default=None,
+    metavar="ORACLE",
+    help="xylosim, lava, nengo_loihi, onnxruntime; default: own vectors only.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
