@@ -388,10 +388,24 @@ def test_a_network_without_hardware_ids_or_without_input_is_refused():
 
 def test_weights_beyond_what_a_protobuf_holds_are_refused_before_they_are_made(monkeypatch):
     to_run_model(net())
-    monkeypatch.setattr(graph, "MOST_BYTES", 11)
-    with pytest.raises(Refusal, match="constants of at least 12 bytes") as caught:
-        to_run_model(net())
+    monkeypatch.setattr(graph, "MOST_BYTES", 87)
+    with pytest.raises(Refusal, match="constants of at least 88 bytes; at most 87") as caught:
+        to_run_model(net())  # 40 of the parameters, then 2 x 3 weights of 8 before they are made
     assert caught.value.code == "ND1901"
+
+
+def test_large_maps_are_written_without_a_matrix_of_all_pairs():
+    c, rng = chip("loihi2"), np.random.default_rng(0)
+    kernel = Convolution((1, 64, 64), (4, 1, 3, 3), padding=(1, 1))
+    x, maps = group(c, "pixels", "input", (1, 64, 64)), group(c, "maps", "lif", kernel.target, du=1, dv=1, threshold=9)
+    classes = group(c, "classes", "lif", 3, du=4095, dv=0, threshold=90)
+    links = (
+        convolution(c, "conv", x, maps, kernel, w=2 * rng.integers(-60, 60, kernel.kernel)),
+        projection(c, "dense", maps, classes, w=2 * rng.integers(-60, 60, (maps.size, 3))),
+    )
+    made = place_identity(Network(c, (x, maps, classes), links))
+    assert to_step_model(made).ByteSize() < 2**20  # of the layers' pairs there are 64 Mi, of the lane's 256 Mi
+    assert differences(made, {"pixels": rng.integers(0, 2, (4, 1, x.size))}) == []
 
 
 def test_two_outputs_of_one_name_are_refused():
