@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurodeploy.ann import convert_ann
+    from neurodeploy.ann import convert_ann, read_onnx
     from neurodeploy.approximation import approximate
     from neurodeploy.bundles import bundle, verify
     from neurodeploy.checker import check
@@ -49,6 +49,7 @@ _HOME = {
     "place_identity": ("network", "place_identity"),
     "quantize": ("quantizer", "quantize"),
     "read_nir": ("nir", "read_nir"),
+    "read_onnx": ("ann", "read_onnx"),
     "run_model": ("training", "run_model"),
     "save_data": ("events", "save_data"),
     "save_events": ("events", "save_events"),
@@ -84,6 +85,7 @@ __all__ = [
     "place_identity",
     "quantize",
     "read_nir",
+    "read_onnx",
     "run_model",
     "save_data",
     "save_events",

@@ -16,6 +16,7 @@ from mutants import edited
 from onnx_runs import called, run_differences, session, simulated, states_of, step_differences
 from random_networks import Options, random_counts, random_network
 
+from neurodeploy.bundles import bundle
 from neurodeploy.chips import chip, from_raw, target_folders
 from neurodeploy.emit import all_formats, emitter
 from neurodeploy.emit.onnx import OPSET, graph, to_run_model, to_step_model
@@ -33,9 +34,11 @@ from neurodeploy.network import (
     projection,
     save_network,
 )
+from neurodeploy.oracles import ORACLES, oracles_of
 from neurodeploy.simulator import simulate
 from neurodeploy.step import INTEGER, PYTHON, parse
 from neurodeploy.step import run as run_text_of
+from neurodeploy.verifier import compare
 
 CLOCKED = [name for name in target_folders() if not chip(name).event_driven]
 
@@ -385,10 +388,24 @@ def test_a_network_without_hardware_ids_or_without_input_is_refused():
 
 def test_weights_beyond_what_a_protobuf_holds_are_refused_before_they_are_made(monkeypatch):
     to_run_model(net())
-    monkeypatch.setattr(graph, "MOST_BYTES", 11)
-    with pytest.raises(Refusal, match="constants of at least 12 bytes") as caught:
-        to_run_model(net())
+    monkeypatch.setattr(graph, "MOST_BYTES", 87)
+    with pytest.raises(Refusal, match="constants of at least 88 bytes; at most 87") as caught:
+        to_run_model(net())  # 40 of the parameters, then 2 x 3 weights of 8 before they are made
     assert caught.value.code == "ND1901"
+
+
+def test_large_maps_are_written_without_a_matrix_of_all_pairs():
+    c, rng = chip("loihi2"), np.random.default_rng(0)
+    kernel = Convolution((1, 64, 64), (4, 1, 3, 3), padding=(1, 1))
+    x, maps = group(c, "pixels", "input", (1, 64, 64)), group(c, "maps", "lif", kernel.target, du=1, dv=1, threshold=9)
+    classes = group(c, "classes", "lif", 3, du=4095, dv=0, threshold=90)
+    links = (
+        convolution(c, "conv", x, maps, kernel, w=2 * rng.integers(-60, 60, kernel.kernel)),
+        projection(c, "dense", maps, classes, w=2 * rng.integers(-60, 60, (maps.size, 3))),
+    )
+    made = place_identity(Network(c, (x, maps, classes), links))
+    assert to_step_model(made).ByteSize() < 2**20  # of the layers' pairs there are 64 Mi, of the lane's 256 Mi
+    assert differences(made, {"pixels": rng.integers(0, 2, (4, 1, x.size))}) == []
 
 
 def test_two_outputs_of_one_name_are_refused():
@@ -417,3 +434,38 @@ def test_the_command_writes_it(tmp_path):
     done = command("emit", tmp_path / "n.npz", "--format", "onnx_step", "--out", tmp_path / "n.onnx")
     assert (done.status, "one step with explicit states" in done.out) == (0, True)
     assert onnx.load(tmp_path / "n.onnx").graph.input[0].name == "spikes"
+
+
+# --- as an oracle -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.oracle("onnxruntime")
+@pytest.mark.parametrize("name", ["xylo_imu", "loihi1"])
+def test_the_oracle_sees_every_count_and_state_and_calls_them_inferred(name):
+    made, counts = sample(name, 1)
+    trace = ORACLES["onnxruntime"].run(made, counts)
+    compare(simulated(made, counts), trace).require()
+    assert {g: set(many) for g, many in trace.states.items()} == {
+        g.name: set(made.chip.neurons[g.kind].states) for g in made.groups
+    }
+    assert trace.grade == "inferred"
+    assert trace.made_by.endswith(f"our texts in opset {OPSET}")
+
+
+@pytest.mark.oracle("onnxruntime")
+def test_a_bundle_is_verified_against_onnxruntime(tmp_path):
+    bundle(net(aliases=[(0, 2)]), np.random.default_rng(0).integers(0, 16, (30, 2, 2)), tmp_path / "net.nd")
+    done = command("verify", tmp_path / "net.nd", "--against", "onnxruntime", "--json")
+    assert done.status == 0
+    assert [(c["oracle"], c["grade"]) for c in done.json["exact_against"]][-1] == ("onnxruntime", "inferred")
+
+
+@pytest.mark.oracle("onnxruntime")
+def test_the_oracle_refuses_a_chip_that_events_drive():
+    c = next(chip(n) for n in target_folders() if chip(n).event_driven)
+    with pytest.raises(Refusal, match="events drive the chip; a chip that takes steps"):
+        ORACLES["onnxruntime"].run(Network(c, (), ()), {})
+
+
+def test_no_chip_names_the_oracle_as_its_own():
+    assert all("onnxruntime" not in {o.name for o in oracles_of(chip(name))} for name in target_folders())

@@ -132,7 +132,7 @@ def _bound(number: type, context: click.Context | None, parameter: click.Paramet
         raise click.BadParameter(f"{value!r} is not {kind}, nor none", context, parameter) from None
 
 
-@main.command("import", short_help="NIR file to model; asks for what the file does not say.")
+@main.command("import", short_help="NIR or ONNX file to model; asks for what the file does not say.")
 @click.argument("file", type=_FILE)
 @click.option("-o", "--out", default=None, type=_FILE, help="Model to write; the default is NAME.safetensors here.")
 @click.option(
@@ -149,12 +149,23 @@ def _bound(number: type, context: click.Context | None, parameter: click.Paramet
 @click.option("--time-unit", help="Of the file's time constants: s, ms, step, s*dt.")
 @click.option("--gain", help="Of a membrane's input: integrator, one, kept, dt/tau, dt/tau/kept.")
 @click.option("--charge", help="What an input adds to an IF: per second (r dt) or per step (r).")
+@click.option("--calibration", type=_FILE, help="Of an ONNX network: typical inputs, array samples of an .npz.")
 @json_option
-def import_(*, file: Path, out: Path | None, like: str, as_json: bool, **stated: object) -> None:
-    """Read FILE (NIR), print its graph, who says what decides its spikes, and what was lost; write the model."""
+def import_(
+    *, file: Path, out: Path | None, like: str, calibration: Path | None, as_json: bool, **stated: object
+) -> None:
+    """Read FILE (NIR), print its graph, who says what decides its spikes, and what was lost; write the model.
+
+    FILE may be an ONNX network of ReLU layers (.onnx), with --calibration and --dt: its ReLUs become spiking neurons.
+    """
     from neurodeploy.cli.nir import show_import
 
     given = {name: value for name, value in stated.items() if value is not None or name in ("max_spikes", "v_min")}
+    if file.suffix == ".onnx" or calibration is not None:
+        from neurodeploy.cli.onnx import show_conversion
+
+        show_conversion(file, out, given | ({"as": like} if like else {}), calibration=calibration, as_json=as_json)
+        return
     show_import(file, out, given, like=like, as_json=as_json)
 
 
@@ -237,7 +248,10 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @main.command(short_help="Check a bundle again, also against other simulators.")
 @click.argument("bundle", type=_FILE)
 @click.option(
-    "--against", default=None, metavar="ORACLE", help="xylosim, lava, nengo_loihi; default: own vectors only."
+    "--against",
+    default=None,
+    metavar="ORACLE",
+    help="xylosim, lava, nengo_loihi, onnxruntime; default: own vectors only.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")

@@ -1,4 +1,7 @@
-"""Oracles: simulators that others built, in one table; what each can run stands in the chip's data."""
+"""Oracles: simulators that others built, in one table; what each can run stands in the chip's data.
+
+onnxruntime is the exception: it runs our own texts for any clocked chip, and no chip names it.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
-from neurodeploy.oracles import xylosim
+from neurodeploy.oracles import in_onnxruntime, xylosim
 from neurodeploy.oracles.process import Process
 from neurodeploy.simulator import Trace
 
@@ -76,6 +79,15 @@ class Oracle:
 _XYLOSIM = Oracle(
     xylosim.NAME, "xylosim", "oracles", "vendor-simulator", xylosim.faults, xylosim.observe, xylosim.PROBE
 )
+_ONNXRUNTIME = Oracle(
+    in_onnxruntime.NAME,
+    "onnxruntime",
+    "oracles",
+    in_onnxruntime.GRADE,
+    in_onnxruntime.faults,
+    in_onnxruntime.observe,
+    in_onnxruntime.PROBE,
+)
 
 _MAKE = "python3.11 -m venv DIR && DIR/bin/pip install {} && export {}=DIR/bin/python"
 _NENGO_LOIHI = Process(
@@ -104,7 +116,9 @@ def _apart(process: Process) -> Oracle:
 
 
 #: The table. A new oracle is a file beside this one, a line here, and a table in the chips that it can run.
-ORACLES: Mapping[str, Oracle] = MappingProxyType({o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA))})
+ORACLES: Mapping[str, Oracle] = MappingProxyType(
+    {o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA), _ONNXRUNTIME)}
+)
 
 
 def oracle(name: str) -> Oracle:

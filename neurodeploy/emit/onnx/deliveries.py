@@ -23,11 +23,7 @@ EXACT = 2**53
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one connection kind as rectangles; a place of None is a row without synapses.
-
-    weights : where its text adds: register -> (row, target), 0 where no synapse is
-    present : otherwise: (row, target), and ``fields`` of the same shape
-    """
+    """Rows of one connection kind; a place of None is a row without synapses."""
 
     kind: ConnectionKind
     lane: Lane
@@ -42,13 +38,24 @@ class Rows:
         return self.kind.registers or self.lane.kind.states
 
     @cached_property
+    def ends(self) -> tuple[Ints, Ints]:
+        """(synapse,) row and target."""
+        sizes = [0 if row is None else row.targets.size for row in self.rows]
+        targets = [row.targets for _, row in self.real]
+        return np.repeat(np.arange(len(self.rows)), sizes), np.concatenate(targets or [np.zeros(0, np.int64)])
+
+    @cached_property
     def weights(self) -> dict[str, Ints]:
-        """(row, target) of each line."""
-        found = {line.name: self._rectangle() for line in self.lines}
-        for line in self.lines:
-            for i, row in self._real():
-                found[line.name][i, row.targets] = line.weights(self.lane, row, self.given)
-        return found
+        """Where the text adds: register -> (synapse,) what a single event adds."""
+        return {
+            line.name: np.concatenate([line.weights(self.lane, row, self.given) for _, row in self.real])
+            for line in self.lines
+        }
+
+    @property
+    def real(self) -> list[tuple[int, Row]]:
+        """The rows that are there, and their numbers."""
+        return [(i, row) for i, row in enumerate(self.rows) if row is not None]
 
     @property
     def scanned_names(self) -> list[str]:
@@ -58,15 +65,11 @@ class Rows:
     def scanned(self) -> dict[str, Value]:
         """(row, target) tensors that a step of a Scan needs of its row."""
         if self.lines:
-            return {f"{n} weights": self._named(f"{n} weights", v) for n, v in self.weights.items()}
-        present = self._rectangle().astype(bool)
+            return {f"{n} weights": self._rectangle(f"{n} weights", v) for n, v in self.weights.items()}
+        present = self._rectangle("present", np.ones(len(self.ends[0]), np.bool_))
+        columns = {n: np.concatenate([row.fields[n] for _, row in self.real]) for n in self._fields}
         # what fills the gaps is never used, and like any field of a real synapse it is no divisor of 0
-        fields = {n: self._rectangle() + int(self._any(n)) for n in self._fields}
-        for i, row in self._real():
-            present[i, row.targets] = True
-            for n in self._fields:
-                fields[n][i, row.targets] = row.fields[n]
-        return {"present": self._named("present", present)} | {n: self._named(n, v) for n, v in fields.items()}
+        return {"present": present} | {n: self._rectangle(n, v, fill=int(v[0])) for n, v in columns.items()}
 
     def apply(
         self, graph: Graph, label: str, met: Mapping[str, Value], arriving: Value, states: Mapping[str, Value]
@@ -93,18 +96,12 @@ class Rows:
         first = next((row for row in self.rows if row is not None), None)
         return [] if first is None else [n for n in first.fields if n in self.kind.on_input.reads]
 
-    def _real(self) -> list[tuple[int, Row]]:
-        return [(i, row) for i, row in enumerate(self.rows) if row is not None]
-
-    def _any(self, name: str) -> int:
-        return int(next(row.fields[name][0] for _, row in self._real()))
-
-    def _rectangle(self) -> Ints:
-        self.root.reserve(len(self.rows) * self.lane.size)
-        return np.zeros((len(self.rows), self.lane.size), np.int64)
-
-    def _named(self, name: str, array: Array) -> Value:
-        return known(array, f"{self.kind.name}/{name}")
+    def _rectangle(self, name: str, values: Array, fill: int = 0) -> Value:
+        """(row, target) tensor of what synapses have."""
+        self.root.reserve(len(self.rows) * self.lane.size * values.itemsize)
+        whole = np.full((len(self.rows), self.lane.size), fill, values.dtype)
+        whole[self.ends] = values
+        return known(whole, f"{self.kind.name}/{name}")
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,7 @@ def deliver(
 
 def _order_free(rows: Rows, counts: Interval) -> bool:
     for line in rows.lines:
-        sums = total_of(rows.weights[line.name], counts)
+        sums = total_of(rows.ends[1], rows.weights[line.name], rows.lane.size, counts)
         if sums is None or not line.any_order(*sums, from_zero=bool(rows.kind.registers)):
             return False
     return True
@@ -188,44 +185,88 @@ def _order_free(rows: Rows, counts: Interval) -> bool:
 
 def _product(graph: Graph, sources: Sources, rows: Rows, states: Mapping[str, Value], label: str) -> dict[str, Value]:
     """All rows at once; rows of one source at one delay are one."""
-    real = [row for _, row in rows._real()]  # noqa: SLF001 - of this file
+    real = [row for _, row in rows.real]
     keys = [(row.source_kind, back_of(sources.chip, rows.kind, row), row.source) for row in real]
-    first = {key: i for i, key in reversed(list(enumerate(keys)))}
+    first = dict(zip(keys, real, strict=True))  # any row of a key arrives like the others
     places = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    arriving = sources.arriving(graph, rows.kind, [real[first[key]] for key in places], label)
-    changed, counts = {}, sources.counts(rows.kind)
+    arriving = sources.arriving(graph, rows.kind, [first[key] for key in places], label)
+    of_rows, targets = np.array([places[key] for key in keys])[rows.ends[0]], rows.ends[1]
+    pairs, which = np.unique(of_rows * rows.lane.size + targets, return_inverse=True)
+    at, counts, changed = divmod(pairs, rows.lane.size), sources.counts(rows.kind), {}
     for line in rows.lines:
-        weights = np.zeros((len(places), rows.lane.size), np.int64)
-        np.add.at(weights, [places[key] for key in keys], rows.weights[line.name])
+        weights = np.zeros(len(pairs), np.int64)
+        np.add.at(weights, which, rows.weights[line.name])
         graph.root.label, graph.root.note = f"{label}/{line.name} arriving", rows.kind.on_input.text.line(1)
-        sums = total_of(weights, counts)
+        sums = total_of(at[1], weights, rows.lane.size, counts)
         beyond = EXACT + 1 if sums is None else max(-int(sums[0].min(initial=0)), int(sums[1].max(initial=0)))
-        total = _sum(graph, arriving, weights, beyond, f"{label}/{line.name} weights")
+        shape = (len(places), rows.lane.size)
+        total = _sum(graph, arriving, at, weights, shape, f"{label}/{line.name} weights", exact=beyond <= EXACT)
         environment = {line.name: states[line.name], TOTAL: total}
         run_text(graph, line.text, environment, label)
         changed[line.name] = environment[line.name]
     return changed
 
 
-def _sum(graph: Graph, arriving: Value, weights: Ints, beyond: int, name: str) -> Value:
-    """(batch, target) product; where each target has few sources, the sum of what is gathered for it.
+def _sum(
+    graph: Graph,
+    arriving: Value,
+    at: tuple[Ints, Ints],
+    weights: Ints,
+    shape: tuple[int, int],
+    name: str,
+    *,
+    exact: bool,
+) -> Value:
+    """(batch, target) product with the weights at (source, target); what is gathered where targets have few sources.
 
-    beyond : no partial sum is further from 0
+    exact : partial sums are whole numbers of float64, too
     """
-    most = int((weights != 0).sum(axis=0).max(initial=0))
-    if most == 0 or most * SPARSE > len(weights) or beyond > EXACT:
-        return graph.node("MatMul", arriving, known(weights, name), axes=2)
-    targets = weights.shape[1]
-    order = np.argsort(weights == 0, axis=0, kind="stable")[:most].T  # the synapses first
-    gathered = graph.node("Gather", arriving, known(order.reshape(-1), f"{name}, sources"), axes=2, axis=1)
-    apart = graph.node("Reshape", gathered, integers([0, targets, most]), axes=2)
-    kept = np.take_along_axis(weights.T, order, axis=1)
+    used = weights != 0
+    (rows, targets), weights, lane = (side[used] for side in at), weights[used], shape[1]
+    reached, targets = np.unique(targets, return_inverse=True)
+    size = len(reached) + 1  # and one that nothing reaches, for the others of the lane
+    if 2 * size > lane:
+        reached, targets, size = np.arange(lane), reached[targets], lane
+    total = _matrix(graph, arriving, (rows, targets), weights, (shape[0], size), name, exact=exact)
+    if size == lane:
+        return total
+    index = np.full(lane, size - 1)
+    index[reached] = np.arange(size - 1)
+    return graph.node("Gather", total, known(index, f"{name}, targets"), axes=2, axis=1)
+
+
+def _matrix(
+    graph: Graph,
+    arriving: Value,
+    at: tuple[Ints, Ints],
+    weights: Ints,
+    shape: tuple[int, int],
+    name: str,
+    *,
+    exact: bool,
+) -> Value:
+    """(batch, target) product; none of the weights is 0."""
+    (rows, targets), size = at, shape[1]
+    many = np.bincount(targets, minlength=size)
+    most = int(many.max(initial=0))
+    if most == 0 or most * SPARSE > shape[0] or not exact:
+        graph.root.reserve(8 * shape[0] * size)
+        whole = np.zeros(shape, np.int64)
+        whole[rows, targets] = weights
+        return graph.node("MatMul", arriving, known(whole, name), axes=2)
+    graph.root.reserve(8 * most * size)
+    order = np.argsort(targets, kind="stable")
+    slot = np.arange(len(order)) - np.repeat(np.cumsum(many) - many, many)
+    from_, kept = np.zeros((2, size, most), np.int64)
+    from_[targets[order], slot], kept[targets[order], slot] = rows[order], weights[order]
+    gathered = graph.node("Gather", arriving, known(from_.reshape(-1), f"{name}, sources"), axes=2, axis=1)
+    apart = graph.node("Reshape", gathered, integers([0, size, most]), axes=2)
     return graph.node("ReduceSum", graph.node("Mul", apart, known(kept, name)), integers([2]), axes=2, keepdims=0)
 
 
 def _scan(graph: Graph, sources: Sources, rows: Rows, states: Mapping[str, Value], label: str) -> dict[str, Value]:
     """Row by row, in the order of the hardware."""
-    real = [row for _, row in rows._real()]  # noqa: SLF001 - of this file
+    real = [row for _, row in rows.real]
     arriving = sources.arriving(graph, rows.kind, real, label)
     met = {n: (v, 0) for n, v in rows.scanned().items()} | {GIVEN_ARRIVING: (arriving, 1)}
     written = sorted(rows.kind.on_input.writes)
@@ -245,7 +286,7 @@ def _scan_of_itself(
     graph: Graph, sources: Sources, rows: Rows, states: Mapping[str, Value], label: str
 ) -> dict[str, Value]:
     """Row by row where a row changes what a later source shows; rows of one source see it as before the first."""
-    real = [row for _, row in rows._real()]  # noqa: SLF001 - of this file
+    real = [row for _, row in rows.real]
     own, emits = rows.kind.target, rows.lane.kind.emits
     arriving = sources.arriving(graph, rows.kind, real, label)
     now = [row.source_kind == own and row.delay == 0 for row in real]

@@ -64,16 +64,15 @@ class Root:
 
     where: str
     constants: list[tuple[Value, Array]] = field(default_factory=list)
-    reserved: int = 0
+    kept: int = 0  # bytes of the constants
     label: str = ""
     note: str = ""
     _same: dict[tuple[str, str, tuple[int, ...], bytes], Value] = field(default_factory=dict)
 
-    def reserve(self, numbers: int) -> None:
-        """Refuse (ND1901) constants beyond what one file holds, before they are made; a number counts as one byte."""
-        self.reserved += numbers
-        if self.reserved > MOST_BYTES:
-            was = f"constants of at least {self.reserved:,} bytes"
+    def reserve(self, size: int) -> None:
+        """Refuse (ND1901) constants that are larger than one file holds, before they are made. size : bytes."""
+        if self.kept + size > MOST_BYTES:
+            was = f"constants of at least {self.kept + size:,} bytes"
             todo = "a smaller network, or one with fewer synapses"
             raise Refusal(Fault("ND1901", self.where, was, f"at most {MOST_BYTES:,}: a protobuf holds 2 GB", todo))
 
@@ -135,6 +134,8 @@ class Graph:
             narrow = _narrowest(array) if array.size >= NARROW_FROM and array.dtype == np.int64 else array
             name = str(array).lower() if array.ndim == 0 else hint or "constant"
             kept = Value(self, min(array.ndim, 2), array.dtype == bool, hint=name)
+            self.root.reserve(narrow.nbytes)
+            self.root.kept += narrow.nbytes
             self.root.constants.append((kept, narrow))
             if narrow.dtype != array.dtype:
                 kept.hint, made = f"{name}, {narrow.dtype}", Value(self, kept.axes, hint=name)

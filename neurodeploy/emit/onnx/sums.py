@@ -84,13 +84,16 @@ def lines_of(kind: ConnectionKind, lane: Lane, delivery: Delivery) -> tuple[Line
     return tuple(found)
 
 
-def total_of(weights: Ints, counts: Interval) -> tuple[Ints, Ints] | None:
-    """(target,) least and most that (source, target) weights can add to; None where a sum can leave int64."""
-    ends = np.stack([weights * float(counts.low), weights * float(counts.high)])
-    if np.abs(ends).max(axis=0).sum(axis=0).max(initial=0) > INT64.high / 4:
+def total_of(targets: Ints, weights: Ints, size: int, counts: Interval) -> tuple[Ints, Ints] | None:
+    """(target,) least and most that synapses can add to each of ``size`` targets; None where a sum can leave int64."""
+    largest = max(abs(counts.low), abs(counts.high))
+    if np.bincount(targets, np.abs(weights.astype(float)) * largest, size).max(initial=0) > INT64.high / 4:
         return None
-    exact = np.stack([weights * counts.low, weights * counts.high])
-    return np.minimum(exact.min(axis=0), 0).sum(axis=0), np.maximum(exact.max(axis=0), 0).sum(axis=0)
+    ends = np.stack([weights * counts.low, weights * counts.high])
+    least, most = np.zeros((2, size), np.int64)
+    np.add.at(least, targets, np.minimum(ends.min(axis=0), 0))
+    np.add.at(most, targets, np.maximum(ends.max(axis=0), 0))
+    return least, most
 
 
 def keeps_all(lines: tuple[Line, ...], widths: Mapping[str, StateEntry]) -> bool:
