@@ -12,7 +12,7 @@ from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
 from neurodeploy.simulator.fast.code import Array, padded
 from neurodeploy.simulator.fast.source import Kernel, kernel_of
-from neurodeploy.simulator.machine import Ints, Machine
+from neurodeploy.simulator.machine import Ints, Machine, initial_states
 from neurodeploy.simulator.run import Snapshot
 from neurodeploy.step import Interval
 
@@ -33,6 +33,13 @@ def function_of(kernel: Kernel) -> Run:
     if kernel.code not in _FUNCTIONS:
         _FUNCTIONS[kernel.code] = Compiled(kernel).function("run")
     return _FUNCTIONS[kernel.code]
+
+
+def at_rest(machine: Machine) -> Snapshot:
+    """What one sample remembers after a reset."""
+    states = initial_states(machine.lanes, 1)
+    nothing = {name: np.zeros((1, lane.size), np.int64) for name, lane in machine.lanes.items()}
+    return Snapshot(states, {name: (zero,) * (machine.longest_delay + 1) for name, zero in nothing.items()}, 0)
 
 
 class Memory:
@@ -65,7 +72,15 @@ class Memory:
 
     def snapshot(self, before: Snapshot) -> Snapshot:
         """Return the same as everybody reads it; of kinds without neurons what was ``before``."""
-        states, history = {n: dict(many) for n, many in before.states.items()}, dict(before.history)
+        states: dict[str, dict[str, Ints]] = {
+            n: {} if n in self.kernel.kinds else {s: v[:1].repeat(self.batch, axis=0) for s, v in many.items()}
+            for n, many in before.states.items()
+        }
+        history = {
+            n: tuple(v[:1].repeat(self.batch, axis=0) for v in past[:1] * len(past))
+            for n, past in before.history.items()
+            if n not in self.kernel.kinds
+        }
         for (name, state), values in self.states.items():
             states[name][state] = values[:, : self.kernel.kinds[name].lane.size].astype(np.int64)
         for name, kind in self.kernel.kinds.items():

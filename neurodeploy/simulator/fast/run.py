@@ -6,7 +6,7 @@ import numpy as np
 
 from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
-from neurodeploy.simulator.fast.prepared import Prepared, Recordings, Window
+from neurodeploy.simulator.fast.prepared import Prepared, Recordings, Window, at_rest
 from neurodeploy.simulator.machine import Ints
 from neurodeploy.simulator.run import Run
 from neurodeploy.simulator.task import Task
@@ -29,7 +29,10 @@ def run_fused(task: Task) -> Run:
     prepared = task.memo.setdefault(NAME, Prepared(machine))
     if not isinstance(prepared, Prepared):
         raise TypeError(prepared)
-    start = Engine(machine, task.batch, STEPPING["numpy"], task.state).snapshot()
+    if task.state is None:
+        start = at_rest(machine)
+    else:
+        start = Engine(machine, task.batch, STEPPING["numpy"], task.state).snapshot()
     memory = prepared.begin(start, task.batch)
     windows = _windows(task)
     counts, states = task.empty()
