@@ -84,6 +84,7 @@ def test_the_neurons_are_those_that_the_chip_computes(name):
     assert options["max_spikes"] == (None if chip.event_driven else deploy.max_spikes)
 
 
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.parametrize("name", ["speck2f", "loihi2"])
 def test_the_whole_way_ends_in_a_bundle_that_verifies(name, tmp_path, monkeypatch):
     pictures, labels = images(10)

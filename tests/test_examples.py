@@ -61,6 +61,7 @@ def test_the_python_example_runs_and_decides(trained, folder):
     assert (folder / "digits" / "mine.nd" / "manifest.json").exists()
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_example_of_moving_edges_decides_and_says_what_the_order_changes(tmp_path):
     done = shell(f"python {EXAMPLES / 'moving_edges.py'}", tmp_path, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
