@@ -4,19 +4,21 @@ import base64
 import re
 import sys
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import onnx
 import pytest
+from command_line import CHIP, make
 from command_line import run as command
 from drawn_networks import CHIPS as DELAYED
 from drawn_networks import random_network as drawn_network
 from generated_chips import draw, network, plain_network, toml
-from mutants import edited
+from mutants import edited, mutants
 from onnx_runs import called, run_differences, session, simulated, states_of, step_differences
 from random_networks import Options, random_counts, random_network
 
-from neurodeploy.bundles import bundle
+from neurodeploy.bundles import bundle, load_bundle
 from neurodeploy.chips import chip, from_raw, target_folders
 from neurodeploy.emit import all_formats, emitter
 from neurodeploy.emit.onnx import OPSET, graph, to_run_model, to_step_model
@@ -35,8 +37,9 @@ from neurodeploy.network import (
     save_network,
 )
 from neurodeploy.oracles import ORACLES, oracles_of
+from neurodeploy.ranges import prove_ranges
 from neurodeploy.simulator import simulate
-from neurodeploy.step import INTEGER, PYTHON, parse
+from neurodeploy.step import INTEGER, PYTHON, Interval, parse
 from neurodeploy.step import run as run_text_of
 from neurodeploy.verifier import compare
 
@@ -242,6 +245,33 @@ def test_a_changed_text_is_noticed():
     assert "hidden.v" in run_differences(other, counts, run)
 
 
+def test_states_that_are_always_the_same_and_synapses_that_do_nothing_are_written():
+    made, counts = sample("xylo_audio2", 1)
+    step = "i1 = 0\nv = 0\ncount = 1"
+    nothing = (("connection", "rec", "on_input"), "")
+    changed = from_raw(edited(made.chip.raw, (("neuron", "output", "on", "step"), step), nothing))
+    assert differences(Network(changed, made.groups, made.projections), counts) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["xylo_audio2", "loihi2"])
+def test_every_fourth_small_change_of_a_chips_texts_is_reproduced(name):
+    compared = 0
+    for seed, mutant in enumerate(islice(mutants(chip(name).raw), 0, None, 4)):
+        try:
+            changed = from_raw(mutant.raw)
+            rng = np.random.default_rng(seed)
+            options = Options(hidden=(3, 9), steps=(10, 10))
+            made = random_network(changed, rng, options)
+            counts = random_counts(made, rng, options)
+            run = simulated(made, counts)
+        except Refusal:
+            continue  # no chip, or a text that leaves its width
+        assert run_differences(made, counts, run) == [], mutant.name
+        compared += 1
+    assert compared > 50
+
+
 def test_one_step_takes_all_that_is_remembered_and_returns_it():
     made, counts = sample("loihi2", 0)
     own = session(to_step_model(made))
@@ -254,7 +284,7 @@ def test_one_step_takes_all_that_is_remembered_and_returns_it():
 # --- how deliveries are computed --------------------------------------------------------------------------------------
 
 
-def operators(made):
+def operators(made, to_model=to_step_model):
     """Names of operators of the step, those inside Scans by themselves."""
 
     def walk(nodes):
@@ -264,7 +294,7 @@ def operators(made):
                 if attribute.HasField("g"):
                     yield from walk(attribute.g.node)
 
-    return list(walk(to_step_model(made).graph.node))
+    return list(walk(to_model(made).graph.node))
 
 
 def net(*, w1=1, recurrent=None, aliases=(), threshold=500):
@@ -284,6 +314,28 @@ def test_weights_of_one_sign_are_a_product_and_others_wait_for_their_turn():
     assert operators(mixed).count("Scan") == 1
     for made in (one_sign, mixed):
         assert differences(made, {"spikes": np.random.default_rng(0).integers(0, 200, (40, 2, 2))}) == []
+
+
+def readers(threshold):
+    """Hidden neurons that fire at most once, and an output that reads them with weights of both signs."""
+    c = chip("xylo_audio2")
+    x, h = group(c, "x", "channel", 2), group(c, "h", "hidden", 2, threshold=threshold)
+    o = group(c, "o", "output", 1, threshold=900, dash_syn1=2)
+    links = (projection(c, "in", x, h, w1=100), projection(c, "out", h, o, {"shift": 0}, w1=[[120], [-127]]))
+    return place_identity(Network(c, (x, h, o), links))
+
+
+def test_a_proof_that_nothing_clips_makes_a_product_of_a_whole_run_and_not_of_one_step():
+    made = readers(3000)
+    proved = prove_ranges(made)["o"]["i1"].interval
+    assert proved.within(Interval(-32767, 32766))  # inside what 16 bits hold, ends apart
+    assert "Scan" in operators(made)  # a step may begin anywhere
+    assert operators(made, to_run_model).count("Scan") == 1  # that over time
+    assert differences(made, {"x": np.random.default_rng(0).integers(0, 256, (60, 3, 2))}) == []
+    wide = replace(made, projections=(made.projections[0], replace(made.projections[1], parameters={"shift": 4})))
+    assert prove_ranges(wide)["o"]["i1"].interval == (-32768, 32767)
+    assert operators(wide, to_run_model).count("Scan") == 2
+    assert differences(wide, {"x": np.random.default_rng(0).integers(0, 256, (60, 3, 2))}) == []
 
 
 def test_a_scan_of_neurons_stands_only_where_neurons_relay():
@@ -396,15 +448,15 @@ def test_weights_beyond_what_a_protobuf_holds_are_refused_before_they_are_made(m
 
 def test_large_maps_are_written_without_a_matrix_of_all_pairs():
     c, rng = chip("loihi2"), np.random.default_rng(0)
-    kernel = Convolution((1, 64, 64), (4, 1, 3, 3), padding=(1, 1))
-    x, maps = group(c, "pixels", "input", (1, 64, 64)), group(c, "maps", "lif", kernel.target, du=1, dv=1, threshold=9)
+    kernel = Convolution((1, 32, 32), (4, 1, 3, 3), padding=(1, 1))
+    x, maps = group(c, "pixels", "input", (1, 32, 32)), group(c, "maps", "lif", kernel.target, du=1, dv=1, threshold=9)
     classes = group(c, "classes", "lif", 3, du=4095, dv=0, threshold=90)
     links = (
         convolution(c, "conv", x, maps, kernel, w=2 * rng.integers(-60, 60, kernel.kernel)),
         projection(c, "dense", maps, classes, w=2 * rng.integers(-60, 60, (maps.size, 3))),
     )
     made = place_identity(Network(c, (x, maps, classes), links))
-    assert to_step_model(made).ByteSize() < 2**20  # of the layers' pairs there are 64 Mi, of the lane's 256 Mi
+    assert to_step_model(made).ByteSize() < 2**18  # of the layers' pairs there are 4 Mi, of the lane's 16 Mi
     assert differences(made, {"pixels": rng.integers(0, 2, (4, 1, x.size))}) == []
 
 
@@ -427,6 +479,20 @@ def test_a_file_has_the_suffix_and_the_package_is_named_where_it_is_missing(tmp_
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(Missing, match=re.escape('pip install "neurodeploy[onnx]"')):
         emitter("onnx").write(net(), tmp_path / "a.onnx")
+
+
+def test_a_conversion_writes_it_into_its_bundle(tmp_path):
+    made = make(tmp_path)
+    given = ("--target", CHIP, "--data", made / "data.npz", "--calibration", made / "data.npz", "--emit", "onnx")
+    assert command("convert", made / "model.safetensors", *given, "--out", made / "other.nd").status == 0
+    held = load_bundle(made / "other.nd")
+    own = session(onnx.load_from_string(base64.b64decode(held.configuration["model_base64"])))
+    names = [v.name for v in own.get_inputs()]
+    got = called(own, {n: held.input[n] for n in names})
+    for g in held.network.outputs():
+        (name,) = (n for n in got if n.startswith(f"{g.name}.") and got[n].ndim == 3)
+        np.testing.assert_array_equal(got[name], held.golden.counts[g.name])
+    assert command("verify", made / "other.nd").status == 0
 
 
 def test_the_command_writes_it(tmp_path):
@@ -461,10 +527,12 @@ def test_a_bundle_is_verified_against_onnxruntime(tmp_path):
 
 
 @pytest.mark.oracle("onnxruntime")
-def test_the_oracle_refuses_a_chip_that_events_drive():
+def test_the_oracle_refuses_a_chip_that_events_drive_and_an_empty_input():
     c = next(chip(n) for n in target_folders() if chip(n).event_driven)
     with pytest.raises(Refusal, match="events drive the chip; a chip that takes steps"):
         ORACLES["onnxruntime"].run(Network(c, (), ()), {})
+    with pytest.raises(Refusal, match="0 steps of 2 samples; at least one of each"):
+        ORACLES["onnxruntime"].run(net(), np.zeros((0, 2, 2), int))
 
 
 def test_no_chip_names_the_oracle_as_its_own():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from neurodeploy.chips.part import Grade
 from neurodeploy.emit.onnx import OPSET, to_run_model
-from neurodeploy.errors import Fault, missing_extra
+from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.network import Network
 from neurodeploy.simulator import Trace, assemble, external_counts
 
@@ -47,7 +47,10 @@ def observe(network: Network, counts: npt.ArrayLike | Mapping[str, npt.ArrayLike
     except ImportError:
         raise missing_extra(NAME, "oracles", f"oracle {NAME}") from None
     machine = assemble(network)
-    external, _, _ = external_counts(network, machine, counts, raw=True)
+    external, steps, batch = external_counts(network, machine, counts, raw=True)
+    if 0 in {steps, batch}:
+        was = f"{steps} steps of {batch} samples"
+        raise Refusal(Fault("ND2001", f"{network.chip.name}, oracle {NAME}", was, "at least one of each"))
     given = {g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

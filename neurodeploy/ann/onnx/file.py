@@ -29,7 +29,7 @@ SPECS: Mapping[str, Spec] = {
     "model": {
         1: Field("ir_version", "int"),
         7: Field("graph", "graph"),
-        8: Field("opset_import", "opset", many=True),
+        8: Field("opset_import", "opset", many=True, most=1_000),
         14: Field("metadata_props", "entry", many=True),
         20: Field("training_info", "other", many=True),
         25: Field("functions", "bytes", many=True),

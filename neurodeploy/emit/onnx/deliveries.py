@@ -1,6 +1,6 @@
 """What arrives at a kind of neurons: one matrix product where the order cannot matter, else a Scan over the sources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from neurodeploy.chips import Chip, ConnectionKind
 from neurodeploy.chips.compile import GIVEN_ARRIVING
 from neurodeploy.chips.schema import StateEntry
 from neurodeploy.emit.onnx.graph import Array, Graph, Root, Value, integers, known
-from neurodeploy.emit.onnx.sums import TOTAL, Line, keeps_all, lines_of, total_of
+from neurodeploy.emit.onnx.sums import CLIPS, TOTAL, Line, keeps_all, lines_of, total_of
 from neurodeploy.emit.onnx.table import onnx_table, run_text
 from neurodeploy.simulator.machine import Delivery, Ints, Lane, Row
 from neurodeploy.step import Interval
@@ -19,6 +19,10 @@ from neurodeploy.step import Interval
 SPARSE = 4
 #: Sums up to this are exact also where a runtime computes ReduceSum in float64.
 EXACT = 2**53
+
+
+#: Whether a state of a neuron kind is proved to stay inside an interval, its ends not reached.
+Stays = Callable[[str, str, Interval], bool]
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,14 @@ class Sources:
 
     states : neuron kind -> state -> (batch, neuron)
     past : neuron kind -> (steps, batch, neuron) what it emitted, the newest first
+    stays : neuron kind, state, interval -> whether it is proved that the state never comes to an end of the interval
     """
 
     chip: Chip
     lanes: Mapping[str, Lane]
     states: Mapping[str, Mapping[str, Value]]
     past: Mapping[str, Value]
+    stays: Stays
 
     def arriving(self, graph: Graph, kind: ConnectionKind, rows: Sequence[Row], label: str) -> Value:
         """(batch, row) with what each row arrives."""
@@ -161,6 +167,8 @@ def deliver(
     states : (batch, neuron) states of the target kind, and its accumulators, which are 0 before
     """
     lane = sources.lanes[kind.target]
+    if not kind.on_input.writes:
+        return {}
     writes_source = any(
         row.source_kind == kind.target and lane.kind.emits in kind.on_input.writes for row in delivery.rows
     )
@@ -168,17 +176,24 @@ def deliver(
     widths = kind.registers or lane.kind.states
     lines = lines if lines and keeps_all(lines, widths) else ()
     rows = Rows(kind, lane, delivery.rows, delivery.registers, lines, graph.root)
-    if lines and _order_free(rows, sources.counts(kind)):
+    if lines and _order_free(rows, sources):
         return _product(graph, sources, rows, states, label)
     if writes_source:
         return _scan_of_itself(graph, sources, rows, states, label)
     return _scan(graph, sources, rows, states, label)
 
 
-def _order_free(rows: Rows, counts: Interval) -> bool:
+def _order_free(rows: Rows, sources: Sources) -> bool:
+    counts = sources.counts(rows.kind)
     for line in rows.lines:
         sums = total_of(rows.ends[1], rows.weights[line.name], rows.lane.size, counts)
-        if sums is None or not line.any_order(*sums, from_zero=bool(rows.kind.registers)):
+        if sums is None:
+            return False
+        if line.any_order(*sums, from_zero=bool(rows.kind.registers)):
+            continue
+        # a proof adds up all that can arrive: what never comes to an end of a clip is never clipped, in any order
+        clipped = not rows.kind.registers and all(call.op in CLIPS for call in line.around)
+        if not clipped or not all(sources.stays(rows.kind.target, line.name, limit) for limit in line.limits()):
             return False
     return True
 

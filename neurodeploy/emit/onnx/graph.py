@@ -163,8 +163,10 @@ class Graph:
         }
         on, collected = body(inner, own, met)
         self.root.label, self.root.note = label, ""
-        inner.outputs = [inner.here(on[n], f"{label}/{n} after") for n in carried]
-        inner.outputs += [inner.here(v, f"{label}/{n} of a step") for n, v in collected.items()]
+        for n in carried:
+            inner.outputs.append(inner.here(on[n], f"{label}/{n} after"))
+        for n, v in collected.items():
+            inner.outputs.append(inner.here(v, f"{label}/{n} of a step"))
         ends = {n: Value(self, v.axes, v.condition, hint=f"{label}/{n}") for n, v in carried.items()}
         lists = {n: Value(self, 2, v.condition, hint=f"{label}/{n} of all") for n, v in collected.items()}
         inputs = tuple(self.tensor(v) for v in (*carried.values(), *(v for v, _ in scanned.values())))
@@ -173,7 +175,7 @@ class Graph:
         return ends, lists
 
     def here(self, value: Value, hint: str) -> Value:
-        """The same as a result of this very graph, as the outputs of a body must be."""
+        """The same as a result of this very graph that is no output yet, as the outputs of a body must be."""
         tensor = self.tensor(value)
         if tensor.graph is self and tensor not in (*self.inputs, *self.outputs):
             tensor.hint = hint

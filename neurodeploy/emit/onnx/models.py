@@ -11,8 +11,10 @@ from neurodeploy.emit.onnx.steps import States, StepBuilder, longest_past
 from neurodeploy.emit.onnx.writer import Shape, onnx_package, write_graph
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Group, Network
+from neurodeploy.ranges import Proof, prove_group
 from neurodeploy.simulator import assemble, latency_of
 from neurodeploy.simulator.machine import Ints, Machine
+from neurodeploy.step import Interval
 
 #: Version of the operators, and of the file, that the models state.
 OPSET, IR_VERSION = 17, 8
@@ -61,9 +63,11 @@ def to_step_model(network: Network) -> Any:
 def to_run_model(network: Network, *, states: bool = False) -> Any:
     """Return the whole run from the reset as an ``onnx.ModelProto``: a Scan whose body is one step.
 
-    Inputs: for each input group ``GROUP`` (time, batch, neuron) counts; nothing is appended, so that ``latency`` in the
-    metadata says how many silent steps let the last input reach the outputs. Outputs: ``GROUP.STATE`` (time, batch,
-    neuron) of the state that each group emits, and ``GROUP.STATE.final`` (batch, neuron) of all. All are int64.
+    Inputs: for each input group ``GROUP`` (time, batch, neuron) counts of at least one step; nothing is appended, so
+    ``latency`` in the metadata says how many silent steps let the last input reach the outputs. Outputs:
+    ``GROUP.STATE`` (time, batch, neuron) of the state that each group emits, and ``GROUP.STATE.final`` (batch, neuron)
+    of all. All are int64. Where a proof (``neurodeploy.ranges``) shows that no input that the registers hold can clip a
+    sum, its order is not kept.
     states : every state at every step is an output, too
     Raises the same as ``to_step_model``.
     """
@@ -92,7 +96,7 @@ def to_run_model(network: Network, *, states: bool = False) -> Any:
     ) -> tuple[Mapping[str, Value], Mapping[str, Value]]:
         now = {k: {s: on[f"{k}.{s}"] for s in own} for k, own in start.items()}
         past = {k: on[f"{k}.past"] for k in depth}
-        builder = StepBuilder(inner, machine, now, past, here, on.get(STEP))
+        builder = StepBuilder(inner, machine, now, past, here, on.get(STEP), model.stays)
         builder.step()
         after = {f"{k}.{s}": v for k, own in now.items() for s, v in own.items()}
         after |= {f"{k}.past": v for k, v in builder.past.items()}
@@ -131,6 +135,7 @@ class _Model:
         self.inputs = {g.kind for g in network.inputs()}
         self.periodic = any(p.every is not None for p in network.chip.schedule)
         self.graph = Graph(Root(self.where))
+        self.proofs: dict[str, Proof] = {}
 
     def start(self, given: Value) -> States:
         """States after a reset, for as many samples as the input has."""
@@ -147,6 +152,16 @@ class _Model:
                 for s, v in values.items()
             }
         return found
+
+    def stays(self, kind: str, state: str, interval: Interval) -> bool:
+        """Whether no input from the reset on brings a state to an end of an interval."""
+        for g in self.groups[kind]:
+            if g.name not in self.proofs:
+                self.proofs[g.name] = prove_group(self.network, g)
+            proved = self.proofs[g.name].states[state].interval
+            if proved is None or not interval.low < proved.low <= proved.high < interval.high:
+                return False
+        return True
 
     def joined(self, given: Mapping[str, Value], kinds: set[str], axis: int = 1) -> dict[str, Value]:
         """Input kind -> counts of its groups side by side."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from neurodeploy.chips import Handler, Phase
 from neurodeploy.chips.compile import GIVEN_EXTERNAL
-from neurodeploy.emit.onnx.deliveries import Rows, Sources, back_of, deliver, full_size
+from neurodeploy.emit.onnx.deliveries import Rows, Sources, Stays, back_of, deliver, full_size
 from neurodeploy.emit.onnx.graph import Graph, Value, integers, known
 from neurodeploy.emit.onnx.sums import keeps_all, lines_of
 from neurodeploy.emit.onnx.table import onnx_table, run_text
@@ -22,6 +22,7 @@ class StepBuilder:
     past : neuron kind -> (steps, batch, neuron) what it emitted in the steps before, the newest first
     external : input kind -> (batch, neuron) counts from outside
     number : of this step, counted from the reset; None where no phase is periodic
+    stays : as Sources has it
     """
 
     def __init__(
@@ -32,10 +33,11 @@ class StepBuilder:
         past: Mapping[str, Value],
         external: Mapping[str, Value],
         number: Value | None,
+        stays: Stays = lambda *_: False,
     ) -> None:
         self.graph, self.machine, self.states = graph, machine, states
         self.past, self.external, self.number = dict(past), external, number
-        self.sources = Sources(machine.chip, machine.lanes, states, self.past)
+        self.sources = Sources(machine.chip, machine.lanes, states, self.past, stays)
 
     def step(self) -> None:
         """Add one step; afterwards states, past and number are those of the next."""
@@ -132,6 +134,8 @@ class StepBuilder:
         for slot in inner.slots:
             changing[slot.kind.target] |= slot.kind.on_input.writes
         carried = {f"{k}.{s}": self.states[k][s] for k in kinds for s in self.states[k] if s in changing[k]}
+        if not carried:
+            return
         met = {"neuron": (known(np.arange(lane.size)), 0)}
         met |= {f"param {n}": (known(v, f"{lane.kind.name}.{n}"), 0) for n, v in lane.parameters.items()}
         if phase.neuron in self.external:

@@ -15,7 +15,8 @@ from neurodeploy.step.intervals import INT64
 from neurodeploy.step.tree import Expression, names
 
 TOTAL = "total"  # the name of what is added, in a line whose part was taken out
-_CLIPS = {"sat", "min", "max"}
+#: Calls around a sum that are monotone and change nothing inside their limits.
+CLIPS = {"sat", "min", "max"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Line:
 
     def keeps(self, register: Interval) -> bool:
         """Whether adding 0 changes no value that the register holds."""
-        return all(register.within(_unchanged(call)) for call in self.around)
+        return all(register.within(limit) for limit in self.limits())
+
+    def limits(self) -> list[Interval]:
+        """Values that each call around the sum does not change."""
+        return [_unchanged(call) for call in self.around]
 
     def any_order(self, least: Ints, most: Ints, *, from_zero: bool) -> bool:
         """Whether all that arrives may be added at once; ``keeps`` holds.
@@ -53,12 +58,11 @@ class Line:
             return True
         if len(self.around) == 1 and self.around[0].op == "wrap":
             return True
-        if any(call.op not in _CLIPS for call in self.around):
+        if any(call.op not in CLIPS for call in self.around):
             return False
         one_sign = np.all((least == 0) | (most == 0))  # clipping is monotone: what reached an end stays there
-        limits = [_unchanged(call) for call in self.around]
         reached = Interval(int(least.min(initial=0)), int(most.max(initial=0)))
-        return bool(one_sign) or (from_zero and all(reached.within(limit) for limit in limits))
+        return bool(one_sign) or (from_zero and all(reached.within(limit) for limit in self.limits()))
 
 
 def lines_of(kind: ConnectionKind, lane: Lane, delivery: Delivery) -> tuple[Line, ...] | None:
