@@ -19,6 +19,8 @@ NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has neng
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a test run share the cores
+
 import pytest
 from plain_kernels import plain
 

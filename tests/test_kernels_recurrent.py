@@ -71,6 +71,7 @@ def test_every_surrogate_of_every_recurrent_neuron_has_the_gradient_of_the_torch
 
 
 @NUMBA
+@pytest.mark.slow  # a compiler's time; .ci/run has it
 @pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
 def test_every_recurrent_neuron_runs_alike_compiled(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))

@@ -35,7 +35,11 @@ EQUIVALENT = {
 }
 
 
-@pytest.fixture(scope="module", params=CHIPS)
+#: The second stage of .ci/run judges the mutants of the others.
+JUDGED = [CHIPS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in CHIPS[1:])]
+
+
+@pytest.fixture(scope="module", params=JUDGED)
 def judged(request):
     """Chip, its mutants by name, and the verdict on each."""
     true = chip(request.param)

@@ -230,7 +230,12 @@ def test_extras_are_told_alike_in_the_project_and_in_the_doctor():
 # tools
 
 
-@pytest.mark.parametrize("line", ["ruff check .", "ruff format --check .", "mypy neurodeploy"])
+SLOW = pytest.mark.slow  # .ci/run has it
+
+
+@pytest.mark.parametrize(
+    "line", ["ruff check .", "ruff format --check .", pytest.param("mypy neurodeploy", marks=SLOW)]
+)
 def test_the_tools_have_nothing_to_say(line):
     done = subprocess.run(  # noqa: S603 - our own tools on our own files
         [sys.executable, "-m", *line.split()], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300

@@ -350,6 +350,7 @@ def test_what_cannot_be_drawn_is_refused(draw, words):
     assert words in str(refusal.value)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_example_draws_every_neuron_of_the_registry(tmp_path):
     from neurodeploy.layers.registry import LAYERS
 
