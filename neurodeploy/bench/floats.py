@@ -69,7 +69,7 @@ def _sinabs(task: Prepared) -> Callable[[], int]:
         conv = torch.nn.Conv2d(channels, features, (rows, columns), geometry.stride, geometry.padding, bias=False)
         weights = next(iter(p.fields.values())).astype(np.float32).reshape(geometry.kernel)
         conv.weight.data = torch.from_numpy(weights)
-        threshold = float(sink.parameters[_THRESHOLD].flat[0])
+        threshold = float(sink.parameters[_threshold_of(network, sink.kind)].flat[0])
         modules += [conv, IAFSqueeze(batch_size=1, spike_threshold=threshold, min_v_mem=-threshold)]
     model = torch.nn.Sequential(*modules)
     x = torch.from_numpy(task.counts[:, 0].astype(np.float32)).reshape(-1, *network.inputs()[0].shape)
@@ -84,6 +84,13 @@ def _sinabs(task: Prepared) -> Callable[[], int]:
     return run
 
 
-_THRESHOLD = "threshold_high"
+def _threshold_of(network: Network, kind: str) -> str:
+    """Parameter of a neuron kind that its threshold becomes."""
+    deploy = network.chip.neurons[kind].deploy
+    if deploy is None:
+        raise NotImplementedError(f"{kind} neurons")
+    return deploy.threshold
+
+
 #: By the name of their package.
 FLOATS: Mapping[str, Float] = {"snntorch": _snntorch, "sinabs": _sinabs}

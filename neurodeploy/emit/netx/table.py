@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from neurodeploy.chips import Chip
+from neurodeploy.chips.formats import table_of
 from neurodeploy.chips.part import Part
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import Fault
 
 
 class _Table(BaseModel):
@@ -87,23 +88,7 @@ def netx_table(chip: Chip) -> NetxTable:
 
     Raises Refusal: ND1901 the chip has none, ND1102 and ND1103 with every fault of the table.
     """
-    entry = chip.file.emit.get("netx")
-    if entry is None:
-        formats = ", ".join(chip.file.emit) or "none"
-        must = "a chip with an [emit.netx] table"
-        raise Refusal(Fault("ND1901", chip.name, f"no file for NetX; its formats: {formats}", must))
-    try:
-        table = NetxTable.model_validate(entry)
-    except ValidationError as error:
-        where = f"{chip.name}, emit.netx"
-        raise Refusal(
-            [
-                Fault("ND1102", ".".join([where, *map(str, e["loc"])]), f"found {e['input']!r}"[:80], e["msg"].lower())
-                for e in error.errors()
-            ]
-        ) from None
-    raise_if(list(_contradictions(chip, table)))
-    return table
+    return table_of(chip, "netx", NetxTable, _contradictions, "file for NetX")
 
 
 def _contradictions(chip: Chip, table: NetxTable) -> Iterator[Fault]:

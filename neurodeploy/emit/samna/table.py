@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from neurodeploy.chips import Chip
+from neurodeploy.chips.formats import table_of
 from neurodeploy.chips.part import Part
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import Fault
 
 
 class Alias(BaseModel):
@@ -72,23 +73,7 @@ def samna_table(chip: Chip) -> SamnaTable:
 
     Raises Refusal: ND1901 the chip has none, ND1102 and ND1103 with every fault of the table.
     """
-    entry = chip.file.emit.get("samna")
-    if entry is None:
-        formats = ", ".join(chip.file.emit) or "none"
-        must = "a chip with an [emit.samna] table"
-        raise Refusal(Fault("ND1901", chip.name, f"no configuration for samna; its formats: {formats}", must))
-    try:
-        table = SamnaTable.model_validate(entry)
-    except ValidationError as error:
-        where = f"{chip.name}, emit.samna"
-        raise Refusal(
-            [
-                Fault("ND1102", ".".join([where, *map(str, e["loc"])]), f"found {e['input']!r}"[:80], e["msg"].lower())
-                for e in error.errors()
-            ]
-        ) from None
-    raise_if(list(_contradictions(chip, table)))
-    return table
+    return table_of(chip, "samna", SamnaTable, _contradictions, "configuration for samna")
 
 
 def _contradictions(chip: Chip, table: SamnaTable) -> Iterator[Fault]:

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from neurodeploy.chips import Chip
 from neurodeploy.chips.core_tables import LayerCoreEntry
 from neurodeploy.chips.cores import GEOMETRY
+from neurodeploy.chips.formats import table_of
 from neurodeploy.chips.part import Part
 from neurodeploy.chips.schema import NumberEntry
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import Fault, Refusal
 
 NAME = "samna_layers"
 _COUNTED = Annotated[int, Field(ge=1)]
@@ -161,23 +162,7 @@ def layers_table(chip: Chip) -> LayersTable:
 
     Raises Refusal: ND1901 the chip has none, ND1102 and ND1103 with every fault of the table.
     """
-    entry = chip.file.emit.get(NAME)
-    if entry is None:
-        formats = ", ".join(chip.file.emit) or "none"
-        must = f"a chip with an [emit.{NAME}] table"
-        raise Refusal(Fault("ND1901", chip.name, f"no such configuration for samna; its formats: {formats}", must))
-    try:
-        table = LayersTable.model_validate(entry)
-    except ValidationError as error:
-        where = f"{chip.name}, emit.{NAME}"
-        raise Refusal(
-            [
-                Fault("ND1102", ".".join([where, *map(str, e["loc"])]), f"found {e['input']!r}"[:80], e["msg"].lower())
-                for e in error.errors()
-            ]
-        ) from None
-    raise_if(list(_contradictions(chip, table)))
-    return table
+    return table_of(chip, NAME, LayersTable, _contradictions, "such configuration for samna")
 
 
 def cores_of(chip: Chip) -> LayerCoreEntry:
