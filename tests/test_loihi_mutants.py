@@ -14,7 +14,7 @@ from neurodeploy.chips import chip, from_raw
 from neurodeploy.golden import read_golden
 from neurodeploy.step import NUMPY, PYTHON, parse, run
 
-SAMPLE = 16  # the default run takes every 16th mutant
+SAMPLE = 31  # the default run takes every 31st mutant
 #: conditions that are equal for every value of the register
 EQUAL = (("spike == 1", "spike >= 1"), ("waiting > 0", "waiting != 0"))
 SENSITIVE = Options(**(SMALL | {"batch": 4, "steps": (30, 30)}), corners=0.3)
