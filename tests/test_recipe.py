@@ -167,6 +167,8 @@ def test_a_matrix_below_its_grid_is_refused_and_a_kernel_has_the_place():
 def test_guards_of_the_chip_hold_for_its_integers():
     assert "guard 'negative_power'" in refused(layer([[-1.0, -0.5]]))
     network_of(layer([[-1.03125, -0.5]]))
+    assert "guard 'mixed_power'" in refused(layer([[-1.0, 0.5]]))
+    network_of(layer([[-1.0, 1.0]]))
 
 
 def test_what_emulators_could_compute_differently_is_refused():
@@ -206,9 +208,10 @@ def test_the_report_says_whose_scale_it_is():
 def deep(seed=0):
     rng = np.random.default_rng(seed)
     neurons = OPTIONS | {"threshold": 1.0}
+    back = linear(rng.normal(0, 0.15, (12, 12)).tolist())
     return torch.nn.Sequential(
         linear(rng.normal(0.2, 0.3, (12, 8)).tolist()),
-        LIF(12, tau_mem=8.0, tau_syn=3.0, norm_input=False, **neurons),
+        LIF(12, tau_mem=8.0, tau_syn=3.0, norm_input=False, rec_connect=back, **neurons),
         linear(rng.normal(0.2, 0.3, (5, 12)).tolist()),
         IAF(5, bias=0.05, **neurons),
     )

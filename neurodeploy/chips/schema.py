@@ -177,6 +177,7 @@ class GridEntry(Part):
 
     sign, exponent, bits : parameters of the projection, "" where the chip has none
     zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
+    loops_share : whether all matrices of a layer that feeds itself have one exponent and one width
     """
 
     sign: str = ""
@@ -186,6 +187,7 @@ class GridEntry(Part):
     positive: SignEntry
     negative: SignEntry
     zero_bits: int = 0
+    loops_share: bool = False
 
 
 class GuardEntry(Part):

@@ -1,7 +1,7 @@
 """Integers of a layer as somebody else's quantizer makes them, or why they are not to be had."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.grids import Rounded, round_weights
 from neurodeploy.quantizer.parity import joint_integers, parity_faults
 from neurodeploy.quantizer.recipe import recipe_faults, recipe_integers
-from neurodeploy.quantizer.stages import Edge, Stage
+from neurodeploy.quantizer.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,11 @@ def _registers(stage: Stage, threshold: Ints | int, bias: Ints, low: int) -> dic
     }
 
 
-def as_stored(where: str, edge: Edge, weights: Ints) -> tuple[Rounded, list[Fault]]:
-    """Whole weights as the chip's fields hold them, with the registers of their matrix; nothing is rounded or cut."""
-    rounded = round_weights(edge.kind, weights.astype(np.float64))
+def as_stored(where: str, stage: Stage, index: int, given: Given) -> tuple[Rounded, list[Fault]]:
+    """Weights of one edge as the chip's fields hold them, with the registers of their matrix; nothing is cut."""
+    edges = [replace(e, weight=w.astype(np.float64)) for e, w in zip(stage.edges, given.weights, strict=True)]
+    edge, weights = edges[index], given.weights[index]
+    rounded = round_weights(edge.kind, edge.weight, 0, replace(stage, edges=tuple(edges)).together(edge))
     if edge.kind.entry.grid is None:
         interval = edge.kind.fields[edge.kind.entry.weights[0]].interval
         held = (weights >= interval.low) & (weights <= interval.high)

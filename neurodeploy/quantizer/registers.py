@@ -47,9 +47,10 @@ def quantize_stage(
     for index, edge in enumerate(stage.edges):
         exact = edge.weight * edge.spread(scale)
         if theirs is None:
-            rounded = round_weights(edge.kind, exact, choice.shifts.get(edge.kind.name, 0))
+            shift = choice.shifts.get(edge.kind.name, 0)
+            rounded = round_weights(edge.kind, exact, shift, stage.together(edge, scale))
         else:
-            rounded, more = as_stored(where, edge, theirs.weights[index])
+            rounded, more = as_stored(where, stage, index, theirs)
             faults += more
         clipped += rounded.clipped
         given = int((edge.weight != 0).sum())
