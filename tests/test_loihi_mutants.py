@@ -87,7 +87,7 @@ def judged(name, spoken, made, count):
 def test_mutants_are_refused_caught_or_proved_equivalent(name, spoken, count):
     made = list(made_for(name, spoken))[::SAMPLE]
     verdicts = judged(name, spoken, made, count)
-    assert {"golden", "invalid"} <= set(verdicts.values())
+    assert "golden" in verdicts.values()
 
 
 @pytest.mark.slow
@@ -96,6 +96,7 @@ def test_every_mutant_is_refused_caught_or_proved_equivalent(name, spoken, count
     made = list(made_for(name, spoken))
     verdicts = judged(name, spoken, made, count)
     assert len(made) > 200
+    assert {"golden", "invalid"} <= set(verdicts.values())
     assert sum(v == "golden" for v in verdicts.values()) > len(made) * 3 // 4 or len(made) < 400
 
 
