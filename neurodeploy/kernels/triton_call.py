@@ -5,18 +5,16 @@ ever read back from a disk; what is compiled lies in Triton's own cache. With TR
 code in Python, on the CPU: so it is tested where there is no device.
 """
 
-import hashlib
 import importlib.util
-import linecache
 import logging
 import os
 import threading
 from functools import cache, lru_cache
-from types import ModuleType
 from typing import Any
 
 import torch
 
+from neurodeploy.generated import module_in_memory
 from neurodeploy.kernels.call import Call
 from neurodeploy.kernels.numba_source import Source
 
@@ -53,23 +51,14 @@ class Jitted:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._module: ModuleType | None = None
+        self._module: Any = None
 
     def function(self, name: str) -> Any:
         """Return a function, to be called with a grid."""
         with _LOCK:
             if self._module is None:
-                self._module = _module_of(self._source.code)
+                self._module = module_in_memory(self._source.code)
         return getattr(self._module, name)
-
-
-def _module_of(code: str) -> ModuleType:
-    key = hashlib.sha256(code.encode()).hexdigest()[:32]
-    name, file = f"neurodeploy_triton_{key}", f"<neurodeploy {key}>"
-    module = ModuleType(name)
-    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)  # where Triton looks for it
-    exec(compile(code, file, "exec"), module.__dict__)  # noqa: S102 - our own, generated a moment ago
-    return module
 
 
 class DeviceCall(Call):
