@@ -249,14 +249,14 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @click.argument("bundle", type=_FILE)
 @click.option(
     "--against",
-    default=None,
+    multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime; default: own vectors only.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, torch, numpy; all: what is here; repeatable.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, orders: int, executor: str, as_json: bool) -> None:
+def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 
