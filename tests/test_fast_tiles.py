@@ -109,7 +109,7 @@ def test_a_register_too_narrow_is_told_wherever_its_tile_is(used):
 
 
 def test_small_or_many_samples_are_not_cut(monkeypatch, used):
-    monkeypatch.setattr(tiles, "WIDE", 1 << 16)
+    monkeypatch.setattr(tiles, "WIDE", 1 << 17)
     monkeypatch.setattr(run, "threads", lambda: 2)
     monkeypatch.setattr(prepared, "SMALL", 1)
     network = layered(np.full((2, 200), 90))

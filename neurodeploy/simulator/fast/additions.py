@@ -127,7 +127,7 @@ class Adder:
             for a in self.additions:
                 self._four(a)
         with code.block("if alone != 0:"):
-            code.write("y0 = d%d_at[chosen[hits - 1]]" % c)
+            code.write(f"y0 = d{c}_at[chosen[hits - 1]]")
             if not of.ones:
                 code.write("c = times[hits - 1]")
             self.row(free=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TILE = 8192  # neurons whose states and rows fit the cache of a core
 SHARE = 8  # a tile has at least so many times the neurons that every tile computes again
-WIDE = 1 << 16  # neurons whose states do not fit a core's cache; smaller ones are cut only for want of samples
+WIDE = 1 << 17  # neurons whose states do not fit a core's cache; smaller ones are cut only for want of samples
 
 
 @dataclass(frozen=True)
