@@ -75,6 +75,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
 @click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
+@click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
 @json_option
 def convert(
     *,
@@ -85,6 +86,7 @@ def convert(
     out: Path,
     emit: str | None,
     approximate: bool,
+    parity: str,
     as_json: bool,
 ) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
@@ -103,7 +105,9 @@ def convert(
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
-    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate)
+    converted = convert_model(
+        loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate, parity=parity
+    )
     write_bundle(converted, golden.input, out, emit=emit)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
