@@ -1,7 +1,20 @@
-"""Bundles: a folder with a network, its configuration and golden vectors, that proves itself on any machine."""
+"""Bundles: a folder or a .zip with a network, its configuration and golden vectors, that proves itself anywhere."""
 
-from neurodeploy.bundles.content import Bundle, bundle, load_bundle
-from neurodeploy.bundles.folder import refuse_place
+from neurodeploy.bundles.content import Bundle, add_certificates, bundle, load_bundle, load_placed
+from neurodeploy.bundles.place import is_zip, refuse_place
+from neurodeploy.bundles.readback import CHECKERS
 from neurodeploy.bundles.verification import Check, Verification, verify
 
-__all__ = ["Bundle", "Check", "Verification", "bundle", "load_bundle", "refuse_place", "verify"]
+__all__ = [
+    "CHECKERS",
+    "Bundle",
+    "Check",
+    "Verification",
+    "add_certificates",
+    "bundle",
+    "is_zip",
+    "load_bundle",
+    "load_placed",
+    "refuse_place",
+    "verify",
+]

@@ -1,6 +1,6 @@
 """Integer networks: weights, parameters and connections with the chip's register values; save and load."""
 
-from neurodeploy.network.file import load_network, save_network
+from neurodeploy.network.file import load_network, pack_network, save_network
 from neurodeploy.network.geometry import Convolution
 from neurodeploy.network.guards import guard_faults
 from neurodeploy.network.network import (
@@ -23,6 +23,7 @@ __all__ = [
     "group",
     "guard_faults",
     "load_network",
+    "pack_network",
     "pairs",
     "place_identity",
     "projection",
