@@ -26,7 +26,8 @@ from neurodeploy.bundles.files import (
 )
 from neurodeploy.bundles.place import is_zip, read_bundle, refuse_place, write_place
 from neurodeploy.emit import chip_format, emitter
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import DoesNotFit, Fault, Refusal, raise_if
+from neurodeploy.mapper import placed_faults
 from neurodeploy.network import Network, load_network, pack_network
 from neurodeploy.npz import Held
 from neurodeploy.simulator import Run, Trace, simulate
@@ -80,9 +81,11 @@ def bundle(
     emit : formats in which the configuration is written
     samples : samples whose states are kept; None keeps the first four
     Raises Refusal: ND13xx for the input, ND2001 for input without a step or sample, ND2101 for content that JSON cannot
-    hold and for a place that holds something else than a bundle, ND9002 and ND1901 for what cannot be emitted.
+    hold and for a place that holds something else than a bundle, ND9002 and ND1901 for what cannot be emitted;
+    DoesNotFit with every limit of the chip that the placed network does not keep to.
     """
     refuse_place(Path(path))
+    raise_if(placed_faults(network), DoesNotFit)
     formats = [chip_format(network.chip, name) for name in emit]
     run = simulate(network, counts)
     _refuse_empty(run)
