@@ -87,9 +87,11 @@ def bundle(
     refuse_place(Path(path))
     raise_if(placed_faults(network), DoesNotFit)
     formats = [chip_format(network.chip, name) for name in emit]
+    packed = pack_network(network)
+    network = load_network(Held(NETWORK, packed))  # whoever reads it has its chip's states in the order of the file
     run = simulate(network, counts)
     _refuse_empty(run)
-    files = _json_files(report, notes) | {CHIP: framed(CHIP, network.chip.raw), NETWORK: pack_network(network)}
+    files = _json_files(report, notes) | {CHIP: framed(CHIP, network.chip.raw), NETWORK: packed}
     files |= {entry(CONFIGURATIONS, n): framed(CONFIGURATIONS, emitter(n).configure(network)) for n in formats}
     files[GOLDEN] = _golden_file(network, run, samples)
     write_place(Path(path), files, _manifest(network, notes))
