@@ -159,7 +159,7 @@ def test_random_networks_on_cores_keep_every_limit(tmp_path):
 
 
 def test_a_network_that_stands_somewhere_is_judged_where_it_stands(tmp_path):
-    """Any ids, not only those of the mapper: the limits of each core, added up by hand, and the cores that there are."""
+    """Any ids, not only those of the mapper: limits of each core, added up by hand, and cores that there are."""
     target = write_chip(tmp_path, CORES.replace("count = 3", "count = 9").replace("at_most = 2\n", "at_most = 4\n"))
     draw, answers = np.random.default_rng(4), []
     for _ in range(60):

@@ -1,16 +1,15 @@
 """Verification of a bundle without the model: hashes, limits, vectors, configurations, other simulators."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.bundles.against import Check, ask, met_in_a_step, work
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.bundles.readback import check_certificate, compare_configuration
 from neurodeploy.errors import Fault, Missing, Refusal
@@ -29,54 +28,6 @@ ORDERS_BUDGET = MappingProxyType({"numpy": 60_000_000, "numba": 1_000_000_000})
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
-class Oracle(Protocol):
-    """What verification needs of an entry of ``neurodeploy.oracles.ORACLES``."""
-
-    @property
-    def grade(self) -> str:
-        """How much its answer is worth, as in chip files."""
-
-    def available(self) -> str | None:
-        """Version of the installed package, None where there is none."""
-
-    def missing(self, purpose: str) -> Missing:
-        """Refusal that says how to make it available."""
-
-    def run(self, network: Network, counts: Any) -> Trace:
-        """Observe a placed network from reset, one step for each step of the counts."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison of a verification.
-
-    oracle, version : what the simulation was compared with, and who made it
-    kind : "live" if it was computed just now, "golden" if it stood in the bundle, "configuration" if what is written
-        for the chip was read back
-    grade : how much it is worth, as in chip files
-    executor : what computed the simulation
-    """
-
-    oracle: str
-    version: str
-    kind: str
-    grade: str
-    comparison: Comparison
-    executor: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data, without the comparison."""
-        return {
-            "oracle": self.oracle,
-            "version": self.version,
-            "kind": self.kind,
-            "values_compared": self.comparison.compared,
-            "spikes": self.comparison.spikes,
-            "grade": self.grade,
-            "executor": self.executor,
-        }
-
-
 @dataclass(frozen=True)
 class Verification:
     """What a verification found.
@@ -86,6 +37,7 @@ class Verification:
     missing : what is not installed here
     limits : what is more than the chip has
     certificates : name -> number of statements that were checked again
+    left_out : of "all" oracles those that were not asked, and why; it decides nothing
     orders : on a chip that events drive, what several scan orders were observed to change; it decides nothing
     """
 
@@ -96,6 +48,7 @@ class Verification:
     limits: tuple[Fault, ...] = ()
     certificates: Mapping[str, int] = field(default_factory=dict)
     orders: OrderReport | None = None
+    left_out: tuple[Fault, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -124,10 +77,9 @@ class Verification:
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
-        lines += [
-            f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}; executor {c.executor}" for c in self.checks
-        ]
+        lines += [str(c) for c in self.checks]
         lines += [f"certificate {name}: {count:,} statements hold" for name, count in self.certificates.items()]
+        lines += [f"not asked: {fault}" for fault in self.left_out]
         lines += [str(self.orders)] if self.orders is not None else []
         return "\n".join([*lines, *map(str, (*self.limits, *self.faults, *self.missing))])
 
@@ -142,15 +94,20 @@ class Verification:
             "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
             "certificates": dict(self.certificates),
             "faults": [str(f) for f in (*self.limits, *self.faults, *self.missing)],
+            "left_out": [str(f) for f in self.left_out],
         } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
 
-def verify(path: str | Path, *, against: str | None = None, orders: int = 8, executor: str = AUTO) -> Verification:
+def verify(
+    path: str | Path, *, against: str | Sequence[str] | None = None, orders: int = 8, executor: str = AUTO
+) -> Verification:
     """Check the files of a bundle and the limits of its chip, simulate its golden vectors again, compare everything.
 
     Its configurations are read back and compared, its certificates checked again; no model is needed.
 
-    against : name of an oracle, a simulator that others built; it runs the same network on the same input
+    against : names of oracles, each of which runs the same network on the same input: simulators that others built,
+        the reference (as far as some seconds allow; the result says how far), other executors; "all" is whatever is
+        here and takes the network
     orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
         taken, as many as some seconds allow; ``observe_orders`` takes all
     executor : as in simulate; the reference runs in any case
@@ -158,16 +115,19 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8, exe
     """
     found = Verification(str(path), ())
     try:
-        for more in _found(str(path), load_bundle(path), against=against, orders=orders, executor=executor):
+        loaded = load_bundle(path)
+        for more in _found(str(path), loaded, orders=orders, executor=executor):
             found = more
+        answers = ask(loaded.network, loaded.input, against, executor=executor)
     except Missing as refusal:
         return replace(found, missing=(*found.missing, *refusal.faults))
     except Refusal as refusal:
         return replace(found, faults=refusal.faults)
-    return found
+    checks, missing = (*found.checks, *answers.checks), (*found.missing, *answers.missing)
+    return replace(found, checks=checks, faults=answers.faults, missing=missing, left_out=answers.left_out)
 
 
-def _found(path: str, loaded: Bundle, *, against: str | None, orders: int, executor: str) -> Iterator[Verification]:
+def _found(path: str, loaded: Bundle, *, orders: int, executor: str) -> Iterator[Verification]:
     """What is known after each part; what an optional package would check is named, and the rest goes on."""
     found = Verification(path, (), limits=tuple(placed_faults(loaded.network)))
     yield found
@@ -186,10 +146,7 @@ def _found(path: str, loaded: Bundle, *, against: str | None, orders: int, execu
         found = replace(found, certificates={**found.certificates, name: check_certificate(loaded, name)})
         yield found
     if loaded.network.chip.event_driven and orders:
-        found = replace(found, orders=_observed(loaded, run, orders))
-        yield found
-    if against is not None:
-        yield replace(found, checks=(*found.checks, _oracle_check(loaded, against, executor)))
+        yield replace(found, orders=_observed(loaded, run, orders))
 
 
 def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
@@ -206,7 +163,7 @@ def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
     """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
-    met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
+    met = met_in_a_step(run)
     counts, seen = compare(run, golden), run.counts
     yield Check("golden event counts", made_by, "golden", grade, counts, run.executor)
     if loaded.samples:
@@ -242,8 +199,8 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
     counts = {n: v[:, list(samples)] for n, v in seen.items()}
-    work = np.cumsum(_work(network, counts, met), axis=0)
-    affordable = np.clip((work <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(work)))
+    spent = np.cumsum(work(network, counts, met), axis=0)
+    affordable = np.clip((spent <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(spent)))
     inputs = {g.name for g in network.inputs()}
     events = sum(v.sum(axis=2) for n, v in counts.items() if n not in inputs)
     at = int(np.argmax([np.sum(events[:steps, sample]) for sample, steps in enumerate(affordable)]))
@@ -260,35 +217,6 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     comparison = _renumbered(compare(run, golden), (samples[at],))
     made_by = f"neurodeploy {version('neurodeploy')} (reference)"
     return Check("reference", made_by, "live", golden.grade, comparison, run.executor)
-
-
-def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
-    """(time, sample) texts that the reference runs: one for each neuron, and one for each synapse that an event meets.
-
-    met : on a chip that events drive, synaptic operations of a step
-    """
-    shape = next(iter(counts.values())).shape[:2]
-    work = np.full(shape, sum(g.size for g in network.groups) + met)
-    if not network.chip.event_driven:
-        for p in network.projections:
-            reached = np.bincount(p.pairwise.sources, minlength=network.group(p.source).size)
-            work += (counts[p.source] != 0) @ reached
-    return work
-
-
-def _oracle_check(loaded: Bundle, name: str, executor: str) -> Check:
-    oracles: Mapping[str, Oracle] = import_module("neurodeploy.oracles").ORACLES
-    if name not in oracles:
-        known = ", ".join(sorted(oracles)) or "none is known"
-        raise Refusal(Fault("ND9002", f"verify, against = {name!r}", "no oracle of that name", f"one of {known}"))
-    oracle, network = oracles[name], loaded.network
-    if oracle.available() is None:
-        raise oracle.missing(f"verify, against = {name!r}")
-    trace = oracle.run(network, loaded.input)
-    known_states = set(all_states(network))
-    record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]
-    run = simulate(network, loaded.input, record=record, drain=0, executor=executor)
-    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace), run.executor)
 
 
 def _renumbered(comparison: Comparison, samples: tuple[int, ...]) -> Comparison:
