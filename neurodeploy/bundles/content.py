@@ -25,6 +25,7 @@ from neurodeploy.bundles.files import (
     unframed,
 )
 from neurodeploy.bundles.place import is_zip, read_bundle, refuse_place, write_place
+from neurodeploy.bundles.stated import contract_of, small
 from neurodeploy.emit import chip_format, emitter
 from neurodeploy.errors import DoesNotFit, Fault, Refusal, raise_if
 from neurodeploy.mapper import placed_faults
@@ -145,16 +146,10 @@ def _json(name: str, kind: str, value: object) -> bytes:
 
 
 def _manifest(network: Network, notes: Mapping[str, object] | None) -> dict[str, object]:
-    chip = network.chip
-    neurons: dict[str, object] = {}
-    for g in network.groups:
-        deploy = chip.neurons[g.kind].deploy
-        neurons[g.kind] = None if deploy is None else deploy.model_dump(mode="json", exclude_none=True)
-    order = [[p.name, *p.connections] if p.neuron else [p.name] for p in chip.schedule]
     return {
-        "chip": {"name": chip.name, "digest": chip.digest},
+        "chip": {"name": network.chip.name, "digest": network.chip.digest},
         "versions": {name: version(name) for name in ("neurodeploy", "numpy")},
-        "contract": {"neurons": neurons, "schedule": order, "dt_s": network.dt_s},
+        "contract": contract_of(network),
         "notes": dict(notes or {}),
     }
 
@@ -168,9 +163,9 @@ def _golden_file(network: Network, run: Run, samples: Sequence[int] | None) -> b
     # what was appended to let the last input reach the output belongs to the vectors: others append nothing
     whole = {n: np.concatenate([v, np.zeros((steps - len(v), *v.shape[1:]), np.int64)]) for n, v in run.input.items()}
     detailed = simulate(network, {n: v[:, list(kept)] for n, v in whole.items()}, record=all_states(network), drain=0)
-    arrays = {f"input.{n}": _small(v) for n, v in whole.items()}
-    arrays |= {f"counts.{n}": _small(v) for n, v in run.counts.items()}
-    arrays |= {f"states.{g}.{s}": _small(v) for g, many in detailed.states.items() for s, v in many.items()}
+    arrays = {f"input.{n}": small(v) for n, v in whole.items()}
+    arrays |= {f"counts.{n}": small(v) for n, v in run.counts.items()}
+    arrays |= {f"states.{g}.{s}": small(v) for g, many in detailed.states.items() for s, v in many.items()}
     header = {
         "format": GOLDEN_FORMAT,
         "schema_version": GOLDEN_VERSION,
@@ -182,15 +177,6 @@ def _golden_file(network: Network, run: Run, samples: Sequence[int] | None) -> b
         "states": {g: list(many) for g, many in detailed.states.items()},
     }
     return pack_arrays(header, arrays)
-
-
-def _small(values: Ints) -> npt.NDArray[Any]:
-    """The same integers in the narrowest type that holds them all."""
-    if not values.size:
-        return values.astype(np.int8)
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    low, high = int(values.min()), int(values.max())
-    return values.astype(next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max))
 
 
 def load_bundle(path: str | Path) -> Bundle:
