@@ -1,18 +1,19 @@
-"""Verification of a bundle: hashes, golden vectors, the reference executor, and simulators that others built."""
+"""Verification of a bundle without the model: hashes, limits, vectors, configurations, other simulators."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.bundles.against import Check, ask, met_in_a_step, work
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
+from neurodeploy.bundles.readback import check_certificate, compare_configuration
 from neurodeploy.errors import Fault, Missing, Refusal
+from neurodeploy.mapper import placed_faults
 from neurodeploy.network import Network
 from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.simulator.registry import AUTO
@@ -27,53 +28,6 @@ ORDERS_BUDGET = MappingProxyType({"numpy": 60_000_000, "numba": 1_000_000_000})
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
-class Oracle(Protocol):
-    """What verification needs of an entry of ``neurodeploy.oracles.ORACLES``."""
-
-    @property
-    def grade(self) -> str:
-        """How much its answer is worth, as in chip files."""
-
-    def available(self) -> str | None:
-        """Version of the installed package, None where there is none."""
-
-    def missing(self, purpose: str) -> Missing:
-        """Refusal that says how to make it available."""
-
-    def run(self, network: Network, counts: Any) -> Trace:
-        """Observe a placed network from reset, one step for each step of the counts."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison of a verification.
-
-    oracle, version : what the simulation was compared with, and who made it
-    kind : "live" if it was computed just now, "golden" if it stood in the bundle
-    grade : how much it is worth, as in chip files
-    executor : what computed the simulation
-    """
-
-    oracle: str
-    version: str
-    kind: str
-    grade: str
-    comparison: Comparison
-    executor: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data, without the comparison."""
-        return {
-            "oracle": self.oracle,
-            "version": self.version,
-            "kind": self.kind,
-            "values_compared": self.comparison.compared,
-            "spikes": self.comparison.spikes,
-            "grade": self.grade,
-            "executor": self.executor,
-        }
-
-
 @dataclass(frozen=True)
 class Verification:
     """What a verification found.
@@ -81,6 +35,9 @@ class Verification:
     checks : all comparisons that were made
     faults : why the bundle, the option or the network was refused
     missing : what is not installed here
+    limits : what is more than the chip has
+    certificates : name -> number of statements that were checked again
+    left_out : of "all" oracles those that were not asked, and why; it decides nothing
     orders : on a chip that events drive, what several scan orders were observed to change; it decides nothing
     """
 
@@ -88,14 +45,16 @@ class Verification:
     checks: tuple[Check, ...]
     faults: tuple[Fault, ...] = ()
     missing: tuple[Fault, ...] = ()
+    limits: tuple[Fault, ...] = ()
+    certificates: Mapping[str, int] = field(default_factory=dict)
     orders: OrderReport | None = None
+    left_out: tuple[Fault, ...] = ()
 
     @property
     def exact(self) -> bool:
-        """Whether everything that was asked for was compared, and no value differs."""
-        return (
-            bool(self.checks) and not self.faults and not self.missing and all(c.comparison.exact for c in self.checks)
-        )
+        """Whether everything that was asked for was compared, no value differs, and the chip holds the network."""
+        wrong = self.faults or self.missing or self.limits
+        return bool(self.checks) and not wrong and all(c.comparison.exact for c in self.checks)
 
     @property
     def exact_against(self) -> tuple[Check, ...]:
@@ -109,20 +68,20 @@ class Verification:
 
     @property
     def exit_status(self) -> int:
-        """0 exact, 1 differs or compared nothing, 2 refused input, 3 oracle missing."""
+        """0 exact, 1 differs, does not fit or compared nothing, 2 refused input, 3 oracle missing."""
         if self.faults:
             return 2
-        if not self.checks or not all(c.comparison.exact for c in self.checks):
+        if self.limits or not self.checks or not all(c.comparison.exact for c in self.checks):
             return 1
         return 3 if self.missing else 0
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
-        lines += [
-            f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}; executor {c.executor}" for c in self.checks
-        ]
+        lines += [str(c) for c in self.checks]
+        lines += [f"certificate {name}: {count:,} statements hold" for name, count in self.certificates.items()]
+        lines += [f"not asked: {fault}" for fault in self.left_out]
         lines += [str(self.orders)] if self.orders is not None else []
-        return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
+        return "\n".join([*lines, *map(str, (*self.limits, *self.faults, *self.missing))])
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
@@ -133,35 +92,61 @@ class Verification:
             "exit_status": self.exit_status,
             "exact_against": [c.to_json() for c in self.exact_against],
             "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
-            "faults": [str(f) for f in (*self.faults, *self.missing)],
+            "certificates": dict(self.certificates),
+            "faults": [str(f) for f in (*self.limits, *self.faults, *self.missing)],
+            "left_out": [str(f) for f in self.left_out],
         } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
 
-def verify(path: str | Path, *, against: str | None = None, orders: int = 8, executor: str = AUTO) -> Verification:
-    """Check the files of a bundle, simulate its golden vectors again, and compare everything.
+def verify(
+    path: str | Path, *, against: str | Sequence[str] | None = None, orders: int = 8, executor: str = AUTO
+) -> Verification:
+    """Check the files of a bundle and the limits of its chip, simulate its golden vectors again, compare everything.
 
-    against : name of an oracle, a simulator that others built; it runs the same network on the same input
+    Its configurations are read back and compared, its certificates checked again; no model is needed.
+
+    against : names of oracles, each of which runs the same network on the same input: simulators that others built,
+        the reference (as far as some seconds allow; the result says how far), other executors; "all" is whatever is
+        here and takes the network
     orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
         taken, as many as some seconds allow; ``observe_orders`` takes all
     executor : as in simulate; the reference runs in any case
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
-    checks: list[Check] = []
-    missing: tuple[Fault, ...] = ()
-    seen: OrderReport | None = None
+    found = Verification(str(path), ())
     try:
         loaded = load_bundle(path)
-        run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
-        checks.extend(_own_checks(loaded, run, executor))
-        if loaded.network.chip.event_driven and orders:
-            seen = _observed(loaded, run, orders)
-        if against is not None:
-            checks.append(_oracle_check(loaded, against, executor))
+        for more in _found(str(path), loaded, orders=orders, executor=executor):
+            found = more
+        answers = ask(loaded.network, loaded.input, against, executor=executor)
     except Missing as refusal:
-        missing = refusal.faults
+        return replace(found, missing=(*found.missing, *refusal.faults))
     except Refusal as refusal:
-        return Verification(str(path), tuple(checks), refusal.faults, orders=seen)
-    return Verification(str(path), tuple(checks), missing=missing, orders=seen)
+        return replace(found, faults=refusal.faults)
+    checks, missing = (*found.checks, *answers.checks), (*found.missing, *answers.missing)
+    return replace(found, checks=checks, faults=answers.faults, missing=missing, left_out=answers.left_out)
+
+
+def _found(path: str, loaded: Bundle, *, orders: int, executor: str) -> Iterator[Verification]:
+    """What is known after each part; what an optional package would check is named, and the rest goes on."""
+    found = Verification(path, (), limits=tuple(placed_faults(loaded.network)))
+    yield found
+    run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
+    for check in _own_checks(loaded, run, executor):
+        found = replace(found, checks=(*found.checks, check))
+        yield found
+    for name in loaded.configurations:
+        try:
+            check = _configuration_check(loaded, name, executor)
+            found = replace(found, checks=(*found.checks, check))
+        except Missing as refusal:
+            found = replace(found, missing=(*found.missing, *refusal.faults))
+        yield found
+    for name in loaded.certificates:
+        found = replace(found, certificates={**found.certificates, name: check_certificate(loaded, name)})
+        yield found
+    if loaded.network.chip.event_driven and orders:
+        yield replace(found, orders=_observed(loaded, run, orders))
 
 
 def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
@@ -177,17 +162,30 @@ def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
 def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
     """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
-    stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
-    met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
+    met = met_in_a_step(run)
     counts, seen = compare(run, golden), run.counts
     yield Check("golden event counts", made_by, "golden", grade, counts, run.executor)
     if loaded.samples:
-        chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
-        run = simulate(network, chosen, record=all_states(network), drain=0, executor=executor)
-        comparison = _renumbered(compare(run, stated), loaded.samples)
+        run, comparison = _stated(loaded, network, executor)
         yield Check("golden states", made_by, "golden", grade, comparison, run.executor)
     yield _reference_check(loaded, seen, met)
+
+
+def _stated(loaded: Bundle, network: Network, executor: str) -> tuple[Run, Comparison]:
+    """A network on the samples whose states the bundle holds; on all of them, events alone, where it holds none."""
+    if not loaded.samples:
+        run = simulate(network, loaded.input, drain=0, executor=executor)
+        return run, compare(run, replace(loaded.golden, made_by=VECTORS))
+    chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
+    run = simulate(network, chosen, record=all_states(network), drain=0, executor=executor)
+    return run, _renumbered(compare(run, replace(loaded.stated, made_by=VECTORS)), loaded.samples)
+
+
+def _configuration_check(loaded: Bundle, name: str, executor: str) -> Check:
+    comparison = compare_configuration(loaded, name, lambda network: _stated(loaded, network, executor)[1])
+    golden = loaded.golden
+    return Check(f"configuration {name}", golden.made_by, "configuration", golden.grade, comparison, executor)
 
 
 def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Check:
@@ -201,8 +199,8 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
     counts = {n: v[:, list(samples)] for n, v in seen.items()}
-    work = np.cumsum(_work(network, counts, met), axis=0)
-    affordable = np.clip((work <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(work)))
+    spent = np.cumsum(work(network, counts, met), axis=0)
+    affordable = np.clip((spent <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(spent)))
     inputs = {g.name for g in network.inputs()}
     events = sum(v.sum(axis=2) for n, v in counts.items() if n not in inputs)
     at = int(np.argmax([np.sum(events[:steps, sample]) for sample, steps in enumerate(affordable)]))
@@ -219,35 +217,6 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     comparison = _renumbered(compare(run, golden), (samples[at],))
     made_by = f"neurodeploy {version('neurodeploy')} (reference)"
     return Check("reference", made_by, "live", golden.grade, comparison, run.executor)
-
-
-def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
-    """(time, sample) texts that the reference runs: one for each neuron, and one for each synapse that an event meets.
-
-    met : on a chip that events drive, synaptic operations of a step
-    """
-    shape = next(iter(counts.values())).shape[:2]
-    work = np.full(shape, sum(g.size for g in network.groups) + met)
-    if not network.chip.event_driven:
-        for p in network.projections:
-            reached = np.bincount(p.pairwise.sources, minlength=network.group(p.source).size)
-            work += (counts[p.source] != 0) @ reached
-    return work
-
-
-def _oracle_check(loaded: Bundle, name: str, executor: str) -> Check:
-    oracles: Mapping[str, Oracle] = import_module("neurodeploy.oracles").ORACLES
-    if name not in oracles:
-        known = ", ".join(sorted(oracles)) or "none is known"
-        raise Refusal(Fault("ND9002", f"verify, against = {name!r}", "no oracle of that name", f"one of {known}"))
-    oracle, network = oracles[name], loaded.network
-    if oracle.available() is None:
-        raise oracle.missing(f"verify, against = {name!r}")
-    trace = oracle.run(network, loaded.input)
-    known_states = set(all_states(network))
-    record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]
-    run = simulate(network, loaded.input, record=record, drain=0, executor=executor)
-    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace), run.executor)
 
 
 def _renumbered(comparison: Comparison, samples: tuple[int, ...]) -> Comparison:
