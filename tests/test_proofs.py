@@ -9,10 +9,11 @@ import pytest
 from small_chip import SOUND, write
 
 import neurodeploy as nd
+from neurodeploy.bundles import add_certificates
 from neurodeploy.chips import chip
 from neurodeploy.errors import Missing, Refusal
 from neurodeploy.network import Convolution, Network, convolution, group, place_identity, projection, save_network
-from neurodeploy.proofs import check_again, check_certificate, prove, prover, read_certificate, recurrent, replay
+from neurodeploy.proofs import KIND, check_again, check_certificate, prove, prover, read_certificate, recurrent, replay
 from neurodeploy.proofs.boxes import Ends, follow, pieces
 from neurodeploy.proofs.rails import marked
 from neurodeploy.proofs.watch import watch
@@ -351,6 +352,28 @@ def test_the_command_says_yes_and_no_by_its_exit_status(tmp_path, gentle):
     answer = command_line.run("prove", tmp_path / "b.npz", "--seconds", "3", "--json")
     assert answer.status == 1
     assert {s["verdict"] for s in answer.json["states"]} >= {"cannot", "does"}
+
+
+def test_a_certificate_travels_in_the_bundle_and_verify_rejects_a_wrong_one(tmp_path, gentle):
+    network, found = gentle
+    folder = tmp_path / "a.nd"
+    nd.bundle(network, np.ones((4, 1, 3), np.int64), folder)
+    assert command_line.run("prove", folder, "--add").status == 0
+    result = nd.verify(folder)
+    assert result.exact
+    assert result.certificates == {KIND: sum(f.proved for f in found.findings)}
+    add_certificates(folder, {KIND: edited(found.certificate.to_json(), "ranges", "h", "v", 1, by=-1)})
+    result = nd.verify(folder)
+    assert result.exit_status == 2
+    assert {f.code for f in result.faults} == {"ND2203"}
+    assert "after a step from inside" in str(result)
+
+
+def test_a_network_file_holds_no_certificate(tmp_path, gentle):
+    save_network(gentle[0], tmp_path / "a.npz")
+    answer = command_line.run("prove", tmp_path / "a.npz", "--add")
+    assert answer.status == 2
+    assert "is no bundle" in answer.err
 
 
 def test_no_time_is_refused():

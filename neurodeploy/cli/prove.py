@@ -6,24 +6,32 @@ import click
 
 from neurodeploy import npz
 from neurodeploy.archive import canonical_json, write_atomically
-from neurodeploy.bundles import load_bundle
+from neurodeploy.bundles import add_certificates, is_zip, load_placed
 from neurodeploy.cli.output import emit_json
-from neurodeploy.network import load_network
-from neurodeploy.proofs import prove
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.proofs import KIND, prove
 
 
-def show_proofs(network_path: Path, *, seconds: float, certificate: Path | None, as_json: bool) -> int:
-    """Prove, print what was found, write the certificate; the exit status."""
+def show_proofs(network_path: Path, *, seconds: float, certificate: Path | None, add: bool, as_json: bool) -> int:
+    """Prove, print what was found, write the certificate; the exit status.
+
+    add : put the certificate into the bundle
+    """
     if certificate is not None:
         npz.refuse_place(certificate)  # before any work is spent
-    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
-    found = prove(network, seconds=seconds)
+    if add and not (network_path.is_dir() or is_zip(network_path)):
+        raise Refusal(Fault("ND9002", "prove --add", f"{network_path} is no bundle", "a bundle, NAME.nd or .zip"))
+    found = prove(load_placed(network_path), seconds=seconds)
+    content = found.certificate.to_json()
     if certificate is not None:
-        write_atomically(certificate, canonical_json(found.certificate.to_json()).encode())
+        write_atomically(certificate, canonical_json(content).encode())
+    if add:
+        add_certificates(network_path, {KIND: content})
     if as_json:
         emit_json(found.to_json())
     else:
         click.echo(str(found))
-        if certificate is not None:
-            click.echo(f"Written: {certificate}.")
+        for place in (certificate, network_path if add else None):
+            if place is not None:
+                click.echo(f"Certificate written: {place}.")
     return found.exit_status
