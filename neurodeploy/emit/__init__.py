@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit import onnx
+from neurodeploy.emit import c, onnx
 from neurodeploy.emit.netx import to_netx, write_netx
 from neurodeploy.emit.samna import layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
@@ -58,6 +58,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             ".onnx",
             onnx.step_configuration,
             onnx.write_step,
+            _clocked,
+        ),
+        "c": Emitter(
+            "one step and a whole run in C99 with a header and a self-test",
+            ".c",
+            c.c_configuration,
+            c.write_c,
             _clocked,
         ),
     }
