@@ -1,11 +1,9 @@
 import hashlib
 import json
 import shutil
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -439,6 +437,9 @@ class StandIn:
     def available(self):
         return self.installed
 
+    def faults(self, _network):
+        return []
+
     def missing(self, purpose):
         return missing_extra("standin", "oracles", purpose)
 
@@ -478,7 +479,7 @@ def ask(made, monkeypatch):
 
     def asked(answer, **options):
         oracle = StandIn(answer, **options)
-        monkeypatch.setitem(sys.modules, "neurodeploy.oracles", SimpleNamespace(ORACLES={"standin": oracle}))
+        monkeypatch.setattr("neurodeploy.oracles.ORACLES", {"standin": oracle})
         return oracle, verify(made, against="standin")
 
     return asked
@@ -551,10 +552,10 @@ def test_an_oracle_that_cannot_run_the_network_is_exit_2_with_its_reason(ask):
 
 
 def test_an_unknown_oracle_is_refused_with_the_known_ones(made, monkeypatch):
-    monkeypatch.setitem(sys.modules, "neurodeploy.oracles", SimpleNamespace(ORACLES={"standin": StandIn(exact)}))
+    monkeypatch.setattr("neurodeploy.oracles.ORACLES", {"standin": StandIn(exact)})
     result = verify(made, against="xylosin")
     assert result.exit_status == 2
-    assert "no oracle of that name; one of standin" in str(result)
+    assert "no oracle of that name; one of reference, numba, torch, numpy, standin, all" in str(result)
 
 
 def test_a_bundle_is_verified_where_it_was_moved_to(made, tmp_path):

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from strategies import values
 
 from neurodeploy.chips import chip
+from neurodeploy.emit.netx import load_weights
 from neurodeploy.network import Network, group, guard_faults, projection
 from neurodeploy.quantizer.grids import grid_of, reach, round_weights
 from neurodeploy.ranges import agreement_faults
@@ -148,7 +149,14 @@ def test_a_negative_power_of_two_without_positive_weights_is_refused(low):
     assert "change the smallest weight by one step" in str(fault)
 
 
-@pytest.mark.parametrize("weights", [[[-3, -1]], [[-65, -2]], [[-64, 1]], [[64, 1]], [[-255, -128]]])
+@pytest.mark.parametrize("low", [-2, -64, -128])
+def test_a_negative_power_of_two_further_from_0_than_all_other_weights_is_refused(low):
+    (fault,) = guard_faults(dense([[low, -low / 2]]))
+    assert "guard 'mixed_power': sign_mode_min = 1, w_max = 64, w_min = -128" in str(fault)
+    assert load_weights(np.array([[2 * low, -low]])).weights[0].min() == -256
+
+
+@pytest.mark.parametrize("weights", [[[-3, -1]], [[-65, -2]], [[-64, 64]], [[-63, 1]], [[64, 1]], [[-255, -128]]])
 def test_its_neighbours_are_accepted(weights):
     assert guard_faults(dense(weights)) == []
     assert agreement_faults(dense(weights)) == []

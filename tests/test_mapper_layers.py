@@ -257,7 +257,7 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
     small = layer_chip(tmp_path, 16, cores=5, KERNEL=[128, 256, 128, 512, 128], NEURON=[64, 56, 48, 40, 32])
     draw = np.random.default_rng(11)
     infeasible, ways, sizes, without, mapped = 0, 0, Counter[int](), 0, 0
-    while infeasible < 200:
+    while infeasible < 60:
         shapes = random_shapes(draw, int(draw.integers(2, 5)))
         fits, net = able(small, shapes), build(small, shapes, (2, 8, 8))
         faults = fit_faults(net)
@@ -285,9 +285,9 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
             lost = sum(g.size for g in net.groups) - sum(g.size for g in smaller.groups)
             assert (lost, len(placed.cores) - len(shapes)) == (way["neurons_fewer"], way["cores_more"])
             ways += 1
-    assert min(5 * mapped, ways) > 100
+    assert min(5 * mapped, ways) > 30
     assert len(sizes) > 2
-    assert sizes[2] > 20
+    assert sizes[2] > 5
     assert without < 20, "nearly always something helps"
 
 

@@ -4,6 +4,7 @@ import torch
 
 from neurodeploy import check, constrain, evaluate, quantize, run_model, simulate
 from neurodeploy.chips import chip, from_raw
+from neurodeploy.emit.netx import read_netx, write_netx
 from neurodeploy.errors import Refusal
 from neurodeploy.layers import IAF, LIF, PerStep
 from neurodeploy.network import Network, group, guard_faults, place_identity
@@ -68,13 +69,20 @@ def alpha_of(quantized, name):
     return next(d.keep_chip for d in quantized.layers[0].decays if d.name == name)
 
 
-def test_recurrent_weights_have_registers_of_their_own():
+@pytest.mark.parametrize("spread", [0.01, 0.4])
+def test_recurrent_weights_share_exponent_and_width_with_what_arrives_as_the_file_has_one_for_both(spread, tmp_path):
     back = torch.nn.Linear(20, 20, bias=False)
-    torch.nn.init.uniform_(back.weight, -0.01, 0.01)
-    network = quantize(clocked(back=back), CLOCKED).network
-    feed, again = (p for p in network.projections if p.target == "1")
+    torch.nn.init.uniform_(back.weight, -spread, spread)
+    quantized = quantize(clocked(back=back), CLOCKED, calibration=counts(16))
+    feed, again = (p for p in quantized.network.projections if p.target == "1")
     assert (feed.parameters["sign_mode"], again.parameters["sign_mode"]) == (2, 1)
-    assert again.parameters["exponent"] < feed.parameters["exponent"] == 0
+    assert [feed.parameters[n] for n in ("exponent", "bits")] == [again.parameters[n] for n in ("exponent", "bits")]
+    assert quantized.layers[0].clipped_share == 0
+    assert quantized.layers[0].explained == 1
+    write_netx(quantized.network, tmp_path / "net.net")
+    read = {(p.source, p.target): p for p in read_netx(tmp_path / "net.net", CLOCKED).projections}
+    for p in quantized.network.projections:
+        assert read[p.source, p.target].parameters == p.parameters
 
 
 def test_a_scale_is_lowered_until_the_dialects_agree():

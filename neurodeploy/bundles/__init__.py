@@ -1,7 +1,20 @@
 """Bundles: a folder with a network, its configuration and golden vectors, that proves itself on any machine."""
 
+from neurodeploy.bundles.against import ALL, Answers, Check, ask, names_of
 from neurodeploy.bundles.content import Bundle, bundle, load_bundle
 from neurodeploy.bundles.folder import refuse_place
-from neurodeploy.bundles.verification import Check, Verification, verify
+from neurodeploy.bundles.verification import Verification, verify
 
-__all__ = ["Bundle", "Check", "Verification", "bundle", "load_bundle", "refuse_place", "verify"]
+__all__ = [
+    "ALL",
+    "Answers",
+    "Bundle",
+    "Check",
+    "Verification",
+    "ask",
+    "bundle",
+    "load_bundle",
+    "names_of",
+    "refuse_place",
+    "verify",
+]

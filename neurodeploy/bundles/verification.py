@@ -1,19 +1,17 @@
 """Verification of a bundle: hashes, golden vectors, the reference executor, and simulators that others built."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.bundles.against import Answers, Check, ask, met_in_a_step, work
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
 from neurodeploy.errors import Fault, Missing, Refusal
-from neurodeploy.network import Network
 from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
@@ -27,53 +25,6 @@ ORDERS_BUDGET = MappingProxyType({"numpy": 60_000_000, "numba": 1_000_000_000})
 VECTORS = "the golden vectors"  # how a difference calls them
 
 
-class Oracle(Protocol):
-    """What verification needs of an entry of ``neurodeploy.oracles.ORACLES``."""
-
-    @property
-    def grade(self) -> str:
-        """How much its answer is worth, as in chip files."""
-
-    def available(self) -> str | None:
-        """Version of the installed package, None where there is none."""
-
-    def missing(self, purpose: str) -> Missing:
-        """Refusal that says how to make it available."""
-
-    def run(self, network: Network, counts: Any) -> Trace:
-        """Observe a placed network from reset, one step for each step of the counts."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison of a verification.
-
-    oracle, version : what the simulation was compared with, and who made it
-    kind : "live" if it was computed just now, "golden" if it stood in the bundle
-    grade : how much it is worth, as in chip files
-    executor : what computed the simulation
-    """
-
-    oracle: str
-    version: str
-    kind: str
-    grade: str
-    comparison: Comparison
-    executor: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Plain data, without the comparison."""
-        return {
-            "oracle": self.oracle,
-            "version": self.version,
-            "kind": self.kind,
-            "values_compared": self.comparison.compared,
-            "spikes": self.comparison.spikes,
-            "grade": self.grade,
-            "executor": self.executor,
-        }
-
-
 @dataclass(frozen=True)
 class Verification:
     """What a verification found.
@@ -81,6 +32,7 @@ class Verification:
     checks : all comparisons that were made
     faults : why the bundle, the option or the network was refused
     missing : what is not installed here
+    left_out : of "all" oracles those that were not asked, and why; it decides nothing
     orders : on a chip that events drive, what several scan orders were observed to change; it decides nothing
     """
 
@@ -89,6 +41,7 @@ class Verification:
     faults: tuple[Fault, ...] = ()
     missing: tuple[Fault, ...] = ()
     orders: OrderReport | None = None
+    left_out: tuple[Fault, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -118,9 +71,8 @@ class Verification:
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
-        lines += [
-            f"{c.oracle} ({c.version}, {c.kind}, {c.grade}): {c.comparison}; executor {c.executor}" for c in self.checks
-        ]
+        lines += [str(c) for c in self.checks]
+        lines += [f"not asked: {fault}" for fault in self.left_out]
         lines += [str(self.orders)] if self.orders is not None else []
         return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
 
@@ -134,20 +86,25 @@ class Verification:
             "exact_against": [c.to_json() for c in self.exact_against],
             "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
             "faults": [str(f) for f in (*self.faults, *self.missing)],
+            "left_out": [str(f) for f in self.left_out],
         } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
 
-def verify(path: str | Path, *, against: str | None = None, orders: int = 8, executor: str = AUTO) -> Verification:
+def verify(
+    path: str | Path, *, against: str | Sequence[str] | None = None, orders: int = 8, executor: str = AUTO
+) -> Verification:
     """Check the files of a bundle, simulate its golden vectors again, and compare everything.
 
-    against : name of an oracle, a simulator that others built; it runs the same network on the same input
+    against : names of oracles, each of which runs the same network on the same input: simulators that others built,
+        the reference (as far as some seconds allow; the result says how far), other executors; "all" is whatever is
+        here and takes the network
     orders : on a chip that events drive, scan orders to observe, 2 or more; 0 observes none. The first samples are
         taken, as many as some seconds allow; ``observe_orders`` takes all
     executor : as in simulate; the reference runs in any case
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
     checks: list[Check] = []
-    missing: tuple[Fault, ...] = ()
+    answers = Answers()
     seen: OrderReport | None = None
     try:
         loaded = load_bundle(path)
@@ -155,13 +112,13 @@ def verify(path: str | Path, *, against: str | None = None, orders: int = 8, exe
         checks.extend(_own_checks(loaded, run, executor))
         if loaded.network.chip.event_driven and orders:
             seen = _observed(loaded, run, orders)
-        if against is not None:
-            checks.append(_oracle_check(loaded, against, executor))
+        answers = ask(loaded.network, loaded.input, against, executor=executor)
     except Missing as refusal:
-        missing = refusal.faults
+        return Verification(str(path), tuple(checks), missing=refusal.faults, orders=seen)
     except Refusal as refusal:
         return Verification(str(path), tuple(checks), refusal.faults, orders=seen)
-    return Verification(str(path), tuple(checks), missing=missing, orders=seen)
+    checks.extend(answers.checks)
+    return Verification(str(path), tuple(checks), answers.faults, answers.missing, seen, answers.left_out)
 
 
 def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
@@ -179,7 +136,7 @@ def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
     stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
-    met = int(run.meetings.max(initial=0)) // max(1, len(next(iter(run.counts.values()))))
+    met = met_in_a_step(run)
     counts, seen = compare(run, golden), run.counts
     yield Check("golden event counts", made_by, "golden", grade, counts, run.executor)
     if loaded.samples:
@@ -201,8 +158,8 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     if not samples:
         vectors, samples = loaded.golden, tuple(range(next(iter(loaded.golden.counts.values())).shape[1]))
     counts = {n: v[:, list(samples)] for n, v in seen.items()}
-    work = np.cumsum(_work(network, counts, met), axis=0)
-    affordable = np.clip((work <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(work)))
+    spent = np.cumsum(work(network, counts, met), axis=0)
+    affordable = np.clip((spent <= REFERENCE_BUDGET).sum(axis=0), 1, max(1, len(spent)))
     inputs = {g.name for g in network.inputs()}
     events = sum(v.sum(axis=2) for n, v in counts.items() if n not in inputs)
     at = int(np.argmax([np.sum(events[:steps, sample]) for sample, steps in enumerate(affordable)]))
@@ -219,35 +176,6 @@ def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Chec
     comparison = _renumbered(compare(run, golden), (samples[at],))
     made_by = f"neurodeploy {version('neurodeploy')} (reference)"
     return Check("reference", made_by, "live", golden.grade, comparison, run.executor)
-
-
-def _work(network: Network, counts: Mapping[str, Ints], met: int) -> Ints:
-    """(time, sample) texts that the reference runs: one for each neuron, and one for each synapse that an event meets.
-
-    met : on a chip that events drive, synaptic operations of a step
-    """
-    shape = next(iter(counts.values())).shape[:2]
-    work = np.full(shape, sum(g.size for g in network.groups) + met)
-    if not network.chip.event_driven:
-        for p in network.projections:
-            reached = np.bincount(p.pairwise.sources, minlength=network.group(p.source).size)
-            work += (counts[p.source] != 0) @ reached
-    return work
-
-
-def _oracle_check(loaded: Bundle, name: str, executor: str) -> Check:
-    oracles: Mapping[str, Oracle] = import_module("neurodeploy.oracles").ORACLES
-    if name not in oracles:
-        known = ", ".join(sorted(oracles)) or "none is known"
-        raise Refusal(Fault("ND9002", f"verify, against = {name!r}", "no oracle of that name", f"one of {known}"))
-    oracle, network = oracles[name], loaded.network
-    if oracle.available() is None:
-        raise oracle.missing(f"verify, against = {name!r}")
-    trace = oracle.run(network, loaded.input)
-    known_states = set(all_states(network))
-    record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]
-    run = simulate(network, loaded.input, record=record, drain=0, executor=executor)
-    return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace), run.executor)
 
 
 def _renumbered(comparison: Comparison, samples: tuple[int, ...]) -> Comparison:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from neurodeploy.chips.core_tables import CoreEntry, LayerCoreEntry, LimitEntry, MeshEntry
 from neurodeploy.chips.part import Grade, Identifier, Part, Range
@@ -19,6 +19,17 @@ def _one_or_more(value: object) -> object:
 
 def _start_sort(value: object) -> str:
     return "parameter" if isinstance(value, str) else "number"
+
+
+def _parity_sort(value: object) -> str:
+    stated = "scale" in value if isinstance(value, Mapping) else isinstance(value, RecipeEntry)
+    return "stated" if stated else "fitted"
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError(f"{value} is no power of two")
+    return value
 
 
 class Evidence(BaseModel):
@@ -166,6 +177,7 @@ class GridEntry(Part):
 
     sign, exponent, bits : parameters of the projection, "" where the chip has none
     zero_bits : further bits that a matrix without positive weights gets where it holds a 0; its step is then larger
+    loops_share : whether all matrices of a layer that feeds itself have one exponent and one width
     """
 
     sign: str = ""
@@ -175,6 +187,7 @@ class GridEntry(Part):
     positive: SignEntry
     negative: SignEntry
     zero_bits: int = 0
+    loops_share: bool = False
 
 
 class GuardEntry(Part):
@@ -204,6 +217,21 @@ class ParityEntry(Part):
     weight: Annotated[int, Field(ge=2, le=63)]
     bias: Annotated[int, Field(ge=2, le=63)]
     threshold: Annotated[int, Field(ge=2, le=63)]
+
+
+class RecipeEntry(Part):
+    """Somebody else's quantizer for this chip: one scale for every layer, whatever its weights are.
+
+    scale : integer steps for 1.0, a power of two; a threshold is truncated to whole steps
+    step : what weights and biases are multiples of, a power of two; they are rounded, halves to even
+    weight, bias : ends at which it cuts them
+    """
+
+    title: str
+    scale: Annotated[int, Field(ge=1), AfterValidator(_power_of_two)]
+    step: Annotated[int, Field(ge=1), AfterValidator(_power_of_two)] = 1
+    weight: Range
+    bias: Range
 
 
 class ConnectionEntry(Part):
@@ -349,7 +377,12 @@ class ChipFile(Part):
     connection: Mapping[Identifier, ConnectionEntry] = {}
     limit: Mapping[Identifier, LimitEntry] = {}
     guard: Mapping[Identifier, GuardEntry] = {}
-    parity: Mapping[Identifier, ParityEntry] = {}
+    parity: Mapping[
+        Identifier,
+        Annotated[
+            Annotated[ParityEntry, Tag("fitted")] | Annotated[RecipeEntry, Tag("stated")], Discriminator(_parity_sort)
+        ],
+    ] = {}
     core: CoreEntry | None = None
     layer_core: LayerCoreEntry | None = None
     mesh: MeshEntry | None = None

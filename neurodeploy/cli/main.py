@@ -75,6 +75,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
 @click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
+@click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
 @json_option
 def convert(
     *,
@@ -85,6 +86,7 @@ def convert(
     out: Path,
     emit: str | None,
     approximate: bool,
+    parity: str,
     as_json: bool,
 ) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
@@ -103,7 +105,9 @@ def convert(
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
-    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate)
+    converted = convert_model(
+        loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate, parity=parity
+    )
     write_bundle(converted, golden.input, out, emit=emit)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
@@ -249,14 +253,14 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @click.argument("bundle", type=_FILE)
 @click.option(
     "--against",
-    default=None,
+    multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime; default: own vectors only.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, torch, numpy; all: what is here; repeatable.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
-def verify(*, bundle: Path, against: str | None, orders: int, executor: str, as_json: bool) -> None:
+def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str, as_json: bool) -> None:
     """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
     from neurodeploy.bundles import verify as verify_bundle
 

@@ -1,12 +1,15 @@
-"""Oracles: simulators that others built, in one table; what each can run stands in the chip's data.
+"""Oracles: whatever answers for a network, in one table: simulators that others built, and our own executors.
 
-onnxruntime is the exception: it runs our own texts for any clocked chip, and no chip names it.
+What a simulator of others can run stands in the chip's data. onnxruntime is the exception: it runs our own texts for
+any clocked chip, and no chip names it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
+from typing import Literal
 
 import numpy.typing as npt
 
@@ -14,18 +17,18 @@ from neurodeploy.chips import Chip
 from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
-from neurodeploy.oracles import in_onnxruntime, xylosim
+from neurodeploy.oracles import executors, in_onnxruntime, xylosim
 from neurodeploy.oracles.process import Process
-from neurodeploy.simulator import Trace
+from neurodeploy.simulator import EXECUTORS, Trace
 
-__all__ = ["ORACLES", "Oracle", "oracle", "oracles_of"]
+__all__ = ["ORACLES", "Oracle", "oracle", "oracles_of", "table"]
 
 Counts = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """A simulator that others built, asked for the same network and the same input.
+    """Something that answers for a network: a simulator that others built, asked for the same network and input.
 
     name : as in the tables ``[oracle.NAME]`` of chip files
     package : what must be installed
@@ -35,6 +38,7 @@ class Oracle:
     observe : network and counts -> Trace, called only where there are no faults
     probe : Python program, a small real use that sets ``answers``; run in a process of its own
     process : where it runs in an interpreter of its own, which an environment variable names; else None
+    sort : "simulator" of others, or an "executor" of ours
     """
 
     name: str
@@ -45,6 +49,7 @@ class Oracle:
     observe: Callable[[Network, Counts], Trace]
     probe: str = "answers = False"
     process: Process | None = None
+    sort: Literal["simulator", "executor"] = "simulator"
 
     @property
     def install(self) -> str:
@@ -115,17 +120,30 @@ def _apart(process: Process) -> Oracle:
     return Oracle(process.name, process.package, "", process.grade, process.faults, process.observe, process=process)
 
 
-#: The table. A new oracle is a file beside this one, a line here, and a table in the chips that it can run.
+#: Simulators of others. A new one is a file beside this one, a line here, and a table in the chips that it can run.
 ORACLES: Mapping[str, Oracle] = MappingProxyType(
     {o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA), _ONNXRUNTIME)}
 )
 
 
+def _executor(name: str) -> Oracle:
+    package, extra = executors.package(name)
+    faults, observe = partial(executors.faults, name), partial(executors.observe, name)
+    return Oracle(name, package, extra, executors.GRADE, faults, observe, sort="executor")
+
+
+def table() -> Mapping[str, Oracle]:
+    """Every oracle by its name: the reference, the other executors, the simulators of others."""
+    ours = [executors.REFERENCE, *(n for n in EXECUTORS if n != executors.REFERENCE)]
+    return {n: _executor(n) for n in ours} | dict(ORACLES)
+
+
 def oracle(name: str) -> Oracle:
     """Oracle by name; raises Refusal ND9002 for an unknown one."""
-    if name not in ORACLES:
-        raise Refusal(Fault("ND9002", f"oracle {name!r}", "no oracle of that name", f"one of {', '.join(ORACLES)}"))
-    return ORACLES[name]
+    known = table()
+    if name not in known:
+        raise Refusal(Fault("ND9002", f"oracle {name!r}", "no oracle of that name", f"one of {', '.join(known)}"))
+    return known[name]
 
 
 def oracles_of(chip: Chip) -> tuple[Oracle, ...]:

@@ -72,7 +72,7 @@ def bracket(stage: Stage, quantized: Quantized, run: Run) -> tuple[Floats, Float
     shape = run.counts[stage.name].shape
     low, high = np.zeros(shape), np.zeros(shape)
     for edge, projection in zip(stage.edges, quantized.projections, strict=True):
-        events, (least, most) = _arriving(edge, run), _weights(edge, projection, quantized.scale)
+        events, (least, most) = _arriving(edge, run), _weights(stage, edge, projection, quantized.scale)
         low += events @ least
         high += events @ most
     return _running_counts(stage, quantized, low, up=False), _running_counts(stage, quantized, high, up=True)
@@ -88,13 +88,13 @@ def _arriving(edge: Edge, run: Run) -> Floats:
     return late
 
 
-def _weights(edge: Edge, projection: Projection, scale: Floats) -> tuple[Floats, Floats]:
+def _weights(stage: Stage, edge: Edge, projection: Projection, scale: Floats) -> tuple[Floats, Floats]:
     """(source, target) smaller and larger one of the float and the integer weight, in register steps."""
     kind, registers = edge.kind.entry, projection.parameters
     field, worth = kind.weights[0], 2.0 ** registers.get(kind.grid.exponent if kind.grid else kind.shift or "", 0)
     exact = edge.matrix * scale
-    step = grid_of(edge.kind, exact)[2] if kind.grid else worth
-    end = reach(edge.kind, edge.weight) * (1 if kind.grid else step)
+    step = grid_of(edge.kind, stage.together(edge, scale))[2] if kind.grid else worth
+    end = reach(edge.kind, stage.together(edge)) * (1 if kind.grid else step)
     kept, spelled = np.zeros(exact.shape), projection.pairwise
     kept[spelled.sources, spelled.targets] = spelled.fields[field] * worth
     wanted = np.clip(exact, -end, end)

@@ -40,10 +40,11 @@ def reach(kind: ConnectionKind, weight: Floats) -> int:
     return min(end for end in (high, -low) if end) << largest_exponent(kind)
 
 
-def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0) -> Rounded:
+def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0, together: Floats | None = None) -> Rounded:
     """Round weights, given in integer steps of the scale, to nearest, halves to even, and cut what is too large.
 
     shift : of a chip that shifts all weights of the kind
+    together : all weights that share exponent and width with these, and these; None for these alone
     """
     if kind.entry.grid is None:
         limit = magnitude(kind, kind.entry.weights[0])
@@ -52,10 +53,14 @@ def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0) -> Rounde
         clipped = int((np.abs(rounded) > limit).sum())
         parameters = {} if kind.entry.shift is None else {kind.entry.shift: shift}
         return Rounded(stored, (stored * 2.0**shift).astype(np.float64), parameters, clipped)
-    (low, high), fine, step = grid_of(kind, exact)
+    shared = exact if together is None else together
+    (low, high), fine, step = grid_of(kind, shared)
+    ends = np.ceil(low * 2.0**fine / step) * step, np.floor(high * 2.0**fine / step) * step
     rounded = step * np.rint(exact / step)
-    worth = np.clip(rounded, np.ceil(low * 2.0**fine / step) * step, np.floor(high * 2.0**fine / step) * step)
-    found = grid_registers(kind, worth.astype(np.int64))
+    worth = np.clip(rounded, *ends)
+    found = grid_registers(kind, np.clip(step * np.rint(shared / step), *ends).astype(np.int64))
+    if kind.entry.grid.sign:
+        found[kind.entry.grid.sign] = _sign(kind.entry.grid, worth).code
     exponent = found.get(kind.entry.grid.exponent, 0)
     stored = np.rint(worth * 2.0**-exponent).astype(np.int64)
     return Rounded(stored, worth, found, int((rounded != worth).sum()))

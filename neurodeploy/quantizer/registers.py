@@ -1,19 +1,18 @@
 """Registers of stages on their scales: the integer network, and a report for each layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from neurodeploy.chips import Chip
 from neurodeploy.chips.compile import DELAY
-from neurodeploy.chips.schema import DeployEntry
 from neurodeploy.errors import Fault
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.decays import Floats, decay_keep, decay_registers
+from neurodeploy.quantizer.given import as_stored, given_of
 from neurodeploy.quantizer.grids import Rounded, round_weights
-from neurodeploy.quantizer.parity import Joint, joint_integers, parity_faults
 from neurodeploy.quantizer.report import DecayReport, LayerReport
 from neurodeploy.quantizer.scale import Choice, Room, limit_of, scale_of, steady
 from neurodeploy.quantizer.stages import Edge, Lowered, Stage
@@ -37,21 +36,22 @@ def quantize_stage(
     sources : the groups that are made already, by name
     """
     deploy, where = stage.kind.deploy, f"{chip.name}, layer {stage.name!r}"
-    joint, faults = joint_of(chip, stage, choice.parity)
-    scale = scale_of(stage, choice, room) if joint is None else np.full(stage.size, joint.scale)
+    theirs, faults = given_of(chip, stage, choice.parity)
+    scale = scale_of(stage, choice, room) if theirs is None else np.full(stage.size, theirs.scale)
     parameters, decays = _parameters(stage, scale)
-    if joint is not None and deploy is not None:
-        parameters |= _joint_registers(stage, deploy, joint)
+    if theirs is not None:
+        parameters |= theirs.registers
     faults += _register_faults(where, stage, parameters)
     group = Group(stage.name, stage.kind.name, stage.size, parameters, shape=stage.shape)
     projections, clipped, zeroed, used, error, power = [], 0, 0, 0, 0.0, 0.0
-    for edge in stage.edges:
-        shift = choice.shifts.get(edge.kind.name, 0)
+    for index, edge in enumerate(stage.edges):
         exact = edge.weight * edge.spread(scale)
-        rounded = round_weights(edge.kind, exact, shift)
-        if joint is not None:
-            rounded = replace(rounded, stored=joint.weight, worth=joint.weight.astype(np.float64), clipped=0)
-            faults += _weight_faults(where, edge, joint.weight)
+        if theirs is None:
+            shift = choice.shifts.get(edge.kind.name, 0)
+            rounded = round_weights(edge.kind, exact, shift, stage.together(edge, scale))
+        else:
+            rounded, more = as_stored(where, stage, index, theirs)
+            faults += more
         clipped += rounded.clipped
         given = int((edge.weight != 0).sum())
         lost = int(((rounded.worth == 0) & (edge.weight != 0)).sum())
@@ -82,7 +82,7 @@ def quantize_stage(
         threshold_low=int(threshold.min()),
         threshold_high=int(threshold.max()),
         decays=tuple(decays),
-        limited_by=limit_of(stage, choice, room, scale) if joint is None else joint.limited_by,
+        limited_by=limit_of(stage, choice, room, scale) if theirs is None else theirs.limited_by,
     )
     return Quantized(group, tuple(projections), scale, report), faults
 
@@ -140,38 +140,6 @@ def _register_faults(where: str, stage: Stage, parameters: Mapping[str, Ints]) -
         todo = "its weights are too large for its threshold: scale them down or prune the largest"
         faults.append(Fault("ND1703", where, was, f"at least {low}", todo, {"count": int(below.size)}))
     return faults
-
-
-def joint_of(chip: Chip, stage: Stage, parity: str) -> tuple[Joint | None, list[Fault]]:
-    """Integers of somebody else's quantizer, or why they are not to be had."""
-    if not parity:
-        return None, []
-    where, known = f"{chip.name}, layer {stage.name!r}", chip.file.parity
-    if parity not in known:
-        must = f"one of {', '.join(known)}" if known else "no parity: the chip's file names no other quantizer"
-        return None, [Fault("ND1703", where, f"parity = {parity!r}", must)]
-    faults = parity_faults(where, stage)
-    if faults or stage.low is None:
-        return None, faults
-    weight, bias = stage.edges[0].weight.astype(np.float32), stage.bias.astype(np.float32)
-    return joint_integers(weight, bias, float(stage.threshold[0]), float(stage.low[0]), known[parity]), []
-
-
-def _joint_registers(stage: Stage, deploy: DeployEntry, joint: Joint) -> dict[str, Ints]:
-    found = {deploy.threshold: joint.threshold, deploy.bias: joint.bias, deploy.lower_bound: joint.low}
-    return {
-        name: np.broadcast_to(np.asarray(value, np.int64), (stage.size,)).copy()
-        for name, value in found.items()
-        if name is not None
-    }
-
-
-def _weight_faults(where: str, edge: Edge, weights: Ints) -> list[Fault]:
-    interval = edge.kind.fields[edge.kind.entry.weights[0]].interval
-    low, high = int(weights.min()), int(weights.max())
-    if interval.low <= low and high <= interval.high:
-        return []
-    return [Fault("ND1703", where, f"weights from {low} to {high}", f"the register holds {interval}")]
 
 
 def _projection(edge: Edge, source: Group, target: Group, rounded: Rounded, delay: int) -> Projection:

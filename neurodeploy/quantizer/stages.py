@@ -86,6 +86,18 @@ class Stage:
     low: Floats | None = None
     late: int = 0
 
+    def together(self, edge: Edge, scale: Floats | None = None) -> Floats:
+        """All weights whose matrices share the registers of an edge's matrix, its own among them, in a row.
+
+        scale : (neuron,) factor on the weights of each neuron, None for 1
+        """
+        grid, sharing = edge.kind.entry.grid, [edge]
+        if grid is not None and grid.loops_share:
+            same = [e for e in self.edges if e.kind.name == edge.kind.name]
+            sharing = same if any(e.source == self.name for e in same) else sharing
+        factor = np.ones(self.size) if scale is None else scale
+        return np.concatenate([(e.weight * e.spread(factor)).reshape(-1) for e in sharing])
+
 
 @dataclass(frozen=True)
 class Lowered:
