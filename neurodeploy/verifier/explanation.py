@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -118,8 +119,8 @@ def _one_way(mine: Run, other: Observed, difference: Difference, side: str) -> t
 
 def _task(mine: Run, other: Observed, difference: Difference) -> _Task | None:
     replica, sample = Replica(mine, difference.sample), difference.sample
-    values = _observed(other, sample)
     begin, end = max(0, difference.step - BEFORE), min(replica.steps, difference.step + AFTER + 1)
+    values = _observed(other, sample, end)
     shown: dict[tuple[str, str], list[Ints]] = {key: [] for key in values}
     course, starts, first = Course(replica, Variant(""), None), list[Snapshot](), None
     for t in range(end):
@@ -142,10 +143,10 @@ def _task(mine: Run, other: Observed, difference: Difference) -> _Task | None:
     return _Task(place, begin, difference.step, first, end, (starts[0], starts[1]), own, kept, differing)
 
 
-def _observed(observed: Observed, sample: int) -> Table:
-    """Everything that is known of one sample; of a run all states, recorded or not."""
+def _observed(observed: Observed, sample: int, end: int) -> Table:
+    """Everything that is known of one sample before step ``end``; of a run all states, recorded or not."""
     if isinstance(observed, Run):
-        views = list(Replica(observed, sample).views())
+        views = list(islice(Replica(observed, sample).views(), end))
         return {key: np.stack([view[key] for view in views]) for key in views[0]} if views else {}
     table = {(g, EVENTS): np.asarray(v)[:, sample] for g, v in observed.counts.items()}
     return table | {(g, s): np.asarray(v)[:, sample] for g, many in observed.states.items() for s, v in many.items()}
