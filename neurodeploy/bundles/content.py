@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays, write_atomically
 from neurodeploy.bundles.folder import CONFIGURATION, GOLDEN, NETWORK, REPORT, read_manifest, write_folder
+from neurodeploy.bundles.stated import contract_of, small
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, load_network, save_network
 from neurodeploy.simulator import Run, Trace, simulate
@@ -114,24 +115,18 @@ def _texts(report: object, configuration: object, notes: object) -> dict[str, st
 
 
 def _manifest(network: Network, notes: Mapping[str, object] | None) -> dict[str, object]:
-    chip = network.chip
-    neurons: dict[str, object] = {}
-    for g in network.groups:
-        deploy = chip.neurons[g.kind].deploy
-        neurons[g.kind] = None if deploy is None else deploy.model_dump(mode="json", exclude_none=True)
-    order = [[p.name, *p.connections] if p.neuron else [p.name] for p in chip.schedule]
     return {
-        "chip": {"name": chip.name, "digest": chip.digest},
+        "chip": {"name": network.chip.name, "digest": network.chip.digest},
         "versions": {name: version(name) for name in ("neurodeploy", "numpy")},
-        "contract": {"neurons": neurons, "schedule": order, "dt_s": network.dt_s},
+        "contract": contract_of(network),
         "notes": dict(notes or {}),
     }
 
 
 def _write_golden(path: Path, run: Run, whole: Mapping[str, Ints], detailed: Run, samples: tuple[int, ...]) -> None:
-    arrays = {f"input.{n}": _small(v) for n, v in whole.items()}
-    arrays |= {f"counts.{n}": _small(v) for n, v in run.counts.items()}
-    arrays |= {f"states.{g}.{s}": _small(v) for g, many in detailed.states.items() for s, v in many.items()}
+    arrays = {f"input.{n}": small(v) for n, v in whole.items()}
+    arrays |= {f"counts.{n}": small(v) for n, v in run.counts.items()}
+    arrays |= {f"states.{g}.{s}": small(v) for g, many in detailed.states.items() for s, v in many.items()}
     header = {
         "format": GOLDEN_FORMAT,
         "schema_version": GOLDEN_VERSION,
@@ -143,15 +138,6 @@ def _write_golden(path: Path, run: Run, whole: Mapping[str, Ints], detailed: Run
         "states": {g: list(many) for g, many in detailed.states.items()},
     }
     write_arrays(path, header, arrays)
-
-
-def _small(values: Ints) -> npt.NDArray[Any]:
-    """The same integers in the narrowest type that holds them all."""
-    if not values.size:
-        return values.astype(np.int8)
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    low, high = int(values.min()), int(values.max())
-    return values.astype(next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max))
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -3,6 +3,7 @@
 from neurodeploy.network.file import load_network, save_network
 from neurodeploy.network.geometry import Convolution
 from neurodeploy.network.guards import guard_faults
+from neurodeploy.network.identity import identity
 from neurodeploy.network.network import (
     Group,
     Network,
@@ -22,6 +23,7 @@ __all__ = [
     "convolution",
     "group",
     "guard_faults",
+    "identity",
     "load_network",
     "pairs",
     "place_identity",
