@@ -5,6 +5,7 @@ wrap itself. ``equal`` asks whether two texts compute the same for everything th
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,17 @@ from neurodeploy.step.tree import Expression, Statement
 
 #: Bits of a formula whose texts can reach further than intervals say.
 WIDEST = 130
+
+
+@dataclass(frozen=True)
+class Equality:
+    """Whether texts compute the same.
+
+    proved : True for all numbers, False not for ``numbers``, None where time was short
+    """
+
+    proved: bool | None
+    numbers: Mapping[str, int]
 
 
 def solver_module() -> ModuleType:
@@ -155,8 +167,8 @@ def equal(
     *,
     given: Sequence[Text] = (),
     seconds: float = 60,
-) -> dict[str, int] | None:
-    """Numbers for which two sequences of texts end differently; empty where there are none, None where time was short.
+) -> Equality:
+    """Whether two sequences of texts, from the same numbers, end with the same numbers.
 
     ranges : of every name that the texts read before they assign it
     outputs : names that must have equal values at the end
@@ -180,12 +192,11 @@ def equal(
         ends.append(environment)
     solver.add(z3.Or([ends[0][n] != ends[1][n] for n in outputs]))
     found = solver.check()
-    if found == z3.unsat:
-        return {}
     if found != z3.sat:
-        return None
+        return Equality(proved=True if found == z3.unsat else None, numbers={})
     model = solver.model()
-    return {n: model.eval(v, model_completion=True).as_signed_long() for n, v in start.items()}
+    numbers = {n: model.eval(v, model_completion=True).as_signed_long() for n, v in start.items()}
+    return Equality(proved=False, numbers=numbers)
 
 
 def _all_ranges(texts: Sequence[Text], ranges: Mapping[str, Interval]) -> dict[str, Interval]:
