@@ -66,12 +66,14 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "dask": "engines",
         "joblib": "engines",
         "numba": "fast",
+        "triton": "gpu",
         "ortools": "map",
         "h5py": "nir",
         "onnx": "onnx",
         "onnxruntime": "oracles",
         "xylosim": "oracles",
         "matplotlib": "plot",
+        "z3-solver": "prove",
     }
 )
 ANSWER = "neurodeploy: the oracle answers"
