@@ -34,6 +34,12 @@ from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.report import Became
 
 _ZEROS = (torch.zeros, torch.zeros_like, "new_zeros")
+#: What somebody may do about functions of other names than torch's layers.
+_TODO = {
+    **dict.fromkeys(("getitem", "stack", "cat", "unbind"), "a loop over time: its body is the model that is wanted"),
+    **dict.fromkeys(("mean", "sum"), "leave it out: nd.evaluate counts the spikes that the model returns"),
+    **dict.fromkeys(("unsqueeze", "repeat", "expand"), "leave it out: the model that is made takes all steps"),
+}
 
 
 @dataclass(frozen=True)
@@ -287,7 +293,7 @@ class Reader:
         if node.target in SHAPE and getattr(node.target, "__name__", "") != "getitem":
             return State(rest=False)
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        todo = INSTEAD.get(name, "a loop over time: its body is the model that is wanted" if name in _LOOPS else "")
+        todo = INSTEAD.get(name, _TODO.get(name, ""))
         self._fault(node, where, f"the function {name}", f"additions, flattening, {KNOWN}", todo)
         return replace(first, shape=None)
 
@@ -312,9 +318,6 @@ class Reader:
         place = None if node is None else self.tracer.places.get(node.name)
         told = {} if place is None else {"file": place[0], "line": place[1]}
         self.faults.append(Fault("ND1603", where, was, must, todo, told))
-
-
-_LOOPS = ("getitem", "stack", "cat", "unbind", "range")
 
 
 def _wanted(module: torch.nn.Module) -> Iterator[str]:
