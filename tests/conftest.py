@@ -1,6 +1,7 @@
 """What needs somebody else's program or recordings says so; the counts of a session are printed at its end.
 
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
+``@pytest.mark.triton`` : needs Triton, no GPU: it interprets kernels, and compiles for a device that is not here
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
 ``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
@@ -10,13 +11,15 @@
 NEURODEPLOY_DATA : folder of the public recordings
 NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_ORACLE_SLAYER : a Python that has lava-dl 0.6.0; .ci/run makes it
-NEURODEPLOY_NIR_LIBRARIES : a Python that has snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3 and nir 1.0.8; .ci/run makes it
+NEURODEPLOY_NIR_LIBRARIES : a Python that has torch, safetensors, snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3,
+    spikingjelly 2.0.0 and nir 1.0.8; .ci/run makes it
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
 NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has nengo-loihi, one that has lava-nc; .ci/run
     makes both
 """
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -52,6 +55,8 @@ def missing(item):
         reasons += [
             f"{name} does not name a Python" for name in mark.args if not Path(os.environ.get(name, "")).is_file()
         ]
+    if item.get_closest_marker("triton") and importlib.util.find_spec("triton") is None:
+        reasons.append('triton is not installed: pip install "neurodeploy[gpu]"')
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

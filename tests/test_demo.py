@@ -194,7 +194,11 @@ def few_images():
         yield
 
 
-@pytest.fixture(scope="module", params=CHIPS)
+#: The second stage of .ci/run goes the whole way for each of them, on all images.
+DEMOS = [CHIPS[1], *(pytest.param(name, marks=pytest.mark.slow) for name in (CHIPS[0], CHIPS[2]))]
+
+
+@pytest.fixture(scope="module", params=DEMOS)
 def demo(request, few_images, tmp_path_factory):  # noqa: ARG001 - needed for its effect
     chip = nd.chip(request.param)
     folder = tmp_path_factory.mktemp(request.param) / "new" / "digits"

@@ -98,6 +98,7 @@ def test_the_readme_shows_an_example_word_for_word(name):
     assert (EXAMPLES / name).read_text().strip("\n") in shown
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_neuron_of_ones_own_is_ten_lines_learns_and_is_drawn(tmp_path):
     source = (EXAMPLES / OWN).read_text()
     (neuron,) = re.findall(r"class Resonator.*?\n\n\n", source, re.DOTALL)

@@ -63,6 +63,7 @@ def test_every_neuron_runs_alike_compiled(kind, tmp_path, monkeypatch):
 
 
 @NUMBA
+@pytest.mark.slow  # as plain Python above; compiled in .ci/run
 @pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=list(SURROGATES))
 def test_every_surrogate_runs_alike_compiled(surrogate, tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))

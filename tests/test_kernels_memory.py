@@ -76,6 +76,7 @@ def grown(tmp_path_factory):
 
 
 @NUMBA
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
 @pytest.mark.parametrize("kind", ["dense", "events", "recurrent"])
 def test_training_steps_need_no_more_memory_than_the_looped_ones(kind, grown):

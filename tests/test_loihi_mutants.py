@@ -14,7 +14,7 @@ from neurodeploy.chips import chip, from_raw
 from neurodeploy.golden import read_golden
 from neurodeploy.step import NUMPY, PYTHON, parse, run
 
-SAMPLE = 16  # the default run takes every 16th mutant
+SAMPLE = 31  # the default run takes every 31st mutant
 #: conditions that are equal for every value of the register
 EQUAL = (("spike == 1", "spike >= 1"), ("waiting > 0", "waiting != 0"))
 SENSITIVE = Options(**(SMALL | {"batch": 4, "steps": (30, 30)}), corners=0.3)
@@ -87,7 +87,7 @@ def judged(name, spoken, made, count):
 def test_mutants_are_refused_caught_or_proved_equivalent(name, spoken, count):
     made = list(made_for(name, spoken))[::SAMPLE]
     verdicts = judged(name, spoken, made, count)
-    assert {"golden", "invalid"} <= set(verdicts.values())
+    assert "golden" in verdicts.values()
 
 
 @pytest.mark.slow
@@ -96,6 +96,7 @@ def test_every_mutant_is_refused_caught_or_proved_equivalent(name, spoken, count
     made = list(made_for(name, spoken))
     verdicts = judged(name, spoken, made, count)
     assert len(made) > 200
+    assert {"golden", "invalid"} <= set(verdicts.values())
     assert sum(v == "golden" for v in verdicts.values()) > len(made) * 3 // 4 or len(made) < 400
 
 

@@ -35,17 +35,18 @@ EQUIVALENT = {
 }
 
 
-#: The second stage of .ci/run judges the mutants of the others.
-JUDGED = [CHIPS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in CHIPS[1:])]
+#: The default run judges every fourth mutant of one chip; the second stage of .ci/run all of all chips.
+JUDGED = [(CHIPS[0], 4), *(pytest.param((name, 1), marks=pytest.mark.slow) for name in CHIPS)]
 
 
 @pytest.fixture(scope="module", params=JUDGED)
 def judged(request):
     """Chip, its mutants by name, and the verdict on each."""
-    true = chip(request.param)
+    name, every = request.param
+    true = chip(name)
     catcher = Catcher(read_golden(true.path), stimuli(true, SENSITIVE, range(6)))
     assert catcher.verdict(true.raw) == "survived"
-    made = {m.name: m for m in mutants(true.raw)}
+    made = {m.name: m for m in list(mutants(true.raw))[::every]}
     return true, made, {name: catcher.verdict(m.raw) for name, m in made.items()}
 
 
@@ -53,7 +54,7 @@ def test_every_mutant_is_refused_caught_or_proved_equivalent(judged, count):
     true, made, verdicts = judged
     survivors = {name for name, verdict in verdicts.items() if verdict == "survived"}
     assert survivors - set(EQUIVALENT) == set()
-    assert len(made) > 100
+    assert len(made) > 40
     count(f"mutants of {true.name}", len(made))
     for verdict in ("invalid", "golden", "random", "survived"):
         number = sum(v == verdict for v in verdicts.values())

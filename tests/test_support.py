@@ -3,6 +3,7 @@
 import copy
 import itertools
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,10 +33,23 @@ OURS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def matrix():
+#: One chip of each family. The second stage of .ci/run asks about all of them, as the README shows.
+SOME = ("loihi2", "speck2f", "xylo_imu")
+
+
+@cache
+def matrix_of(names):
     """Without the integer networks: what the README shows."""
-    return support_matrix(map(nd.chip, CHIPS), integer=False)
+    return support_matrix(map(nd.chip, names), integer=False)
+
+
+@pytest.fixture(params=[SOME, pytest.param(tuple(CHIPS), marks=pytest.mark.slow)], ids=lambda names: str(len(names)))
+def matrix(request):
+    return matrix_of(request.param)
+
+
+def chips_of(matrix):
+    return list(dict.fromkeys(row.chip for row in matrix))
 
 
 # the rows
@@ -43,11 +57,13 @@ def matrix():
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_registered_neuron_has_rows(matrix, name):
-    assert {(row.chip, row.role) for row in matrix if row.neuron == name} == set(itertools.product(CHIPS, ROLES))
+    assert {(row.chip, row.role) for row in matrix if row.neuron == name} == set(
+        itertools.product(chips_of(matrix), ROLES)
+    )
 
 
 def test_every_row_stands_once_for_every_chip_and_role(matrix):
-    expected = [(c, v.neuron, v.name, role) for c in CHIPS for v in variants() for role in ROLES]
+    expected = [(c, v.neuron, v.name, role) for c in chips_of(matrix) for v in variants() for role in ROLES]
     assert [(row.chip, row.neuron, row.variant, row.role) for row in matrix] == expected
     assert len(set(expected)) == len(expected)
 
@@ -119,7 +135,7 @@ def test_every_refusal_is_that_of_a_real_approximation(matrix):
 def test_exact_neurons_of_every_chip_fire_in_its_integers_as_often_as_in_floats(matrix):
     """One row of each chip and role: counts of the integer network lie near those of the float neurons."""
     found = {(row.chip, row.role): row for row in matrix if row.support == "exact"}
-    assert {chip for chip, _ in found} == set(CHIPS)
+    assert {chip for chip, _ in found} == set(chips_of(matrix))
     for row in found.values():
         chip = nd.chip(row.chip)
         variant = next(v for v in variants() if (v.neuron, v.name) == (row.neuron, row.variant))
@@ -186,7 +202,7 @@ def exact_run(chip, row, role):
 def test_every_exact_row_computes_what_rounding_explains_in_float_and_in_integers(matrix):
     exact = {(row.chip, row.neuron, row.variant, row.role) for row in matrix if row.support == "exact"}
     cases = [case for case in exact_cases() if (case[0], case[1].neuron, case[1].name, case[2]) in exact]
-    assert len(cases) > 10
+    assert len(cases) > (10 if "xylo_audio3" in chips_of(matrix) else 3)
     for chip, row, role in cases:
         model, lowered, done, run = exact_run(chip, row, role)
         given = neuron_layers(model)[ROLES.index(role)][1]
@@ -206,10 +222,11 @@ def test_a_float_neuron_of_another_rule_lies_outside_so_that_exact_says_somethin
 # what is shown
 
 
-def test_the_readme_shows_the_matrix(matrix):
+@pytest.mark.slow  # a quarter of a minute; .ci/run has it
+def test_the_readme_shows_the_matrix():
     readme = (ROOT / "README.md").read_text()
     shown = readme.partition(BEGIN)[2].partition(END)[0].strip()
-    assert shown == markdown(matrix), "regenerate it: neurodeploy targets matrix --markdown"
+    assert shown == markdown(matrix_of(tuple(CHIPS))), "regenerate it: neurodeploy targets matrix --markdown"
 
 
 def test_the_table_tells_chips_and_rows_apart_only_where_they_differ(matrix):

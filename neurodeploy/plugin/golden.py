@@ -1,0 +1,167 @@
+"""Golden files of tests: a run that was looked at once, with its maker, its contract and a hash of every array."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.archive import exactly, integers, read_arrays, write_arrays
+from neurodeploy.bundles import contract_of, small
+from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.network import identity
+from neurodeploy.simulator import Run, Trace
+from neurodeploy.verifier import Comparison, compare
+
+FORMAT = "neurodeploy golden run"
+SCHEMA_VERSION = 1
+FILE = "the golden file"
+#: who made a file; the same run made again by somebody else is no reason to write it anew
+MAKER = ("made_by", "versions")
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class GoldenRun:
+    """A golden file that was read.
+
+    trace : counts of every group and the states that were kept, (time, batch, neuron)
+    header : made_by, versions, chip, network, contract and hashes
+    """
+
+    trace: Trace
+    header: Mapping[str, Any]
+
+
+def write_run(run: Run, path: Path) -> bool:
+    """Write a run; False where the file holds this run already.
+
+    Raises Refusal ND2001 for a run without a value.
+    """
+    header, arrays = _content(run)
+    if not any(v.size for v in arrays.values()):
+        raise Refusal(Fault("ND2001", str(path), "a run without a step or sample", "at least one of each"))
+    try:
+        held, known = read_arrays(path, what=FORMAT, version=SCHEMA_VERSION)
+        read_run(path)
+    except Refusal:
+        held, known = {}, {}
+    if known and {k: v for k, v in held.items() if k not in MAKER} == {
+        k: v for k, v in header.items() if k not in MAKER
+    }:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(path, header, arrays)
+    return True
+
+
+def _content(run: Run) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    network = run.network
+    arrays = {f"counts.{g}": small(v) for g, v in run.counts.items()}
+    arrays |= {f"states.{g}.{s}": small(v) for g, many in run.states.items() for s, v in many.items()}
+    header = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "made_by": run.trace().made_by,
+        "versions": {name: version(name) for name in ("neurodeploy", "numpy")},
+        "chip": {"name": network.chip.name, "digest": network.chip.digest},
+        "network": identity(network),
+        "contract": contract_of(network),
+        "groups": list(run.counts),
+        "states": {g: list(many) for g, many in run.states.items()},
+        "hashes": {n: _hash(v) for n, v in sorted(arrays.items())},
+    }
+    return header, arrays
+
+
+def _hash(array: npt.NDArray[Any]) -> str:
+    """Of the values and the shape, in whatever type they are kept."""
+    digest = hashlib.sha256(f"{array.shape}\n".encode())
+    digest.update(np.ascontiguousarray(array, "<i8").tobytes())
+    return digest.hexdigest()
+
+
+def read_run(path: Path) -> GoldenRun:
+    """Read a golden file.
+
+    Raises Refusal: ND14xx for the file, ND1403 with every array that was changed.
+    """
+    header, arrays = read_arrays(path, what=FORMAT, version=SCHEMA_VERSION)
+    try:
+        hashes = {exactly(str, n): exactly(str, h) for n, h in header["hashes"].items()}
+        faults = [
+            Fault("ND1403", f"{path}, {n}", "changed since it was written", "equal to its hash", "write the file anew")
+            for n in sorted({*hashes, *arrays})
+            if n not in arrays or hashes.get(n) != _hash(integers(arrays[n]))
+        ]
+        raise_if(faults)
+        counts = {exactly(str, g): _course(arrays[f"counts.{g}"]) for g in header["groups"]}
+        states = {g: {s: _course(arrays[f"states.{g}.{s}"]) for s in many} for g, many in header["states"].items()}
+        trace = Trace(exactly(str, header["made_by"]), counts, states)
+        exactly(str, header["network"])
+        exactly(dict, header["chip"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, Refusal):
+            raise
+        was = f"entry missing or of the wrong kind: {error}"
+        raise Refusal(Fault("ND1401", str(path), was, f"a {FORMAT}, as neurodeploy writes it")) from None
+    return GoldenRun(trace, header)
+
+
+def _course(array: npt.NDArray[Any]) -> Ints:
+    if array.ndim != 3:
+        raise TypeError(f"array of shape {array.shape} where (time, batch, neuron) belongs")
+    return integers(array)
+
+
+def compare_run(run: Run, golden: GoldenRun) -> Comparison:
+    """Compare a run with a golden file: first the steps that both have, then how many they are."""
+    held, chip = replace(golden.trace, made_by=FILE), run.network.chip
+    other = [g.name for g in run.network.inputs() if not _same_input(run, held, g.name)]
+    if other:
+        where, must = f"{FILE}, input {other[0]!r}", "the input that the file was made with"
+        todo = "simulate that one, or make the file anew with --nd-update"
+        return Comparison(0, 0, faults=(Fault("ND2003", where, "the run has another input", must, todo),))
+    lengths = len(next(iter(run.counts.values()), ())), len(next(iter(held.counts.values()), ()))
+    steps = min(lengths)
+    found = compare(
+        replace(run, counts=_cut(run.counts, steps), states=_cut_all(run.states, steps)), _first(held, steps)
+    )
+    if found.difference is None and not found.faults and lengths[0] != lengths[1]:
+        was, must = f"{lengths[0]} steps", f"{lengths[1]} steps; all values of the steps that both have are equal"
+        return replace(found, faults=(Fault("ND2003", FILE, was, must),))
+    if found.difference is None:
+        return found
+    notes = [*found.difference.notes]
+    if golden.header["chip"].get("digest") != chip.digest:
+        notes.append("the golden file was made with another description of the chip")
+    if golden.header["network"] != identity(run.network):
+        notes.append("the golden file was made of another network")
+    return replace(found, difference=replace(found.difference, notes=tuple(notes)))
+
+
+def _same_input(run: Run, held: Trace, name: str) -> bool:
+    """Whether a run has the input of a file, silent steps at the end aside."""
+    if name not in run.counts or name not in held.counts:
+        return True
+    here, there = run.counts[name], held.counts[name]
+    steps = min(len(here), len(there))
+    return here.shape[1:] != there.shape[1:] or (
+        np.array_equal(here[:steps], there[:steps]) and not here[steps:].any() and not there[steps:].any()
+    )
+
+
+def _first(trace: Trace, steps: int) -> Trace:
+    return replace(trace, counts=_cut(trace.counts, steps), states=_cut_all(trace.states, steps))
+
+
+def _cut(many: Mapping[str, Ints], steps: int) -> dict[str, Ints]:
+    return {n: v[:steps] for n, v in many.items()}
+
+
+def _cut_all(many: Mapping[str, Mapping[str, Ints]], steps: int) -> dict[str, dict[str, Ints]]:
+    return {g: _cut(states, steps) for g, states in many.items()}
