@@ -17,7 +17,7 @@ from neurodeploy.simulator import Trace
 
 MADE_BY = "straight loops of tests/straight_crossbar.py, which reproduce four recordings of the RTL"
 GRADE = "inferred"
-CHIPS = [n for n in target_folders() if {"line", "virtual_line", "unit"} <= set(chip(n).neurons)]
+CHIPS = [n for n in target_folders() if {"row_input", "virtual_input", "unit"} <= set(chip(n).neurons)]
 
 
 def written():
@@ -55,7 +55,7 @@ def written():
         [[1, 1], [2, 1], [3, 3]],
     )
     rng = np.random.default_rng(3)
-    for number in range(3):
+    for number in range(6):
         back = np.clip(np.rint(rng.normal(-1, 4, (12, 12))), -8, 7).astype(int)
         into = np.clip(np.rint(rng.normal(2, 3, (4, 12))), -8, 7).astype(int)
         yield (
@@ -73,7 +73,7 @@ def vector(target, name, claim, into, back, registers, events):
     into = np.array(into)
     lines, size = into.shape
     units = group(target, "unit", "unit", size, **registers)
-    sources = group(target, "line", "line", lines)
+    sources = group(target, "line", "row_input", lines)
     pieces = [projection(target, "row", sources, units, w=into)]
     weights = np.zeros((ROWS, ROWS), int)
     weights[size : size + lines, :size] = into

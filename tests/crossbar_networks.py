@@ -35,15 +35,23 @@ def network_of(chip, recording):
     sent = events[(events >> 8 == 2) & (events >> 4 & 15 > 0)]
     pairs = sorted({(int(e) & 15, int(e) >> 4 & 15) for e in sent}) or [(0, 1)]
     unit = group(chip, "unit", "unit", ROWS, **registers)
-    lines = [group(chip, n, n, s) for n, s in (("line", ROWS), ("leak_line", ROWS), ("virtual_line", len(pairs)))]
+    lines = [
+        group(chip, n, n, s) for n, s in (("row_input", ROWS), ("leak_input", ROWS), ("virtual_input", len(pairs)))
+    ]
     rows, targets = (a.ravel() for a in np.indices((ROWS, last + 1)))
     weights = {"w": np.asarray(recording.weights, np.int64)[:, : last + 1].ravel()}
     own, weight = np.arange(ROWS), np.array([w - 16 if w > 7 else w for _, w in pairs])
     pieces = [
-        Projection("row", "line", "unit", rows, targets, weights, {}),
-        Projection("single_leak", "leak_line", "unit", own, own, {}, {}),
+        Projection("row", "row_input", "unit", rows, targets, weights, {}),
+        Projection("single_leak", "leak_input", "unit", own, own, {}, {}),
         Projection(
-            "virtual", "virtual_line", "unit", np.arange(len(pairs)), np.array([n for n, _ in pairs]), {"w": weight}, {}
+            "virtual",
+            "virtual_input",
+            "unit",
+            np.arange(len(pairs)),
+            np.array([n for n, _ in pairs]),
+            {"w": weight},
+            {},
         ),
     ]
     if not recording.alone:
