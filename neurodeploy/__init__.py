@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
     from neurodeploy.events import data, load_data, load_events, moving_edge, save_data, save_events, stimulus
+    from neurodeploy.foreign import adopt
     from neurodeploy.layers import Graph
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
     from neurodeploy.models import load_model, save_model
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 #: public name -> (module, name there)
 _HOME = {
     "Graph": ("layers", "Graph"),
+    "adopt": ("foreign", "adopt"),
     "approximate": ("approximation", "approximate"),
     "bundle": ("bundles", "bundle"),
     "check": ("checker", "check"),
@@ -65,6 +67,7 @@ _HOME = {
 
 __all__ = [
     "Graph",
+    "adopt",
     "approximate",
     "bundle",
     "check",

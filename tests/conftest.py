@@ -10,7 +10,8 @@
 NEURODEPLOY_DATA : folder of the public recordings
 NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_ORACLE_SLAYER : a Python that has lava-dl 0.6.0; .ci/run makes it
-NEURODEPLOY_NIR_LIBRARIES : a Python that has snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3 and nir 1.0.8; .ci/run makes it
+NEURODEPLOY_NIR_LIBRARIES : a Python that has torch, safetensors, snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3,
+    spikingjelly 2.0.0 and nir 1.0.8; .ci/run makes it
 NEURODEPLOY_REQUIRE_ORACLES : 1 makes a test fail where it would be skipped because an oracle or the recordings are
     missing, so that a run that compared nothing cannot pass
 NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has nengo-loihi, one that has lava-nc; .ci/run

@@ -10,8 +10,8 @@ from command_line import run
 from neurodeploy import bench
 from neurodeploy.bench import growth, simulation
 from neurodeploy.bench.networks import CellTable, prepared, workloads
+from neurodeploy.bench.rivals import RIVALS, RUNTIME
 from neurodeploy.errors import Missing, Refusal
-from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Simulation, simulate
 
 pytest.importorskip("numba", reason='numba is not installed: pip install "neurodeploy[fast]"')
@@ -49,8 +49,20 @@ def test_every_workload_runs_is_compared_and_its_goals_are_those_of_the_file(few
         assert cell.ratios["numba"] == 1
         assert set(cell.ratios) == {"numba", *asked.goal} - set(found.missing)
         assert all(count > 0 for count in cell.checked.values())
-        assert set(cell.checked) == ({n for n in asked.goal if n in ORACLES} - set(found.missing) or {"numpy"})
+        assert set(cell.checked) == ({n for n in asked.goal if n in RIVALS} - set(found.missing) or {"numpy"})
         assert all(t > 0 for times in cell.milliseconds.values() for t in times)
+
+
+@pytest.mark.oracle("lava")
+def test_lavas_runtime_ends_in_the_states_of_its_models(few):
+    task = prepared(few["w2"], few["w2"].cell[0])
+    observed = [RIVALS[n].process.observe(task.network, task.counts) for n in ("lava", RUNTIME)]
+    for group in ("one", "two", "out"):
+        for state in ("u", "v"):
+            models, runtime = (trace.states[group][state] for trace in observed)
+            assert len(runtime) == 1
+            assert np.array_equal(models[-1], runtime[-1])
+            assert runtime.any()
 
 
 @pytest.mark.usefixtures("few")
@@ -67,7 +79,7 @@ def test_a_result_that_differs_is_refused(monkeypatch):
         return dataclasses.replace(found, counts=counts)
 
     monkeypatch.setattr(Simulation, "run", wrong)
-    monkeypatch.setattr(simulation, "ORACLES", {})
+    monkeypatch.setattr(simulation, "RIVALS", {})
     monkeypatch.setattr(simulation, "FLOATS", {})
     monkeypatch.setattr(simulation, "_missing", lambda chosen: {n: "" for w in chosen for c in w.cell for n in c.goal})
     with pytest.raises(Refusal, match=r"counts of .* differs; every value must be equal"):

@@ -27,7 +27,7 @@ DIALECTS = [(name, dialect) for name in CHIPS for dialect in chip(name).dialects
 
 def different(network, counts, executor="numba", drain=2, **options):
     """Where two executors differ in counts, in any state of any step, or in what they remember at the end."""
-    record = sorted({s for kind in network.chip.neurons.values() for s in kind.states})
+    record = sorted({s for g in network.groups for s in network.chip.neurons[g.kind].states})
     options = {"record": record, "raw": True, "drain": drain} | options
     want = simulate(network, counts, executor="numpy", **options)
     got = simulate(network, counts, executor=executor, **options)
@@ -211,7 +211,7 @@ def test_additions_that_may_meet_a_rail_keep_their_order():
 
 
 def test_additions_far_from_any_rail_are_made_four_rows_at_once(monkeypatch):
-    counts = steps([[1, 1, 1, 1, 1], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0], [9, 9, 9, 0, 9]])
+    counts = steps([[1, 1, 1, 1, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0], [9, 9, 9, 0, 9]])
     network = layered(UP_AND_DOWN)
     assert different(network, counts) == []
     monkeypatch.setattr(additions.Adder, "row", lambda *_, **__: None)  # a single row adds nothing any more

@@ -13,9 +13,9 @@ import neurodeploy
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
     "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "ranges", "kernels", "layers",
-    "models", "nir", "ann", "events", "evaluation", "streams", "quantizer", "approximation", "mapper", "checker",
-    "emit", "devices", "oracles", "golden", "verifier", "bundles", "training", "conversion", "support", "plot",
-    "bench", "demo", "doctor", "cli", "plugin",
+    "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer", "approximation", "mapper",
+    "checker", "emit", "devices", "oracles", "golden", "verifier", "bundles", "training", "conversion", "support",
+    "plot", "bench", "demo", "doctor", "cli", "plugin",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -25,6 +25,7 @@ TORCH_AT_THE_TOP = {
     "models",
     "nir",
     "ann",
+    "foreign",
     "approximation",
     "quantizer",
     "checker",

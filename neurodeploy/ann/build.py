@@ -8,7 +8,8 @@ import torch
 
 from neurodeploy.ann.merge import affine_like
 from neurodeploy.ann.trace import Plan, Step
-from neurodeploy.layers import IAF, Graph, PerStep
+from neurodeploy.layers import IAF, PerStep
+from neurodeploy.layers.graph import arranged
 
 #: What a value of the network is in the spiking model: the sum of what these layers return, each times its unit.
 Terms = dict[str, float]
@@ -47,12 +48,7 @@ def build_model(
             layers[step.name] = _timed(step, unit)
             values[step.name] = {step.name: 1.0 if step.kind == "affine" else unit}
     unit = _lead(edges, values[plan.output], "output")
-    chain = [("input", *layers), (*layers, "output")]
-    if [edge[:2] for edge in edges] == list(zip(*chain, strict=True)) and all(factor == 1 for *_, factor in edges):
-        model = torch.nn.Sequential(layers)
-    else:
-        model = torch.nn.Sequential(OrderedDict(graph=Graph(layers, edges)))
-    return model.eval(), unit
+    return torch.nn.Sequential(arranged(layers, edges)).eval(), unit
 
 
 def _lead(edges: list[tuple[str, str, float]], terms: Terms, target: str) -> float:

@@ -15,6 +15,7 @@ from neurodeploy.errors import Fault
 Place = tuple[str, int]
 
 _TORCH = str(Path(torch.__file__).parent)
+_OURS = str(Path(__file__).parents[1])
 _BRANCH = "a forward that takes the same way for every input and every shape"
 _GIVE_UP = 100  # a condition met so often at one line is a loop that waits for data
 
@@ -100,7 +101,7 @@ def _innermost(traceback: TracebackType | None) -> Place | None:
 
 def _is_user_code(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
-    return file != __file__ and not file.startswith(_TORCH)
+    return not file.startswith((_TORCH, _OURS))
 
 
 def _first_line(error: Exception) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from neurodeploy.bench.floats import FLOATS
 from neurodeploy.bench.machine import load_of, machine_of
 from neurodeploy.bench.networks import CellTable, Prepared, WorkloadTable, prepared, stimulus_of, workloads
+from neurodeploy.bench.rivals import LAST_ONLY, RIVALS
 from neurodeploy.errors import Fault, Missing, raise_if
-from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Run, Simulation
 from neurodeploy.verifier import compare
 
@@ -141,9 +141,9 @@ def _missing(chosen: Collection[WorkloadTable]) -> dict[str, str]:
     wanted = dict.fromkeys(n for w in chosen for c in w.cell for n in c.goal)
     found = {}
     for name in wanted:
-        if name in ORACLES:
-            if ORACLES[name].available() is None:
-                found[name] = ORACLES[name].install
+        if name in RIVALS:
+            if RIVALS[name].available() is None:
+                found[name] = RIVALS[name].install
         elif importlib.util.find_spec(name) is None:
             found[name] = f"no module named {name}"
     return found
@@ -152,7 +152,7 @@ def _missing(chosen: Collection[WorkloadTable]) -> dict[str, str]:
 def _versions(names: Collection[str]) -> dict[str, str]:
     result = {}
     for name in names:
-        version = ORACLES[name].available() if name in ORACLES else None
+        version = RIVALS[name].available() if name in RIVALS else None
         result[name] = version or importlib.metadata.version(name)
     return {n: v for n, v in sorted(result.items()) if v}
 
@@ -197,7 +197,7 @@ def _rival(name: str, task: Prepared, cell: CellTable) -> Callable[[], float]:
         return lambda: _timed(run)
     few = task.counts[:, : cell.oracle_samples]
     scale: float = task.counts.shape[1] / few.shape[1]
-    oracle = ORACLES[name]
+    oracle = RIVALS[name]
 
     def seconds() -> float:
         process, last = oracle.process, len(few) - 1
@@ -232,7 +232,7 @@ def _checked(task: Prepared, cell: CellTable, ours: Simulation, missing: Mapping
     Raises Refusal ND1601 at the first that differs.
     """
     found: dict[str, int] = {}
-    for name in (n for n in cell.goal if n in ORACLES and n not in missing):
+    for name in (n for n in cell.goal if n in RIVALS and n not in missing):
         found[name] = _against_oracle(name, task, cell, ours)
     if not found:
         found[FLOOR] = _against_floor(task, cell, ours)
@@ -243,17 +243,17 @@ def _checked(task: Prepared, cell: CellTable, ours: Simulation, missing: Mapping
 
 
 def _against_oracle(name: str, task: Prepared, cell: CellTable, ours: Simulation) -> int:
-    oracle, few = ORACLES[name], task.counts[:, : cell.oracle_samples]
-    if cell.states_only and oracle.process is not None:
+    oracle, few = RIVALS[name], task.counts[:, : cell.oracle_samples]
+    if (cell.states_only or name in LAST_ONLY) and oracle.process is not None:
         trace = oracle.process.observe(task.network, few, first=len(few) - 1)
         run = ours.run(few, drain=0, keep=())
         count = 0
         for group, states in trace.states.items():
-            mine = run.final.states[task.network.group(group).kind]
+            kind = task.network.group(group).kind
+            at = ours.machine.lanes[kind].slices[group]
             for state, values in states.items():
-                _refuse_unless(
-                    name, f"{group}.{state} after the last step", equal=np.array_equal(mine[state], values[-1])
-                )
+                same = np.array_equal(run.final.states[kind][state][:, at], values[-1])
+                _refuse_unless(name, f"{group}.{state} after the last step", equal=same)
                 count += values[-1].size
         return count
     trace = oracle.run(task.network, few)

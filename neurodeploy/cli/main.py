@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, emit, verify, targets, bench, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, doctor."""
 
 import logging
 import sys
@@ -255,7 +255,7 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
     "--against",
     multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, torch, numpy; all: what is here; repeatable.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, ...; all: what is here; REC.npz; a device's ID.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
@@ -271,6 +271,23 @@ def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str
     else:
         click.echo(str(result))
     sys.exit(result.exit_status)
+
+
+@main.command("record", short_help="Run a bundle on a device and keep what it answers.")
+@click.argument("bundle", type=_FILE)
+@click.option("--device", "device_id", required=True, metavar="ID", help="csv:FOLDER, samna:, samna:BOARD:NUMBER.")
+@click.option("-o", "--out", required=True, type=_FILE, help="Recording to write, REC.npz.")
+@click.option("--warm-up", default=1, show_default=True, type=click.IntRange(0), help="Runs that are thrown away.")
+@click.option("--drain", default=2, show_default=True, type=click.IntRange(0), help="Silent steps after each sample.")
+@click.option("--timeout", "timeout_s", default=30.0, show_default=True, help="Seconds that an answer may take.")
+@click.option("--attempts", default=3, show_default=True, type=click.IntRange(1), help="Runs of an unfinished sample.")
+@click.option("--jitter-steps", default=0, show_default=True, type=click.IntRange(0), help="By which times may be off.")
+@json_option
+def record_(*, bundle: Path, device_id: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Run the golden input of BUNDLE on a device: reset, warm up, each sample, drain; note all that was odd."""
+    from neurodeploy.cli.record import record_bundle
+
+    sys.exit(record_bundle(bundle, device_id, out, as_json=as_json, **options))
 
 
 main.add_command(targets)

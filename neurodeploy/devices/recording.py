@@ -28,7 +28,7 @@ class Note:
     id : name of the sample
     attempts : how often it was run
     complete : the device finished; otherwise events may be missing
-    stale, strange : see Answer; late : events after the last step of the input, while the host was draining
+    stale, strange : see Answer; drained : events after the last step of the input, while the host was draining
     backward : events that arrived after an event of a later step, and by how many steps at most (``furthest``)
     """
 
@@ -37,7 +37,7 @@ class Note:
     complete: bool = True
     stale: int = 0
     strange: int = 0
-    late: int = 0
+    drained: int = 0
     backward: int = 0
     furthest: int = 0
 
@@ -77,14 +77,20 @@ class Recording:
         return len(next(iter(self.input.values())))
 
     @cached_property
-    def counts(self) -> Mapping[str, Ints]:
-        """Group -> (time, batch, neuron) events of the steps of the input."""
-        found = {name: np.zeros((self.steps, len(self.arrived), size), np.int64) for name, size in self.groups}
+    def whole(self) -> Mapping[str, Ints]:
+        """Group -> (time, batch, neuron) events of the steps of the input, and of those of draining."""
+        steps = self.steps + self.drain
+        found = {name: np.zeros((steps, len(self.arrived), size), np.int64) for name, size in self.groups}
         for sample, events in enumerate(self.arrived):
             for number, (name, _) in enumerate(self.groups):
-                mine = events[(events["group"] == number) & (events["step"] < self.steps)]
+                mine = events[(events["group"] == number) & (events["step"] < steps)]
                 np.add.at(found[name], (mine["step"], sample, mine["neuron"]), mine["count"])
         return found
+
+    @property
+    def counts(self) -> Mapping[str, Ints]:
+        """Group -> (time, batch, neuron) events of the steps of the input."""
+        return {name: counts[: self.steps] for name, counts in self.whole.items()}
 
     @property
     def complete(self) -> bool:

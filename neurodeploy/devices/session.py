@@ -35,7 +35,7 @@ def record(
         the last input reaches the output
     sample_ids : a name for each sample, by which answers are told apart; None numbers them
     warm_up : runs of the first sample before all others; their answers are thrown away
-    drain : further silent steps in which the host listens: what comes then came late, and is noted
+    drain : further silent steps in which the host listens, so that what comes late is not taken for lost
     timeout_s : seconds that the device may take for a sample after its end is due
     attempts : runs of a sample that the device does not finish
     jitter_steps : steps by which the device may be wrong about time; on a clocked chip a step is a step
@@ -127,9 +127,9 @@ def _refuse(
 def _note(name: str, attempts: int, answer: Answer, steps: int) -> Note:
     events = answer.events
     before = np.maximum.accumulate(events["step"]) - events["step"]
-    late = int(events["count"][events["step"] >= steps].sum())
+    drained = int(events["count"][events["step"] >= steps].sum())
     backward, furthest = int(np.count_nonzero(before)), int(before.max(initial=0))
-    return Note(name, attempts, answer.complete, answer.stale, answer.strange, late, backward, furthest)
+    return Note(name, attempts, answer.complete, answer.stale, answer.strange, drained, backward, furthest)
 
 
 def _observed(network: Network, answers: Sequence[Answer]) -> list[str]:

@@ -76,6 +76,20 @@ class Graph(torch.nn.Module):
         return ", ".join(f"{s} -> {t}" + ("" if f == 1 else f" * {f:g}") for s, t, f in self.edges)
 
 
+def arranged(layers: Mapping[str, torch.nn.Module], edges: Sequence[Edge]) -> "OrderedDict[str, torch.nn.Module]":
+    """Layers in the order of their edges where these are one chain; otherwise one ``Graph`` named "graph"."""
+    onward: dict[str, list[str]] = {}
+    for source, target, *_ in edges:
+        onward.setdefault(source, []).append(target)
+    chain, at = list[str](), INPUT
+    while len(onward.get(at, [])) == 1 and (at := onward[at][0]) != OUTPUT and len(chain) < len(layers):
+        chain.append(at)
+    plain = all(factor == 1 for _, _, *factors in edges for factor in factors)
+    if at == OUTPUT and plain and len(chain) == len(layers) == len(edges) - 1:
+        return OrderedDict((name, layers[name]) for name in chain)
+    return OrderedDict[str, torch.nn.Module](graph=Graph(layers, edges))
+
+
 def _name_faults(places: Iterable[tuple[str, torch.nn.Module]]) -> list[Fault]:
     found = []
     for name, _ in places:

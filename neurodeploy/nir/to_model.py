@@ -10,6 +10,7 @@ import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.layers import Delay, Graph, PerStep, Scale, SumPool2d
+from neurodeploy.layers.graph import arranged
 from neurodeploy.layers.stateful import TIME_BATCH
 from neurodeploy.nir.contract import Contract, Settled
 from neurodeploy.nir.graph import Node
@@ -100,15 +101,7 @@ def _assembled(
     begin = OrderedDict[str, torch.nn.Module]()
     if len(shape) > 1:
         begin["input"] = torch.nn.Unflatten(TIME_BATCH, shape)
-    onward: dict[str, list[str]] = {}
-    for source, target in links:
-        onward.setdefault(source, []).append(target)
-    chain, at = list[str](), "input"
-    while len(onward.get(at, [])) == 1 and (at := onward[at][0]) != "output":
-        chain.append(at)
-    if at == "output" and len(chain) == len(layers) == len(links) - 1:
-        return torch.nn.Sequential(begin | OrderedDict((name, layers[name]) for name in chain))
-    return torch.nn.Sequential(begin | OrderedDict(graph=Graph(layers, sorted(links))))
+    return torch.nn.Sequential(begin | arranged(layers, sorted(links)))
 
 
 def _layers(

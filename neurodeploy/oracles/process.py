@@ -76,6 +76,7 @@ class Process:
     package : what that interpreter must have
     variable : environment variable with the path of that interpreter
     install : command that makes such an interpreter
+    options : what its program is told beside each case
     """
 
     name: str
@@ -83,6 +84,7 @@ class Process:
     variable: str
     install: str
     grade: Grade
+    options: tuple[tuple[str, bool], ...] = ()
 
     @property
     def interpreter(self) -> str | None:
@@ -108,7 +110,8 @@ class Process:
         """Many networks in one process; raises Refusal with every reason where one of them cannot be run."""
         for network, _ in cases:
             raise_if(self.faults(network))
-        answers = self._ask(json.dumps([self._described(n, c) | {"first": first} for n, c in cases]))
+        told = {"first": first, **dict(self.options)}
+        answers = self._ask(json.dumps([self._described(n, c) | told for n, c in cases]))
         made_by = f"{self.package} {self.available()}"
         return [self._trace(n, a, made_by) for (n, _), a in zip(cases, answers, strict=True)]
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from neurodeploy.ann.trace import ADD, FLATTEN, INSTEAD, SHAPE, given_argument, live
 from neurodeploy.ann.tracer import Place, Tracer, shown
 from neurodeploy.errors import Fault
+from neurodeploy.foreign import library_of
 from neurodeploy.layers import Delay, EventLinear, Graph, Neuron, PerStep, SparseLinear, Stateful, SumPool2d
 from neurodeploy.layers.graph import INPUT as GRAPH_INPUT
 from neurodeploy.layers.graph import OUTPUT as GRAPH_OUTPUT
@@ -73,7 +74,9 @@ def flat(model: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.
 class _Tracer(Tracer):
     def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
         ours = type(m).__module__.partition(".")[0] == __name__.partition(".")[0]
-        return ours or isinstance(m, Stateful) or super().is_leaf_module(m, module_qualified_name)
+        return (
+            ours or bool(library_of(m)) or isinstance(m, Stateful) or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 class _Reader:
@@ -114,6 +117,10 @@ class _Reader:
             self._seen.setdefault(id(module), path)
         if kind in _LEAVES or isinstance(module, Neuron):
             return self._node(path, module, ((source, 1.0),), where, lead, outer or path)
+        if library := library_of(module):
+            was, todo = f"a layer of {library}", "make it one of ours first: model, report = nd.adopt(model, shape)"
+            self._fault(where, was, _KNOWN, todo, at)
+            return source
         if _is_users(module):
             return self._traced(path, module, source, lead, outer)
         was = "a module that no synapse or neuron of the chip computes"

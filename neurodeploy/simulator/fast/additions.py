@@ -117,7 +117,8 @@ class Adder:
             of._each_row(lambda: self.row(free=True))  # noqa: SLF001 - two halves of one writer
             return
         code.write("j0 = " + f"d{c}_j0[d]", f"wide = d{c}_wide[d]")
-        with code.block(f"for f in range(0, hits, {TOGETHER}):"):
+        code.write(f"alone = np.int64(hits % {TOGETHER} == 1)")
+        with code.block(f"for f in range(0, hits - alone, {TOGETHER}):"):
             for row in range(TOGETHER):
                 here = f"f + {row}"
                 code.write(f"y{row} = d{c}_at[chosen[{here}]] if {here} < hits else d{c}_zeros")
@@ -125,6 +126,11 @@ class Adder:
                     code.write(f"c{row} = times[{here}] if {here} < hits else 0")
             for a in self.additions:
                 self._four(a)
+        with code.block("if alone != 0:"):
+            code.write(f"y0 = d{c}_at[chosen[hits - 1]]")
+            if not of.ones:
+                code.write("c = times[hits - 1]")
+            self.row(free=True)
 
     def _four(self, a: Addition) -> None:
         code, c, tag, of = self.code, self.c, self.code.tag(), self.of

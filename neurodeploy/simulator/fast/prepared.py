@@ -1,9 +1,7 @@
 """A placed network made ready for the generated kernel: laid out and compiled once, run as often as wanted."""
 
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 
@@ -11,21 +9,16 @@ from neurodeploy.generated import Compiled
 from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
 from neurodeploy.simulator.fast.code import Array, padded
+from neurodeploy.simulator.fast.shares import Call, Recorder, Run, Window
 from neurodeploy.simulator.fast.source import Kernel, kernel_of
-from neurodeploy.simulator.machine import Ints, Machine, initial_states
-from neurodeploy.simulator.run import Snapshot
+from neurodeploy.simulator.fast.tiles import Tiles
+from neurodeploy.simulator.machine import Ints, Lane, Machine
+from neurodeploy.simulator.run import OnDemand, Snapshot
 from neurodeploy.step import Interval
 
-Window = tuple[int, int]
 Recordings = dict[tuple[str, str], Array]
-Run = Callable[[int, int, int, int, int, int], None]
 SMALL = 1 << 18  # neuron updates that one thread finishes before a second has started
 _FUNCTIONS: dict[str, Run] = {}  # compiled kernels by their code: other networks of the same form share them
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process needs its own
-    return ThreadPoolExecutor(threads, thread_name_prefix="neurodeploy")
 
 
 def function_of(kernel: Kernel) -> Run:
@@ -36,9 +29,14 @@ def function_of(kernel: Kernel) -> Run:
 
 
 def at_rest(machine: Machine) -> Snapshot:
-    """What one sample remembers after a reset."""
-    states = initial_states(machine.lanes, 1)
-    nothing = {name: np.zeros((1, lane.size), np.int64) for name, lane in machine.lanes.items()}
+    """What one sample remembers after a reset, to be read only: a value that all neurons share is there once."""
+
+    def start(lane: Lane, value: str | int) -> Ints:
+        return np.broadcast_to(lane.parameters[value] if isinstance(value, str) else np.int64(value), (1, lane.size))
+
+    lanes = machine.lanes.items()
+    states = {name: {s: start(lane, e.start) for s, e in lane.kind.states.items()} for name, lane in lanes}
+    nothing = {name: start(lane, 0) for name, lane in lanes}
     return Snapshot(states, {name: (zero,) * (machine.longest_delay + 1) for name, zero in nothing.items()}, 0)
 
 
@@ -56,7 +54,9 @@ class Memory:
         for (name, state), sort in kernel.memory.items():
             size = kernel.kinds[name].lane.size
             held = self.states[name, state] = np.zeros((batch, padded(size)), sort)
-            held[:, :size] = snapshot.states[name][state]
+            start = snapshot.states[name][state]
+            if start.size and (start.strides[-1] or start.flat[0]):
+                held[:, :size] = start
         for name, kind in kernel.kinds.items() if kernel.depth > 1 else ():
             size = kind.lane.size
             past = self.history[name] = np.zeros((batch, kernel.depth, padded(size)), kernel.memory[name, kind.emits])
@@ -71,25 +71,35 @@ class Memory:
         return other
 
     def snapshot(self, before: Snapshot) -> Snapshot:
-        """Return the same as everybody reads it; of kinds without neurons what was ``before``."""
-        states: dict[str, dict[str, Ints]] = {
-            n: {} if n in self.kernel.kinds else {s: v[:1].repeat(self.batch, axis=0) for s, v in many.items()}
-            for n, many in before.states.items()
-        }
-        history = {
-            n: tuple(v[:1].repeat(self.batch, axis=0) for v in past[:1] * len(past))
-            for n, past in before.history.items()
-            if n not in self.kernel.kinds
-        }
-        for (name, state), values in self.states.items():
-            states[name][state] = values[:, : self.kernel.kinds[name].lane.size].astype(np.int64)
-        for name, kind in self.kernel.kinds.items():
-            if self.kernel.depth > 1:
-                past = self.history[name][:, :, : kind.lane.size].astype(np.int64)
-                history[name] = tuple(np.ascontiguousarray(past[:, age]) for age in range(self.kernel.depth))
+        """Return the same as everybody reads it, in 64 bits when it is read; ``before``: kinds without neurons.
+
+        What is remembered here must not change afterwards.
+        """
+        states: dict[str, Mapping[str, Ints]] = {}
+        history: dict[str, Callable[[], tuple[Ints, ...]]] = {}
+        for name, many in before.states.items():
+            if name in self.kernel.kinds:
+                states[name] = OnDemand({s: partial(self._wide, name, s) for s in many})
+                history[name] = partial(self._past, name)
             else:
-                history[name] = (states[name][kind.emits].copy(),)
-        return Snapshot(states, history, self.step)
+                states[name] = {s: v[:1].repeat(self.batch, axis=0) for s, v in many.items()}
+                past = before.history[name]
+                history[name] = partial(_repeated, past[:1] * len(past), self.batch)
+        return Snapshot(states, OnDemand(history), self.step)
+
+    def _wide(self, name: str, state: str) -> Ints:
+        return self.states[name, state][:, : self.kernel.kinds[name].lane.size].astype(np.int64)
+
+    def _past(self, name: str) -> tuple[Ints, ...]:
+        kind = self.kernel.kinds[name]
+        if self.kernel.depth == 1:
+            return (self._wide(name, kind.emits),)
+        past = self.history[name][:, :, : kind.lane.size].astype(np.int64)
+        return tuple(np.ascontiguousarray(past[:, age]) for age in range(self.kernel.depth))
+
+
+def _repeated(past: tuple[Ints, ...], batch: int) -> tuple[Ints, ...]:
+    return tuple(v[:1].repeat(batch, axis=0) for v in past)
 
 
 class Prepared:
@@ -98,6 +108,7 @@ class Prepared:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._kernels: dict[bool, Kernel] = {}
+        self._cut: dict[bool, Tiles] = {}
 
     def kernel(self, snapshot: Snapshot | None) -> Kernel:
         """Return the kernel for a start: a narrower one where the state is as after a reset, in what it needs to be."""
@@ -110,9 +121,9 @@ class Prepared:
             return fresh
         return self._kernels.get(False) or self._kernels.setdefault(False, kernel_of(self.machine, fresh=False))
 
-    def begin(self, start: Snapshot, batch: int) -> Memory:
-        """Take a state over."""
-        return Memory(self.kernel(start), start, batch)
+    def begin(self, start: Snapshot | None, batch: int) -> Memory:
+        """Take a state over; None is that after a reset."""
+        return Memory(self.kernel(start), at_rest(self.machine) if start is None else start, batch)
 
     def advance(
         self,
@@ -132,10 +143,10 @@ class Prepared:
         kernel, batch = memory.kernel, memory.batch
         # a register that cannot hold its value is told by the reference, which must begin where this began
         before = memory.copy() if "bad |=" in kernel.code else memory
-        recorded, moves = _recordings(memory, windows, steps)
-        fault = np.full(batch, -1, np.int64)
-        later: dict[str, Array] = {"fault": fault}
-        later["records"] = np.array([len(moves), *(n for move in moves for n in move)], np.int64)
+        recorded = {
+            key: np.empty((steps, batch, high - low), memory.states[key].dtype) for key, (low, high) in windows.items()
+        }
+        later: dict[str, Array] = {}
         for name, kind in kernel.kinds.items():
             k = kind.number
             later |= {f"s{k}_{state}": memory.states[name, state] for state in kind.lane.kind.states}
@@ -143,15 +154,12 @@ class Prepared:
                 later[f"s{k}_history"] = memory.history[name]
             if f"x{k}" in kernel.later:
                 later[f"x{k}"] = np.ascontiguousarray(external[name], kernel.later[f"x{k}"])
-        run, arrays = function_of(kernel), [*kernel.given.values(), *(later[n] for n in kernel.later)]
-        head = [*kernel.numbers.values(), *(a.ctypes.data for a in arrays)]
-
-        def piece(low: int, high: int) -> None:
-            work = [np.zeros(size, kind) for kind, size in kernel.work.values()]
-            table = np.array([*head, *(a.ctypes.data for a in work)], np.int64)
-            run(low, high, steps, batch, memory.step, table.ctypes.data)
-
-        self._shared_out(piece, batch, steps, threads)
+        if batch * steps * sum(lane.size for lane in self.machine.lanes.values()) < SMALL:
+            threads = 1
+        recorder = Recorder(memory.states, windows, recorded)
+        call = Call(function_of(kernel), kernel, later, recorder, steps, batch, memory.step)
+        tiles = self._tiles(kernel)
+        fault = call.tiles(tiles, threads) if tiles and tiles.pays(batch, threads) else call.samples(threads)
         if fault.max(initial=-1) >= 0:
             self._fail(before, external, fault)
         for name, past in memory.history.items():
@@ -159,16 +167,11 @@ class Prepared:
         memory.step += steps
         return recorded
 
-    def _shared_out(self, run: Callable[[int, int], None], batch: int, steps: int, threads: int) -> None:
-        work = batch * steps * sum(lane.size for lane in self.machine.lanes.values())
-        threads = 1 if work < SMALL else max(1, min(threads, batch))
-        if threads == 1:
-            run(0, batch)
-            return
-        size = -(-batch // (threads * 4))
-        pool = _pool(threads, os.getpid())
-        for done in [pool.submit(run, low, min(low + size, batch)) for low in range(0, batch, size)]:
-            done.result()
+    def _tiles(self, kernel: Kernel) -> Tiles | None:
+        if kernel.cut is None:
+            return None
+        fresh = kernel is self._kernels.get(True)
+        return self._cut.get(fresh) or self._cut.setdefault(fresh, Tiles(kernel, kernel.cut))
 
     def _fail(self, before: Memory, external: Mapping[str, Ints], fault: Ints) -> None:
         """Let the reference take the step in which a register was left, for the samples that left it."""
@@ -187,17 +190,3 @@ class Prepared:
 
 def _within(values: Ints, interval: Interval) -> bool:
     return not values.size or (int(values.min()) in interval and int(values.max()) in interval)
-
-
-def _recordings(
-    memory: Memory, windows: Mapping[tuple[str, str], Window], steps: int
-) -> tuple[Recordings, list[tuple[int, int, int, int]]]:
-    """Arrays to record in, and for each: its address, the size of a row, address and distance of what is copied."""
-    recorded: Recordings = {}
-    moves = []
-    for key, (low, high) in windows.items():
-        states = memory.states[key]
-        out = recorded[key] = np.empty((steps, memory.batch, high - low), states.dtype)
-        size = states.dtype.itemsize
-        moves.append((out.ctypes.data, (high - low) * size, states.ctypes.data + low * size, states.strides[0]))
-    return recorded, moves

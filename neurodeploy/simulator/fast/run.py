@@ -6,7 +6,8 @@ import numpy as np
 
 from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
-from neurodeploy.simulator.fast.prepared import Prepared, Recordings, Window, at_rest
+from neurodeploy.simulator.fast.prepared import Prepared, Recordings, at_rest
+from neurodeploy.simulator.fast.shares import Window
 from neurodeploy.simulator.machine import Ints
 from neurodeploy.simulator.run import Run
 from neurodeploy.simulator.task import Task
@@ -29,10 +30,7 @@ def run_fused(task: Task) -> Run:
     prepared = task.memo.setdefault(NAME, Prepared(machine))
     if not isinstance(prepared, Prepared):
         raise TypeError(prepared)
-    if task.state is None:
-        start = at_rest(machine)
-    else:
-        start = Engine(machine, task.batch, STEPPING["numpy"], task.state).snapshot()
+    start = None if task.state is None else Engine(machine, task.batch, STEPPING["numpy"], task.state).snapshot()
     memory = prepared.begin(start, task.batch)
     windows = _windows(task)
     counts, states = task.empty()
@@ -51,7 +49,7 @@ def run_fused(task: Task) -> Run:
         if task.progress is not None:
             for t in range(begin, end):
                 task.progress(t)
-    return task.run(NAME, counts, states, memory.snapshot(start))
+    return task.run(NAME, counts, states, memory.snapshot(start or at_rest(machine)))
 
 
 def _piece(values: Ints, begin: int, end: int) -> Ints:

@@ -15,6 +15,7 @@ from neurodeploy.simulator.fast.neurons import Neurons, Place, Source
 from neurodeploy.simulator.fast.prelude import PRELUDE
 from neurodeploy.simulator.fast.reached import Reach, reached_states
 from neurodeploy.simulator.fast.rows import table_of
+from neurodeploy.simulator.fast.tiles import Cut, cut_of
 from neurodeploy.simulator.machine import Machine
 
 Frozen = Mapping[str, Mapping[str, int]]
@@ -32,6 +33,7 @@ class Kernel:
     work : name -> type and size of the memory that each thread needs, 0 at first
     kinds : neuron kinds that have neurons; the code takes what ``width`` says of their states for granted
     memory : (kind, state) -> type of the state in memory
+    cut : neurons that can be computed tile by tile
     """
 
     code: str
@@ -42,6 +44,7 @@ class Kernel:
     kinds: Mapping[str, Kind]
     memory: Mapping[tuple[str, str], str]
     depth: int
+    cut: Cut | None
 
     def signature(self, name: str) -> str:  # noqa: ARG002 - there is one function
         """Types of the arguments, as numba writes them."""
@@ -93,7 +96,8 @@ class _Writer:
         memory = {(n, s): code.memory(k, s) for n, k in self.kinds.items() for s in k.lane.kind.states}
         head = f"def run({', '.join(NUMBERS)}):\n"
         text = PRELUDE + head + "\n".join([*code.head(), *code.lines]) + "\n"
-        return Kernel(text, code.numbers, code.given, code.later, code.work, self.kinds, memory, self.depth)
+        cut = cut_of(self.kinds, self.deliveries, code.later, self.machine.chip.schedule)
+        return Kernel(text, code.numbers, code.given, code.later, code.work, self.kinds, memory, self.depth, cut)
 
     def _memory(self) -> None:
         """Name the numbers and memory that every kernel has."""
@@ -200,8 +204,8 @@ class _Writer:
                     code.write(f"hm{k}[ring] = m{k}")
                     with code.block(f"for f in range(m{k}):"):
                         code.write(f"hi{k}[ring * w{k} + f] = i{k}[f]")
-        with code.block("for q in range(1, 4 * records[0] + 1, 4):"):
+        with code.block("for q in range(1, 5 * records[0] + 1, 5):"):
             to, source = "records[q] + (t * batch + b) * records[q + 1]", "records[q + 2] + b * records[q + 3]"
-            code.write(f"_move({to}, {source}, records[q + 1])")
+            code.write(f"_move({to}, {source}, records[q + 4])")
         with code.block("if bad != 0:"):
             code.write("fault[b] = t", "break")
