@@ -167,7 +167,7 @@ def test_the_samples_fire():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 40))
+@pytest.mark.parametrize("seed", range(2, 14))
 @pytest.mark.parametrize("name", CLOCKED)
 def test_onnxruntime_reproduces_many_random_networks(name, seed):
     made, counts = sample(name, seed)
@@ -199,7 +199,7 @@ def test_the_generated_chips_have_what_is_hard():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8, 400))
+@pytest.mark.parametrize("seed", range(8, 120))
 def test_onnxruntime_reproduces_many_generated_chips(tmp_path, seed):
     assert differences(*generated(tmp_path / "chip", seed)) == []
 
@@ -486,7 +486,7 @@ def test_a_conversion_writes_it_into_its_bundle(tmp_path):
     given = ("--target", CHIP, "--data", made / "data.npz", "--calibration", made / "data.npz", "--emit", "onnx")
     assert command("convert", made / "model.safetensors", *given, "--out", made / "other.nd").status == 0
     held = load_bundle(made / "other.nd")
-    own = session(onnx.load_from_string(base64.b64decode(held.configuration["model_base64"])))
+    own = session(onnx.load_from_string(base64.b64decode(held.configurations["onnx"]["model_base64"])))
     names = [v.name for v in own.get_inputs()]
     got = called(own, {n: held.input[n] for n in names})
     for g in held.network.outputs():

@@ -53,7 +53,8 @@ class Check:
     """One comparison of a verification.
 
     oracle, version : what the simulation was compared with, and who made it
-    kind : "live" if it was computed just now, "golden" if it stood in the bundle, "recording" of a device
+    kind : "live" if it was computed just now, "golden" if it stood in the bundle, "configuration" if what is written
+        for the chip was read back, "recording" of a device
     grade : how much it is worth, as in chip files
     executor : what computed the simulation
     part : how much of the input it got, where that was not all; what the comparison left open

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from neurodeploy.cli.group import Commands
-from neurodeploy.cli.output import console, emit_json, errors, executor_option, json_option, table
+from neurodeploy.cli.output import bound, console, emit_json, errors, executor_option, json_option, table
+from neurodeploy.cli.record import record
 from neurodeploy.cli.targets import targets
 from neurodeploy.errors import raise_if
 
@@ -72,8 +73,8 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--target", required=True, help="Chip, by name or by folder.")
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
-@click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
-@click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
+@click.option("--out", required=True, type=_FILE, help="Bundle to write, folder NAME.nd or file NAME.nd.zip.")
+@click.option("--emit", multiple=True, metavar="FORMAT", help="Of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
 @json_option
@@ -84,7 +85,7 @@ def convert(
     data_file: Path,
     calibration: Path | None,
     out: Path,
-    emit: str | None,
+    emit: tuple[str, ...],
     approximate: bool,
     parity: str,
     as_json: bool,
@@ -99,8 +100,8 @@ def convert(
     from neurodeploy.models import load_model
 
     refuse_place(out)  # before any work is spent
-    if emit is not None:
-        chip_format(chip(target), emit)
+    for name in emit:
+        chip_format(chip(target), name)
     loaded, info = load_model(model)
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
@@ -108,7 +109,7 @@ def convert(
     converted = convert_model(
         loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate, parity=parity
     )
-    write_bundle(converted, golden.input, out, emit=emit)
+    write_bundle(converted, golden.input, out, emit=emit or None)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
@@ -123,19 +124,6 @@ def convert(
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
 
 
-def _bound(number: type, context: click.Context | None, parameter: click.Parameter, value: str | None) -> object:
-    """Take a number, or none for no bound; what is not given is unstated."""
-    from neurodeploy.nir import UNSTATED
-
-    if value is None or value.lower() == "none":
-        return UNSTATED if value is None else None
-    try:
-        return number(value)
-    except ValueError:
-        kind = "a whole number" if number is int else "a number"
-        raise click.BadParameter(f"{value!r} is not {kind}, nor none", context, parameter) from None
-
-
 @main.command("import", short_help="NIR or ONNX file to model; asks for what the file does not say.")
 @click.argument("file", type=_FILE)
 @click.option("-o", "--out", default=None, type=_FILE, help="Model to write; the default is NAME.safetensors here.")
@@ -146,8 +134,8 @@ def _bound(number: type, context: click.Context | None, parameter: click.Paramet
 @click.option("--reset", help="subtract, zero, or value (v_reset of the file).")
 @click.option("--integrator", help="euler (1 - dt / tau) or exact (exp(-dt / tau)).")
 @click.option("--compare", "comparison", help="> or >= the threshold.")
-@click.option("--max-spikes", callback=partial(_bound, int), help="Most spikes in a step, or none.")
-@click.option("--v-min", callback=partial(_bound, float), help="Lowest membrane in the file's unit, or none.")
+@click.option("--max-spikes", callback=partial(bound, int), help="Most spikes in a step, or none.")
+@click.option("--v-min", callback=partial(bound, float), help="Lowest membrane in the file's unit, or none.")
 @click.option("--recurrent-delay", type=int, help="Steps after which spikes come back along a cycle.")
 @click.option("--reset-delay", type=int, help="0: the reset belongs to the step of the spike; 1: to the next.")
 @click.option("--time-unit", help="Of the file's time constants: s, ms, step, s*dt.")
@@ -201,7 +189,7 @@ def export(*, model: Path, out: Path, input_shape: str | None, plain: bool, as_j
 @click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
 @json_option
 def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
+    """Place NETWORK (a bundle or a network file) and print what every core and memory holds."""
     from neurodeploy.cli.map import show_placement
 
     show_placement(network, options=options, out=out, as_json=as_json)
@@ -227,7 +215,7 @@ def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> N
 def simulate(
     *, network: Path, data_file: Path, out: Path | None, progress: bool | None, as_json: bool, **options: Any
 ) -> None:
-    """Simulate NETWORK (a bundle folder or a network file) on DATA bit for bit.
+    """Simulate NETWORK (a bundle or a network file) on DATA bit for bit.
 
     DATA is count data (.npz). With --chunk it may be longer than the memory, and also an array (.npy; time, batch,
     channel) or, with --dt-us, a file of events.
@@ -243,7 +231,7 @@ def simulate(
 @click.option("--out", required=True, type=_FILE, help="File to write.")
 @json_option
 def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
-    """Write NETWORK (a bundle folder or a placed network file) in a format of its chip; all reasons if it cannot be."""
+    """Write NETWORK (a bundle or a placed network file) in a format of its chip; all reasons if it cannot be."""
     from neurodeploy.cli.emit import write_file
 
     write_file(network, out, name=name, as_json=as_json)
@@ -261,7 +249,10 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
 def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str, as_json: bool) -> None:
-    """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
+    """Check the hashes of BUNDLE and the limits of its chip, simulate its golden vectors again, compare every value.
+
+    Its configurations are read back and its certificates checked again. BUNDLE is a folder or a .zip.
+    """
     from neurodeploy.bundles import verify as verify_bundle
 
     result = verify_bundle(bundle, against=against, orders=orders, executor=executor)
@@ -273,23 +264,39 @@ def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str
     sys.exit(result.exit_status)
 
 
-@main.command("record", short_help="Run a bundle on a device and keep what it answers.")
-@click.argument("bundle", type=_FILE)
-@click.option("--device", "device_id", required=True, metavar="ID", help="csv:FOLDER, samna:, samna:BOARD:NUMBER.")
-@click.option("-o", "--out", required=True, type=_FILE, help="Recording to write, REC.npz.")
-@click.option("--warm-up", default=1, show_default=True, type=click.IntRange(0), help="Runs that are thrown away.")
-@click.option("--drain", default=2, show_default=True, type=click.IntRange(0), help="Silent steps after each sample.")
-@click.option("--timeout", "timeout_s", default=30.0, show_default=True, help="Seconds that an answer may take.")
-@click.option("--attempts", default=3, show_default=True, type=click.IntRange(1), help="Runs of an unfinished sample.")
-@click.option("--jitter-steps", default=0, show_default=True, type=click.IntRange(0), help="By which times may be off.")
+@main.command(short_help="The first difference of two runs, and what may have caused it.")
+@click.argument("first", type=_FILE)
+@click.argument("second", type=_FILE)
+@click.option("--input", "data", default=None, type=_FILE, help="Counts (.npz); default: golden input of the bundle.")
+@executor_option
 @json_option
-def record_(*, bundle: Path, device_id: str, out: Path, as_json: bool, **options: Any) -> None:
-    """Run the golden input of BUNDLE on a device: reset, warm up, each sample, drain; note all that was odd."""
-    from neurodeploy.cli.record import record_bundle
+def compare(*, first: Path, second: Path, data: Path | None, executor: str, as_json: bool) -> None:
+    """Compare FIRST and SECOND value by value: bundles, network files, or traces of others (.npz, .csv).
 
-    sys.exit(record_bundle(bundle, device_id, out, as_json=as_json, **options))
+    Exit status: 0 equal; 1 they differ, or nothing was compared; 2 they cannot be compared.
+    """
+    from neurodeploy.cli.compare import show_comparison
+
+    show_comparison(first, second, data=data, executor=executor, as_json=as_json)
 
 
+@main.command(short_help="Whether states can overflow or saturate: no, an input that does it, or undecided.")
+@click.argument("network", type=_FILE)
+@click.option("--seconds", default=60.0, show_default=True, type=float, help="Time for all of it, about.")
+@click.option("--certificate", default=None, type=_FILE, help="Write what is proved and the ranges that show it.")
+@click.option("--add", is_flag=True, help="Put the certificate into the bundle, where verify checks it again.")
+@json_option
+def prove(*, network: Path, seconds: float, certificate: Path | None, add: bool, as_json: bool) -> None:
+    """Prove for each state of NETWORK (a bundle or a network file) that no input within the caps overflows it.
+
+    Where one does, the step, neuron and line are named, and --json holds the input.
+    """
+    from neurodeploy.cli.prove import show_proofs
+
+    sys.exit(show_proofs(network, seconds=seconds, certificate=certificate, add=add, as_json=as_json))
+
+
+main.add_command(record)
 main.add_command(targets)
 
 
