@@ -237,7 +237,7 @@ def test_another_suffix_is_refused(tmp_path):
         (lambda c: c["neurons"].__setitem__(9, "00fff000"), "1 words, or registers, that the groups"),
         (lambda c: c["synapses"].__setitem__(8191, "00000001"), "1 words, or registers, that the groups"),
         (lambda c: c.update(last_neuron=3), "swept = 0 in group"),
-        (lambda c: c.update(open_loop=1), "hardware ids"),
+        (lambda c: c.update(open_loop=1), "that the groups and projections do not explain"),
         (lambda c: c["projections"][0].__setitem__(0, "other"), "connection 'other'"),
         (lambda c: c.pop("groups"), "entry missing or of the wrong kind: 'groups'"),
         (lambda c: c["groups"][0].update(rows=[0.5]), "entry missing or of the wrong kind"),
