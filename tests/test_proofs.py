@@ -235,6 +235,19 @@ def test_event_driven_states_are_proved_up_to_their_guard():
     assert found.exit_status == 1
 
 
+def test_an_event_driven_state_that_saturates_comes_with_an_input():
+    made = chip("tinyodin")
+    x, h = group(made, "x", "row_input", 8), group(made, "h", "unit", 2, threshold=100)
+    weights = projection(made, "row", x, h, w=[[-8, 0]] * 8)
+    network = place_identity(Network(made, (x, h), (weights,)))
+    found = prove(network, seconds=20)
+    (v,) = [f for f in found.findings if (f.group, f.state) == ("h", "v")]
+    assert (v.verdict, v.proved, v.does) == ("does", 1, 1)
+    assert v.witness.hit.line == "v = sat(v + w, 12)"
+    assert v.witness.hit.value < -2048
+    assert replay(network, v.witness)
+
+
 # the solver
 
 
