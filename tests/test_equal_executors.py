@@ -1,5 +1,6 @@
 """Every registered executor against the reference: all bits, all recorded states, all targets, all features."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -42,9 +43,9 @@ def differing(a, b, at=""):
     if isinstance(a, np.ndarray):
         same = a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
         return [] if same else [at]
-    if isinstance(a, dict | tuple | list):
-        keys = list(a) if isinstance(a, dict) else range(len(a))
-        if len(a) != len(b) or (isinstance(a, dict) and set(a) != set(b)):
+    if isinstance(a, Mapping | tuple | list):
+        keys = list(a) if isinstance(a, Mapping) else range(len(a))
+        if len(a) != len(b) or (isinstance(a, Mapping) and set(a) != set(b)):
             return [at]
         return [place for key in keys for place in differing(a[key], b[key], f"{at}.{key}")]
     if isinstance(a, Run | Snapshot | Stimulus):
