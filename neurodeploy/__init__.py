@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
-    from neurodeploy.verifier import compare, observe_orders
+    from neurodeploy.verifier import compare, load_trace, observe_orders, save_trace
 
 #: public name -> (module, name there)
 _HOME = {
@@ -45,6 +45,7 @@ _HOME = {
     "load_events": ("events", "load_events"),
     "load_model": ("models", "load_model"),
     "load_network": ("network", "load_network"),
+    "load_trace": ("verifier", "load_trace"),
     "map": ("mapper", "map_network"),
     "moving_edge": ("events", "moving_edge"),
     "observe_orders": ("verifier", "observe_orders"),
@@ -57,6 +58,7 @@ _HOME = {
     "save_events": ("events", "save_events"),
     "save_model": ("models", "save_model"),
     "save_network": ("network", "save_network"),
+    "save_trace": ("verifier", "save_trace"),
     "simulate": ("simulator", "simulate"),
     "stimulus": ("events", "stimulus"),
     "stream": ("streams", "stream"),
@@ -82,6 +84,7 @@ __all__ = [
     "load_events",
     "load_model",
     "load_network",
+    "load_trace",
     "map",
     "moving_edge",
     "observe_orders",
@@ -94,6 +97,7 @@ __all__ = [
     "save_events",
     "save_model",
     "save_network",
+    "save_trace",
     "simulate",
     "stimulus",
     "stream",

@@ -42,11 +42,19 @@ def integers(array: NDArray[Any]) -> NDArray[np.int64]:
 
 def write_arrays(path: Path, header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an .npz file that NumPy can read, with a JSON header as one more array (of its bytes)."""
-    text = np.frombuffer(canonical_json(dict(header)).encode(), np.uint8)
-    npz.write_arrays(path, {**arrays, HEADER: text})
+    npz.write_arrays(path, _with_header(header, arrays))
 
 
-def read_arrays(path: Path, *, what: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def pack_arrays(header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Bytes of the file that ``write_arrays`` would write."""
+    return npz.pack_arrays(_with_header(header, arrays))
+
+
+def _with_header(header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {**arrays, HEADER: np.frombuffer(canonical_json(dict(header)).encode(), np.uint8)}
+
+
+def read_arrays(path: npz.File, *, what: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Read a file of ``write_arrays``.
 
     what : the content that the header must name under "format"

@@ -1,5 +1,6 @@
 """Float model -> placed network -> bundle, in one call; and what is known about the exactness of a bundle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from neurodeploy.approximation import LayerLoss, SpikeError, layer_losses, subst
 from neurodeploy.approximation.report import errors_of, layer_names
 from neurodeploy.bundles import bundle, load_bundle, verify
 from neurodeploy.chips import Chip
-from neurodeploy.emit import chip_format, emitter, formats
+from neurodeploy.emit import formats
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.golden import FILE_NAME, check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, reports
@@ -105,18 +106,20 @@ def convert(
     return Conversion(placed, quantized, layer_losses(layer_names(model), declared, errors))
 
 
-def write_bundle(converted: Conversion, counts: npt.ArrayLike, path: str | Path, *, emit: str | None = None) -> None:
-    """Write the bundle of a conversion: network, configuration, golden vectors of the given counts, report, hashes.
+def write_bundle(
+    converted: Conversion, counts: npt.ArrayLike, path: str | Path, *, emit: Sequence[str] | None = None
+) -> None:
+    """Write the bundle of a conversion: network, configurations, golden vectors of the given counts, report, hashes.
 
-    emit : format of the configuration; None takes the first of the chip's, if there is one
+    path : of a folder, or of one file if it ends in .zip
+    emit : formats of the configurations; None takes the first of the chip's, if there is one
     Raises Refusal ND9002 for a format that the chip has not.
     """
     network = converted.network
-    names = formats(network.chip) if emit is None else (chip_format(network.chip, emit),)
-    configuration = emitter(names[0]).configure(network) if names else None
+    names = formats(network.chip)[:1] if emit is None else emit
     array = np.asarray(counts)
     samples = range(min(GOLDEN_SAMPLES, array.shape[1]))
-    bundle(network, array, path, report=converted.to_json(), configuration=configuration, samples=samples)
+    bundle(network, array, path, report=converted.to_json(), emit=names, samples=samples)
 
 
 @dataclass(frozen=True)

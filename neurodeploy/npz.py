@@ -1,5 +1,6 @@
 """Array files (.npz): the same arrays always give the same bytes, and nothing is ever unpickled."""
 
+import io
 import math
 import os
 import secrets
@@ -18,6 +19,24 @@ from numpy.typing import NDArray
 from neurodeploy.errors import Fault, Refusal, raise_if
 
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file that is in memory.
+
+    name : what refusals call it
+    Nothing in an .npz that is held may be compressed: what is read of it then takes no more memory than it does.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = str | os.PathLike[str] | Held
 
 #: (names of the object arrays, all names) -> what the user can do about them
 Remedy = Callable[[Sequence[str], Sequence[str]], str]
@@ -81,7 +100,19 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]
     compressed files as well. The file appears under its name only when it is complete. Object arrays are the
     caller's fault (ValueError of NumPy).
     """
-    with replacing(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(path) as stream:
+        _write(stream, arrays)
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any] | Blocks]) -> bytes:
+    """Bytes of the file that ``write_arrays`` would write."""
+    stream = io.BytesIO()
+    _write(stream, arrays)
+    return stream.getvalue()
+
+
+def _write(stream: BinaryIO, arrays: Mapping[str, NDArray[Any] | Blocks]) -> None:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             entry = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
             entry.create_system = 3  # on every system, for equal bytes
@@ -127,7 +158,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def read_arrays(path: str | os.PathLike[str], remedy: Remedy | None = None, *, leave: Collection[str] = ()) -> Arrays:
+def read_arrays(path: File, remedy: Remedy | None = None, *, leave: Collection[str] = ()) -> Arrays:
     """Read every array of an .npz.
 
     remedy : words for the user whose file holds object arrays
@@ -221,7 +252,7 @@ def _refuse_columns(header: Header, where: str) -> None:
 
 
 @contextmanager
-def _reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def _reading(path: File, what: str) -> Iterator[None]:
     """Whatever goes wrong while a file is read becomes a refusal."""
     where = str(path)
     try:
@@ -239,13 +270,30 @@ def _reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], remedy: Remedy | None) -> Iterator[tuple[zipfile.ZipFile, dict[str, Header]]]:
+def _opened(path: File, remedy: Remedy | None) -> Iterator[tuple[zipfile.ZipFile, dict[str, Header]]]:
     """An .npz with the headers of its arrays, after all checks that need no values."""
     where = str(path)
-    with _reading(path, "an .npz"), Path(path).open("rb") as stream:
+    with _reading(path, "an .npz"), _stream(path) as stream:
         _refuse_other_formats(stream, where)
         with zipfile.ZipFile(stream) as archive:
+            if isinstance(path, Held):
+                _refuse_growth(archive, path)
             yield archive, _headers(archive, where, remedy)
+
+
+def _stream(path: File) -> BinaryIO:
+    return io.BytesIO(path.content) if isinstance(path, Held) else Path(path).open("rb")
+
+
+def _refuse_growth(archive: zipfile.ZipFile, held: Held) -> None:
+    """Entries that are compressed, or that lie over each other, so that a small file asks for much memory."""
+    entries = archive.infolist()
+    packed = sorted(e.filename for e in entries if e.compress_type != zipfile.ZIP_STORED)
+    if packed:
+        was = f"{packed[0]} is compressed"
+        raise Refusal(Fault("ND1401", held.name, was, "arrays as they are, as neurodeploy writes them"))
+    if sum(e.file_size for e in entries) > len(held.content):
+        raise ValueError(f"its entries state more bytes than the {len(held.content)} that it has")
 
 
 def _refuse_other_formats(stream: BinaryIO, where: str) -> None:

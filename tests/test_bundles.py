@@ -1,22 +1,23 @@
 import hashlib
 import json
 import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bundle_files import content, resigned
 from xylo_networks import STEPS, busy, events, small, with_parameter
 
-from neurodeploy import npz
 from neurodeploy.archive import canonical_json
-from neurodeploy.bundles import bundle, load_bundle, verify
+from neurodeploy.bundles import bundle, load_bundle, place, verify
+from neurodeploy.emit.samna import to_configuration
 from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.network import save_network
 from neurodeploy.simulator import Trace, simulate
 
-FILES = ("network.npz", "golden.npz", "configuration.json", "report.json", "manifest.json", "made.json")
+SAMNA = "configurations/samna.json"
+FILES = ("network.npz", "golden.npz", "chip.json", SAMNA, "report.json", "manifest.json", "made.json")
 
 
 @pytest.fixture
@@ -28,24 +29,11 @@ def made(tmp_path):
         events(samples=3),
         path,
         report={"accuracy": 0.5},
-        configuration={"registers": [1, 2, 3]},
+        emit=["samna"],
         notes={"from": "a test"},
         samples=[2, 0],
     )
     return path
-
-
-def content(path):
-    return {p.name: p.read_bytes() for p in sorted(path.iterdir())}
-
-
-def resigned(path):
-    """Give a manifest the hashes of the files as they are now, as somebody with intent would."""
-    manifest = json.loads((path / "manifest.json").read_text())
-    manifest["files"] = {n: hashlib.sha256((path / n).read_bytes()).hexdigest() for n in manifest["files"]}
-    del manifest["digest"]
-    manifest["digest"] = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
-    (path / "manifest.json").write_text(canonical_json(manifest))
 
 
 # --- writing and reading
@@ -55,12 +43,14 @@ def test_a_bundle_holds_what_was_put_in(made):
     loaded = load_bundle(made)
     assert sorted(content(made)) == sorted(FILES)
     assert loaded.report == {"accuracy": 0.5}
-    assert loaded.configuration == {"registers": [1, 2, 3]}
+    assert loaded.configurations == {"samna": to_configuration(small())}
+    assert loaded.certificates == {}
     assert loaded.manifest["notes"] == {"from": "a test"}
     assert loaded.manifest["chip"] == {"name": "xylo_audio3", "digest": small().chip.digest}
     assert set(loaded.manifest["versions"]) == {"neurodeploy", "numpy"}
     assert loaded.manifest["schema_version"] == 1
-    assert set(json.loads((made / "made.json").read_text())) == {"made_on", "machine"}
+    assert set(json.loads((made / "made.json").read_text())["content"]) == {"made_on", "machine"}
+    assert json.loads((made / "chip.json").read_text())["content"] == small().chip.raw
 
 
 def test_the_contract_says_what_decides_spikes(made):
@@ -90,14 +80,20 @@ def test_golden_vectors_are_the_simulation_of_the_input(made):
 
 def test_a_bundle_without_report_and_configuration_has_no_such_files(tmp_path):
     loaded = bundle(small(), events(), tmp_path / "a.nd")
-    assert sorted(content(tmp_path / "a.nd")) == ["golden.npz", "made.json", "manifest.json", "network.npz"]
+    assert sorted(content(tmp_path / "a.nd")) == [
+        "chip.json",
+        "golden.npz",
+        "made.json",
+        "manifest.json",
+        "network.npz",
+    ]
     assert loaded.report is None
-    assert loaded.configuration is None
+    assert loaded.configurations == {}
     assert verify(tmp_path / "a.nd").exact
 
 
 def test_the_same_content_gives_the_same_bytes_but_for_the_time_of_making(made, tmp_path):
-    options = {"report": {"accuracy": 0.5}, "configuration": {"registers": [1, 2, 3]}, "notes": {"from": "a test"}}
+    options = {"report": {"accuracy": 0.5}, "emit": ["samna"], "notes": {"from": "a test"}}
     bundle(small(), events(samples=3), tmp_path / "again.nd", samples=[2, 0], **options)
     first, second = content(made), content(tmp_path / "again.nd")
     assert first.keys() == second.keys()
@@ -123,9 +119,10 @@ def test_golden_vectors_without_a_sample_are_refused(tmp_path, shape):
 
 def test_what_json_cannot_hold_is_refused_all_at_once(tmp_path):
     with pytest.raises(Refusal) as caught:
-        bundle(small(), events(), tmp_path / "a.nd", report={"x": float("nan")}, configuration={"x": object()})
-    assert [f.code for f in caught.value.faults] == ["ND1901", "ND2101"]
+        bundle(small(), events(), tmp_path / "a.nd", report={"x": float("nan")}, notes={"x": object()})
+    assert [f.code for f in caught.value.faults] == ["ND2101", "ND2101"]
     assert "bundle, report.json: cannot be written" in str(caught.value)
+    assert "bundle, notes: cannot be written" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -181,22 +178,20 @@ def test_a_missing_parent_folder_is_refused(tmp_path):
         bundle(small(), events(), tmp_path / "nowhere" / "a.nd")
 
 
-@pytest.mark.parametrize("moment", ["golden.npz", "report.json", "manifest.json", "made.json"])
+@pytest.mark.parametrize("moment", ["golden.npz", "samna.json", "manifest.json", "made.json"])
 def test_an_interrupted_write_leaves_the_older_bundle(made, monkeypatch, moment):
     before = content(made)
-    whole = npz.replacing
+    write = Path.write_bytes
 
-    @contextmanager
-    def interrupted(path):
-        with whole(path) as stream:
-            if Path(path).name == moment:
-                stream.write(b"half of it")
-                raise KeyboardInterrupt
-            yield stream
+    def interrupted(self, data):
+        if self.name == moment:
+            raise KeyboardInterrupt
+        return write(self, data)
 
-    monkeypatch.setattr(npz, "replacing", interrupted)
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        bundle(busy(np.random.default_rng(0)), np.ones((5, 1, 3), int), made, report={"accuracy": 1.0})
+        bundle(small(), events(), made, emit=["samna"])
+    monkeypatch.undo()
     assert content(made) == before
     assert [p.name for p in made.parent.iterdir()] == ["small.nd"]
 
@@ -210,6 +205,7 @@ def test_an_interruption_between_the_two_renames_puts_the_older_bundle_back(made
             raise KeyboardInterrupt
         return rename(self, target)
 
+    monkeypatch.setattr(place, "swap", lambda *_: False)
     monkeypatch.setattr(type(made), "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bundle(small(), events(), made)
@@ -328,7 +324,7 @@ def test_a_place_without_a_bundle_is_refused(tmp_path, what):
     result = verify(path)
     assert result.exit_status == 2
     assert result.faults[0].code == "ND2101"
-    words = {"missing": "no such folder", "file": "a file; the folder of a bundle", "empty": "manifest.json: missing"}
+    words = {"missing": "no such folder or file", "file": "no archive", "empty": "manifest.json: missing"}
     assert words[what] in str(result)
 
 
@@ -343,8 +339,10 @@ def test_a_bundle_is_exact_against_its_vectors_and_the_reference(made):
         ("golden event counts", "golden"),
         ("golden states", "golden"),
         ("reference", "live"),
+        ("configuration samna", "configuration"),
     ]
-    counts, states, reference = (c.comparison for c in result.checks)
+    counts, states, reference, read_back = (c.comparison for c in result.checks)
+    assert read_back.compared == states.compared
     steps = STEPS + 1
     assert counts.compared == steps * 3 * 7
     assert states.compared == steps * 2 * (7 + 2 + 3 * 4 + 2 * 3)
@@ -507,7 +505,9 @@ def test_an_exact_oracle_is_listed_with_version_grade_and_number_of_values(ask):
 def test_an_oracle_that_differs_in_one_value_is_exit_1_and_the_value_is_named(ask):
     _, result = ask(one_value_off)
     assert (result.exact, result.exit_status) == (False, 1)
-    assert [c.oracle for c in result.exact_against] == ["golden event counts", "golden states", "reference"]
+    assert [c.oracle for c in result.exact_against] == [
+        *("golden event counts", "golden states", "reference", "configuration samna"),
+    ]
     (difference,) = result.differences
     assert (difference.group, difference.neuron, difference.sample, difference.step) == ("out", 1, 1, 5)
     assert (difference.phase, difference.state) == ("output.step", "v")
@@ -532,7 +532,7 @@ def test_an_oracle_that_answers_in_another_shape_is_no_proof(ask):
 def test_a_missing_oracle_is_exit_3_and_says_how_to_install_it(ask, answer, installed):
     _, result = ask(answer, installed=installed)
     assert (result.exact, result.exit_status) == (False, 3)
-    assert len(result.exact_against) == 3
+    assert len(result.exact_against) == 4
     assert 'pip install "neurodeploy[oracles]"' in str(result)
     assert result.missing[0].code == "ND9001"
 

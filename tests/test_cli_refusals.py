@@ -43,6 +43,7 @@ def without(files, *expected):
 CHECK = ("check", "model.safetensors", "--target", CHIP)
 CONVERT = ("convert", "model.safetensors", "--target", CHIP, "--data", "data.npz", "--out", "new.nd")
 SIMULATE = ("simulate", "bundle.nd", "data.npz")
+SAMNA = "configurations/samna.json"
 VERIFY = ("verify", "bundle.nd")
 
 
@@ -335,7 +336,7 @@ def test_what_is_no_bundle_is_refused(command, what):
     assert set(answer.codes) <= {"ND2101", "ND1401"}
 
 
-@pytest.mark.parametrize("name", ["network.npz", "golden.npz", "configuration.json", "report.json", "manifest.json"])
+@pytest.mark.parametrize("name", ["network.npz", "golden.npz", SAMNA, "report.json", "manifest.json"])
 @pytest.mark.parametrize("command", [VERIFY, SIMULATE], ids=lambda c: c[0])
 def test_a_bundle_that_was_tampered_with_is_status_2_and_names_the_file(files, command, name):
     file = files / "bundle.nd" / name
@@ -349,7 +350,7 @@ def test_a_bundle_that_was_tampered_with_is_status_2_and_names_the_file(files, c
     assert ": exact\n" not in run(*command).out
 
 
-@pytest.mark.parametrize("name", ["network.npz", "golden.npz", "configuration.json", "made.json", "manifest.json"])
+@pytest.mark.parametrize("name", ["network.npz", "golden.npz", SAMNA, "made.json", "manifest.json"])
 def test_a_bundle_that_misses_a_file_is_refused(files, name):
     (files / "bundle.nd" / name).unlink()
     answer = run(*VERIFY, "--json")
@@ -606,7 +607,7 @@ def test_no_entry_of_a_manifest_escapes_verification(files):
     assert statuses.count(2) == len(statuses) > 80
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "report.json", "configuration.json"])
+@pytest.mark.parametrize("name", ["manifest.json", "report.json", SAMNA])
 @pytest.mark.parametrize(
     "content", [b"", b"[", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b'{"a":' * 300 + b"}" * 300]
 )
@@ -615,7 +616,7 @@ def test_json_that_is_none_is_refused(files, name, content):
     if name != "manifest.json":
         resign(files / "bundle.nd")
     answer = run(*VERIFY, "--json")
-    assert answer.status == (0 if content == b'{"a": NaN}' and name != "manifest.json" else 2)
+    assert answer.status == 2
 
 
 def test_damaged_bytes_anywhere_are_refused_or_harmless(files):

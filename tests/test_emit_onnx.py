@@ -486,7 +486,7 @@ def test_a_conversion_writes_it_into_its_bundle(tmp_path):
     given = ("--target", CHIP, "--data", made / "data.npz", "--calibration", made / "data.npz", "--emit", "onnx")
     assert command("convert", made / "model.safetensors", *given, "--out", made / "other.nd").status == 0
     held = load_bundle(made / "other.nd")
-    own = session(onnx.load_from_string(base64.b64decode(held.configuration["model_base64"])))
+    own = session(onnx.load_from_string(base64.b64decode(held.configurations["onnx"]["model_base64"])))
     names = [v.name for v in own.get_inputs()]
     got = called(own, {n: held.input[n] for n in names})
     for g in held.network.outputs():

@@ -45,6 +45,7 @@ HEAVY = {
     "h5py",
     "onnx",
     "numba",
+    "triton",
     "z3",
     "ortools",
     "matplotlib",

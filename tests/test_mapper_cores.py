@@ -1,12 +1,14 @@
 """Neurons on cores: filled in order, each within its limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mapper_chip import wired, write_chip
 
 from neurodeploy.chips import Chip
-from neurodeploy.errors import DoesNotFit
-from neurodeploy.mapper import fit_faults, map_network
+from neurodeploy.errors import DoesNotFit, Refusal
+from neurodeploy.mapper import fit_faults, map_network, placed_faults
 from neurodeploy.network import Network
 
 CORES = """
@@ -144,7 +146,9 @@ def test_random_networks_on_cores_keep_every_limit(tmp_path):
         answers.append(not faults)
         if faults:
             continue
-        ids = map_network(net).network.group("h").ids
+        placed = map_network(net).network
+        assert placed_faults(placed) == []
+        ids = placed.group("h").ids
         assert len(set(ids.tolist())) == size
         assert ids.max() < 9 * 4
         for core in range(9):
@@ -152,6 +156,25 @@ def test_random_networks_on_cores_keep_every_limit(tmp_path):
             assert 2 * here.sum() + rec[:, here].sum() <= 10
             assert rec[:, here].any(axis=1).sum() <= 4
     assert 5 < sum(answers) < len(answers) - 5, "both answers occur"
+
+
+def test_a_network_that_stands_somewhere_is_judged_where_it_stands(tmp_path):
+    """Any ids, not only those of the mapper: limits of each core, added up by hand, and cores that there are."""
+    target = write_chip(tmp_path, CORES.replace("count = 3", "count = 9").replace("at_most = 2\n", "at_most = 4\n"))
+    draw, answers = np.random.default_rng(4), []
+    for _ in range(60):
+        size = int(draw.integers(1, 14))
+        rec = (draw.random((size, size)) < 0.15).astype(int)
+        net = wired(target, {"h": size}, ("rec", "h", "h", rec))
+        ids = draw.permutation(4 * 10)[:size]
+        here = [np.flatnonzero(ids // 4 == core) for core in range(10)]
+        full = any(2 * len(h) + rec[:, h].sum() > 10 or rec[:, h].any(axis=1).sum() > 4 for h in here)
+        moved = replace(net, groups=tuple(replace(g, ids=ids) for g in net.groups))
+        assert bool(placed_faults(moved)) == (full or bool(len(here[9])))
+        answers.append(full or bool(len(here[9])))
+    assert 5 < sum(answers) < len(answers) - 5, "both answers occur"
+    with pytest.raises(Refusal, match="groups without hardware ids: h"):
+        placed_faults(net)
 
 
 def test_a_window_on_a_chip_with_cores_is_kept_or_refused(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from layer_chip import MEMORIES, Shape, build, changed, geometry, layer_chip
 
 from neurodeploy.errors import DoesNotFit, Refusal
-from neurodeploy.mapper import fit_faults, map_network
+from neurodeploy.mapper import fit_faults, map_network, placed_faults
 from neurodeploy.mapper.assign import Assignment
 from neurodeploy.mapper.layers import read_plan
 
@@ -109,6 +109,21 @@ def test_blocks_take_the_destinations_of_what_feeds_them(target):
     (fault,) = fit_faults_of(three, split=["a"])
     assert fault.was == "layer 'a' has 48 features, at most 16 on one core, so it needs 3 cores or more"
     assert fault.must == "'input', which feeds 'a', reaches at most 2 cores, 9 cores"
+
+
+def test_where_layers_stand_is_judged_by_the_memories_of_those_cores(target):
+    """Layers on cores drawn at random: a placement holds if each core is there, is theirs alone and takes them."""
+    shapes, draw, answers = chain(40, 40, 40, size=1, padding=0), np.random.default_rng(0), set()
+    net = map_network(build(target, shapes)).network
+    assert placed_faults(net) == []
+    slots, fits = net.chip.layer_core.slots, able(net.chip, shapes, (2, 32, 32))
+    for _ in range(40):
+        cores = dict(zip(shapes, draw.permutation(sorted({*fits["l0"], 9, 4}))[:3].tolist(), strict=True))
+        groups = [replace(g, ids=g.ids % slots + cores[g.name] * slots) if g.name in cores else g for g in net.groups]
+        right = all(core in fits[name] for name, core in cores.items())
+        assert (placed_faults(replace(net, groups=tuple(groups))) == []) == right
+        answers.add(right)
+    assert answers == {True, False}
 
 
 def fit_faults_of(net, **options):

@@ -10,6 +10,7 @@ from neurodeploy.bundles import bundle, verification, verify
 from neurodeploy.chips import chip
 from neurodeploy.errors import Refusal
 from neurodeploy.events import data, moving_edge, save_data, stimulus
+from neurodeploy.mapper import map_network
 from neurodeploy.network import Convolution, Network, convolution, group, place_identity, save_network
 from neurodeploy.simulator import scan_orders, simulate, simulate_orders
 from neurodeploy.verifier import observe_orders
@@ -17,15 +18,15 @@ from neurodeploy.verifier import observe_orders
 CHIP = chip("speck2f")
 
 
-def three_layers(c, seed=0):
-    """128 x 128 pixels, two layers of features and ten classes that the whole map feeds."""
+def three_layers(c, seed=0, size=128):
+    """A square of pixels, two layers of features and ten classes that the whole map feeds."""
     rng = np.random.default_rng(seed)
-    source = group(c, "in", "pixel", (2, 128, 128))
+    source = group(c, "in", "pixel", (2, size, size))
     first = Convolution(source.shape, (4, 2, 4, 4), stride=(4, 4))
     a = group(c, "first", "unit", first.target, threshold_high=200, threshold_low=-200, return_to_zero=1)
     second = Convolution(a.shape, (8, 4, 3, 3), stride=(2, 2), padding=(1, 1))
     b = group(c, "second", "unit", second.target, threshold_high=220, threshold_low=-120, return_to_zero=1)
-    third = Convolution(b.shape, (10, 8, 16, 16))
+    third = Convolution(b.shape, (10, 8, size // 8, size // 8))
     d = group(c, "classes", "unit", third.target, threshold_high=300, threshold_low=-300)
     pieces = (
         convolution(c, "convolve", source, a, first, w=rng.integers(-30, 90, first.kernel)),
@@ -97,7 +98,7 @@ def test_one_order_shows_no_spread():
 
 def test_verify_of_a_bundle_says_what_the_orders_changed(tmp_path):
     rng = np.random.default_rng(1)
-    network = branches(CHIP, rng)
+    network = map_network(three_layers(CHIP, size=16)).network
     bundle(network, random_input(network, rng, rate=1), tmp_path / "b.nd")
     result = verify(tmp_path / "b.nd", orders=3)
     assert (result.exact, result.exit_status) == (True, 0)
@@ -108,7 +109,7 @@ def test_verify_of_a_bundle_says_what_the_orders_changed(tmp_path):
 
 def test_verify_takes_as_many_samples_as_the_time_allows_and_says_so(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
-    network = branches(CHIP, rng)
+    network = map_network(three_layers(CHIP, size=16)).network
     given = random_input(network, rng, rate=1, batch=7)
     bundle(network, given, tmp_path / "b.nd")
     met = np.cumsum(simulate(network, given, drain=0).meetings)
@@ -123,7 +124,7 @@ def test_verify_takes_as_many_samples_as_the_time_allows_and_says_so(tmp_path, m
 
 def test_scan_and_order_are_options_of_the_commands(tmp_path):
     rng = np.random.default_rng(3)
-    network = branches(CHIP, rng)
+    network = map_network(three_layers(CHIP, size=16)).network
     x = random_input(network, rng, steps=6, batch=4, rate=2)["in"]
     save_network(network, tmp_path / "n.npz")
     save_data(tmp_path / "x.npz", data(x, layout="time,batch,channel", dt_s=1e-3))

@@ -50,7 +50,8 @@ class Check:
     """One comparison of a verification.
 
     oracle, version : what the simulation was compared with, and who made it
-    kind : "live" if it was computed just now, "golden" if it stood in the bundle
+    kind : "live" if it was computed just now, "golden" if it stood in the bundle, "configuration" if what is written
+        for the chip was read back
     grade : how much it is worth, as in chip files
     executor : what computed the simulation
     part : how much of the input it got, where that was not all

@@ -1,7 +1,7 @@
-"""Verification of a bundle: hashes, golden vectors, the reference executor, and simulators that others built."""
+"""Verification of a bundle without the model: hashes, limits, vectors, configurations, other simulators."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -9,9 +9,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.bundles.against import Answers, Check, ask, met_in_a_step, work
+from neurodeploy.bundles.against import Check, ask, met_in_a_step, work
 from neurodeploy.bundles.content import Bundle, all_states, load_bundle
+from neurodeploy.bundles.readback import check_certificate, compare_configuration
 from neurodeploy.errors import Fault, Missing, Refusal
+from neurodeploy.mapper import placed_faults
+from neurodeploy.network import Network
 from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
@@ -32,6 +35,8 @@ class Verification:
     checks : all comparisons that were made
     faults : why the bundle, the option or the network was refused
     missing : what is not installed here
+    limits : what is more than the chip has
+    certificates : name -> number of statements that were checked again
     left_out : of "all" oracles those that were not asked, and why; it decides nothing
     orders : on a chip that events drive, what several scan orders were observed to change; it decides nothing
     """
@@ -40,15 +45,16 @@ class Verification:
     checks: tuple[Check, ...]
     faults: tuple[Fault, ...] = ()
     missing: tuple[Fault, ...] = ()
+    limits: tuple[Fault, ...] = ()
+    certificates: Mapping[str, int] = field(default_factory=dict)
     orders: OrderReport | None = None
     left_out: tuple[Fault, ...] = ()
 
     @property
     def exact(self) -> bool:
-        """Whether everything that was asked for was compared, and no value differs."""
-        return (
-            bool(self.checks) and not self.faults and not self.missing and all(c.comparison.exact for c in self.checks)
-        )
+        """Whether everything that was asked for was compared, no value differs, and the chip holds the network."""
+        wrong = self.faults or self.missing or self.limits
+        return bool(self.checks) and not wrong and all(c.comparison.exact for c in self.checks)
 
     @property
     def exact_against(self) -> tuple[Check, ...]:
@@ -62,19 +68,20 @@ class Verification:
 
     @property
     def exit_status(self) -> int:
-        """0 exact, 1 differs or compared nothing, 2 refused input, 3 oracle missing."""
+        """0 exact, 1 differs, does not fit or compared nothing, 2 refused input, 3 oracle missing."""
         if self.faults:
             return 2
-        if not self.checks or not all(c.comparison.exact for c in self.checks):
+        if self.limits or not self.checks or not all(c.comparison.exact for c in self.checks):
             return 1
         return 3 if self.missing else 0
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"]
         lines += [str(c) for c in self.checks]
+        lines += [f"certificate {name}: {count:,} statements hold" for name, count in self.certificates.items()]
         lines += [f"not asked: {fault}" for fault in self.left_out]
         lines += [str(self.orders)] if self.orders is not None else []
-        return "\n".join([*lines, *map(str, self.faults), *map(str, self.missing)])
+        return "\n".join([*lines, *map(str, (*self.limits, *self.faults, *self.missing))])
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
@@ -85,7 +92,8 @@ class Verification:
             "exit_status": self.exit_status,
             "exact_against": [c.to_json() for c in self.exact_against],
             "differences": [c.to_json() | {"comparison": c.comparison.to_json()} for c in failed],
-            "faults": [str(f) for f in (*self.faults, *self.missing)],
+            "certificates": dict(self.certificates),
+            "faults": [str(f) for f in (*self.limits, *self.faults, *self.missing)],
             "left_out": [str(f) for f in self.left_out],
         } | ({"orders": self.orders.to_json()} if self.orders is not None else {})
 
@@ -93,7 +101,9 @@ class Verification:
 def verify(
     path: str | Path, *, against: str | Sequence[str] | None = None, orders: int = 8, executor: str = AUTO
 ) -> Verification:
-    """Check the files of a bundle, simulate its golden vectors again, and compare everything.
+    """Check the files of a bundle and the limits of its chip, simulate its golden vectors again, compare everything.
+
+    Its configurations are read back and compared, its certificates checked again; no model is needed.
 
     against : names of oracles, each of which runs the same network on the same input: simulators that others built,
         the reference (as far as some seconds allow; the result says how far), other executors; "all" is whatever is
@@ -103,22 +113,40 @@ def verify(
     executor : as in simulate; the reference runs in any case
     Never raises for a bundle that is refused or differs: ``exit_status`` and ``faults`` say so.
     """
-    checks: list[Check] = []
-    answers = Answers()
-    seen: OrderReport | None = None
+    found = Verification(str(path), ())
     try:
         loaded = load_bundle(path)
-        run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
-        checks.extend(_own_checks(loaded, run, executor))
-        if loaded.network.chip.event_driven and orders:
-            seen = _observed(loaded, run, orders)
+        for more in _found(str(path), loaded, orders=orders, executor=executor):
+            found = more
         answers = ask(loaded.network, loaded.input, against, executor=executor)
     except Missing as refusal:
-        return Verification(str(path), tuple(checks), missing=refusal.faults, orders=seen)
+        return replace(found, missing=(*found.missing, *refusal.faults))
     except Refusal as refusal:
-        return Verification(str(path), tuple(checks), refusal.faults, orders=seen)
-    checks.extend(answers.checks)
-    return Verification(str(path), tuple(checks), answers.faults, answers.missing, seen, answers.left_out)
+        return replace(found, faults=refusal.faults)
+    checks, missing = (*found.checks, *answers.checks), (*found.missing, *answers.missing)
+    return replace(found, checks=checks, faults=answers.faults, missing=missing, left_out=answers.left_out)
+
+
+def _found(path: str, loaded: Bundle, *, orders: int, executor: str) -> Iterator[Verification]:
+    """What is known after each part; what an optional package would check is named, and the rest goes on."""
+    found = Verification(path, (), limits=tuple(placed_faults(loaded.network)))
+    yield found
+    run = simulate(loaded.network, loaded.input, drain=0, executor=executor)
+    for check in _own_checks(loaded, run, executor):
+        found = replace(found, checks=(*found.checks, check))
+        yield found
+    for name in loaded.configurations:
+        try:
+            check = _configuration_check(loaded, name, executor)
+            found = replace(found, checks=(*found.checks, check))
+        except Missing as refusal:
+            found = replace(found, missing=(*found.missing, *refusal.faults))
+        yield found
+    for name in loaded.certificates:
+        found = replace(found, certificates={**found.certificates, name: check_certificate(loaded, name)})
+        yield found
+    if loaded.network.chip.event_driven and orders:
+        yield replace(found, orders=_observed(loaded, run, orders))
 
 
 def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
@@ -134,17 +162,30 @@ def _observed(loaded: Bundle, run: Run, orders: int) -> OrderReport:
 def _own_checks(loaded: Bundle, run: Run, executor: str) -> Iterator[Check]:
     """The bundle's own vectors; ``run`` is the simulation of its input."""
     network, golden = loaded.network, replace(loaded.golden, made_by=VECTORS)
-    stated = replace(loaded.stated, made_by=VECTORS)
     made_by, grade = loaded.golden.made_by, loaded.golden.grade
     met = met_in_a_step(run)
     counts, seen = compare(run, golden), run.counts
     yield Check("golden event counts", made_by, "golden", grade, counts, run.executor)
     if loaded.samples:
-        chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
-        run = simulate(network, chosen, record=all_states(network), drain=0, executor=executor)
-        comparison = _renumbered(compare(run, stated), loaded.samples)
+        run, comparison = _stated(loaded, network, executor)
         yield Check("golden states", made_by, "golden", grade, comparison, run.executor)
     yield _reference_check(loaded, seen, met)
+
+
+def _stated(loaded: Bundle, network: Network, executor: str) -> tuple[Run, Comparison]:
+    """A network on the samples whose states the bundle holds; on all of them, events alone, where it holds none."""
+    if not loaded.samples:
+        run = simulate(network, loaded.input, drain=0, executor=executor)
+        return run, compare(run, replace(loaded.golden, made_by=VECTORS))
+    chosen = {n: v[:, list(loaded.samples)] for n, v in loaded.input.items()}
+    run = simulate(network, chosen, record=all_states(network), drain=0, executor=executor)
+    return run, _renumbered(compare(run, replace(loaded.stated, made_by=VECTORS)), loaded.samples)
+
+
+def _configuration_check(loaded: Bundle, name: str, executor: str) -> Check:
+    comparison = compare_configuration(loaded, name, lambda network: _stated(loaded, network, executor)[1])
+    golden = loaded.golden
+    return Check(f"configuration {name}", golden.made_by, "configuration", golden.grade, comparison, executor)
 
 
 def _reference_check(loaded: Bundle, seen: Mapping[str, Ints], met: int) -> Check:

@@ -5,17 +5,16 @@ from pathlib import Path
 import click
 
 from neurodeploy import npz
-from neurodeploy.bundles import load_bundle
+from neurodeploy.bundles import load_placed
 from neurodeploy.cli.output import emit_json
 from neurodeploy.emit import all_formats, chip_format, emitter, formats
 from neurodeploy.errors import Fault, Refusal
-from neurodeploy.network import load_network
 
 
 def write_file(network_path: Path, out: Path, *, name: str | None, as_json: bool) -> None:
     """Write the file and say what it is."""
     npz.refuse_place(out)  # before any work is spent
-    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
+    network = load_placed(network_path)
     chip = network.chip
     if name is None and not formats(chip):
         others = all_formats(chip)

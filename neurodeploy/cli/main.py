@@ -72,8 +72,8 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--target", required=True, help="Chip, by name or by folder.")
 @click.option("--data", "data_file", required=True, type=_FILE, help="Counts (.npz) for the golden vectors.")
 @click.option("--calibration", default=None, type=_FILE, help="Counts (.npz) that the scales are chosen by.")
-@click.option("--out", required=True, type=_FILE, help="Bundle folder to write, NAME.nd.")
-@click.option("--emit", default=None, metavar="FORMAT", help="Format of the configuration; default: the chip's first.")
+@click.option("--out", required=True, type=_FILE, help="Bundle to write, folder NAME.nd or file NAME.nd.zip.")
+@click.option("--emit", multiple=True, metavar="FORMAT", help="Of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
 @json_option
@@ -84,7 +84,7 @@ def convert(
     data_file: Path,
     calibration: Path | None,
     out: Path,
-    emit: str | None,
+    emit: tuple[str, ...],
     approximate: bool,
     parity: str,
     as_json: bool,
@@ -99,8 +99,8 @@ def convert(
     from neurodeploy.models import load_model
 
     refuse_place(out)  # before any work is spent
-    if emit is not None:
-        chip_format(chip(target), emit)
+    for name in emit:
+        chip_format(chip(target), name)
     loaded, info = load_model(model)
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
@@ -108,7 +108,7 @@ def convert(
     converted = convert_model(
         loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate, parity=parity
     )
-    write_bundle(converted, golden.input, out, emit=emit)
+    write_bundle(converted, golden.input, out, emit=emit or None)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
@@ -201,7 +201,7 @@ def export(*, model: Path, out: Path, input_shape: str | None, plain: bool, as_j
 @click.option("--out", default=None, type=_FILE, help="Write the placed network to this file.")
 @json_option
 def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Place NETWORK (a bundle folder or a network file) and print what every core and memory holds."""
+    """Place NETWORK (a bundle or a network file) and print what every core and memory holds."""
     from neurodeploy.cli.map import show_placement
 
     show_placement(network, options=options, out=out, as_json=as_json)
@@ -227,7 +227,7 @@ def map_(*, network: Path, out: Path | None, as_json: bool, **options: Any) -> N
 def simulate(
     *, network: Path, data_file: Path, out: Path | None, progress: bool | None, as_json: bool, **options: Any
 ) -> None:
-    """Simulate NETWORK (a bundle folder or a network file) on DATA bit for bit.
+    """Simulate NETWORK (a bundle or a network file) on DATA bit for bit.
 
     DATA is count data (.npz). With --chunk it may be longer than the memory, and also an array (.npy; time, batch,
     channel) or, with --dt-us, a file of events.
@@ -243,7 +243,7 @@ def simulate(
 @click.option("--out", required=True, type=_FILE, help="File to write.")
 @json_option
 def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
-    """Write NETWORK (a bundle folder or a placed network file) in a format of its chip; all reasons if it cannot be."""
+    """Write NETWORK (a bundle or a placed network file) in a format of its chip; all reasons if it cannot be."""
     from neurodeploy.cli.emit import write_file
 
     write_file(network, out, name=name, as_json=as_json)
@@ -261,7 +261,10 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
 @json_option
 def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str, as_json: bool) -> None:
-    """Check the hashes of BUNDLE, simulate its golden vectors again, compare every value."""
+    """Check the hashes of BUNDLE and the limits of its chip, simulate its golden vectors again, compare every value.
+
+    Its configurations are read back and its certificates checked again. BUNDLE is a folder or a .zip.
+    """
     from neurodeploy.bundles import verify as verify_bundle
 
     result = verify_bundle(bundle, against=against, orders=orders, executor=executor)
@@ -271,6 +274,22 @@ def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str
     else:
         click.echo(str(result))
     sys.exit(result.exit_status)
+
+
+@main.command(short_help="The first difference of two runs, and what may have caused it.")
+@click.argument("first", type=_FILE)
+@click.argument("second", type=_FILE)
+@click.option("--input", "data", default=None, type=_FILE, help="Counts (.npz); default: golden input of the bundle.")
+@executor_option
+@json_option
+def compare(*, first: Path, second: Path, data: Path | None, executor: str, as_json: bool) -> None:
+    """Compare FIRST and SECOND value by value: bundles, network files, or traces of others (.npz, .csv).
+
+    Exit status: 0 equal; 1 they differ, or nothing was compared; 2 they cannot be compared.
+    """
+    from neurodeploy.cli.compare import show_comparison
+
+    show_comparison(first, second, data=data, executor=executor, as_json=as_json)
 
 
 main.add_command(targets)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from neurodeploy import npz
-from neurodeploy.bundles import load_bundle
+from neurodeploy.bundles import is_zip, load_bundle
 from neurodeploy.cli.output import console, emit_json
 from neurodeploy.cli.tables import cores_table, usage_table
 from neurodeploy.mapper import map_network
@@ -22,7 +22,7 @@ def show_placement(network_path: Path, *, options: Mapping[str, Any], out: Path 
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
     activity = None
-    if network_path.is_dir():
+    if network_path.is_dir() or is_zip(network_path):
         loaded = load_bundle(network_path)
         network, activity = loaded.network, {n: v.sum(axis=(0, 1)) for n, v in loaded.golden.counts.items()}
     else:

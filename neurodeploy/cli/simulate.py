@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neurodeploy import npz
-from neurodeploy.bundles import load_bundle
+from neurodeploy.bundles import load_placed
 from neurodeploy.cli.output import console, emit_json, messages, percent, table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.evaluation import Tally, decision_faults, evaluate
 from neurodeploy.events import load_data
 from neurodeploy.events.checks import Ids
-from neurodeploy.network import Network, load_network
+from neurodeploy.network import Network
 from neurodeploy.simulator import Run, latency_of, simulate, simulate_parts
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.streams import Source, is_recording, open_counts, recorded_steps, stream
@@ -99,7 +99,7 @@ def show_simulation(
     raise_if(decision_faults(options.decision) + _clashes(options))
     if out is not None:
         npz.refuse_place(out)  # before any work is spent
-    network = load_bundle(network_path).network if network_path.is_dir() else load_network(network_path)
+    network = load_placed(network_path)
     given = _input(network, data_path, options)
     tally, seen = Tally(options.decision, latency_of(network)), _Seen()
     screen = messages()

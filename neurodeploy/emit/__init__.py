@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit import onnx
-from neurodeploy.emit.netx import to_netx, write_netx
-from neurodeploy.emit.samna import layers, to_configuration, write_configuration
+from neurodeploy.emit import c, onnx
+from neurodeploy.emit.netx import from_netx, to_netx, write_netx
+from neurodeploy.emit.samna import from_configuration, layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
@@ -22,6 +23,7 @@ class Emitter:
     suffix : usual end of its name
     configure : placed network -> the configuration as plain data
     write : (placed network, path) -> writes the file
+    read : (configuration, chip) -> its network, which may come back without places; None where nothing reads it back
     takes : chips that it writes although their files say nothing about it
     """
 
@@ -29,7 +31,18 @@ class Emitter:
     suffix: str
     configure: Callable[[Network], Mapping[str, object]]
     write: Callable[[Network, Path], None]
+    read: Callable[[Mapping[str, Any], Chip], Network] | None = None
     takes: Callable[[Chip], bool] = lambda _: False
+
+
+def samna_network(configuration: Mapping[str, Any], chip: Chip) -> Network:
+    """Network of a configuration for samna that lists neurons; refuses as ``emit.samna.from_configuration`` does."""
+    return from_configuration(configuration, chip=chip)
+
+
+def layers_network(configuration: Mapping[str, Any], chip: Chip) -> Network:
+    """Network of a configuration for samna with a layer on each core; refuses as its reader does."""
+    return layers.from_configuration(configuration, chip=chip)[0]
 
 
 def _clocked(chip: Chip) -> bool:
@@ -38,27 +51,37 @@ def _clocked(chip: Chip) -> bool:
 
 EMITTERS: Mapping[str, Emitter] = MappingProxyType(
     {
-        "samna": Emitter("configuration in samna's field names, JSON", ".json", to_configuration, write_configuration),
-        "netx": Emitter("layers for lava-dl's NetX, HDF5", ".net", to_netx, write_netx),
+        "samna": Emitter(
+            "configuration in samna's field names, JSON", ".json", to_configuration, write_configuration, samna_network
+        ),
+        "netx": Emitter("layers for lava-dl's NetX, HDF5", ".net", to_netx, write_netx, from_netx),
         "samna_layers": Emitter(
             "configuration in samna's field names, one layer on each core, JSON",
             ".json",
             layers.to_configuration,
             layers.write_configuration,
+            layers_network,
         ),
         "onnx": Emitter(
             "the whole run from the reset as an ONNX model of integer operators",
             ".onnx",
             onnx.run_configuration,
             onnx.write_run,
-            _clocked,
+            takes=_clocked,
         ),
         "onnx_step": Emitter(
             "one step with explicit states as an ONNX model of integer operators",
             ".onnx",
             onnx.step_configuration,
             onnx.write_step,
-            _clocked,
+            takes=_clocked,
+        ),
+        "c": Emitter(
+            "one step and a whole run in C99 with a header and a self-test",
+            ".c",
+            c.c_configuration,
+            c.write_c,
+            takes=_clocked,
         ),
     }
 )

@@ -74,16 +74,34 @@ def _settled(
     return Cores(ids, usage, tuple(u.fault(tally.chip.name) for u in usage if not u.fits), cores, hops)
 
 
-class _Queue:
-    """The neurons that want a core, in order; counters of any stretch of them."""
+def filled_cores(tally: Tally, core: CoreEntry, ids: Ints) -> tuple[tuple[Usage, ...], tuple[Fault, ...]]:
+    """What cores use that are filled already, and what is more than they have.
 
-    def __init__(self, tally: Tally, core: CoreEntry) -> None:
+    ids : (neuron,) hardware id of every neuron that stands on a core, -1 for the others
+    """
+    order = np.argsort(ids, kind="stable")
+    queue = _Queue(tally, core, order[ids[order] >= 0])
+    numbers, first = np.unique(ids[queue.neurons] // core.neurons, return_index=True)
+    leaving = queue.leaving(ids)
+    cores = tuple(queue.cores([*first.tolist(), queue.size], numbers, [leaving[n] for n in numbers.tolist()]))
+    usage = tuple(queue.usage(cores))
+    faults = [u.fault(tally.chip.name) for u in usage if not u.fits]
+    if numbers.max(initial=0) >= core.count:
+        was, must = f"core {int(numbers.max())}", f"cores 0..{core.count - 1}"
+        faults.append(Fault("ND1802", tally.chip.name, was, must, "map the network again"))
+    return usage, tuple(faults)
+
+
+class _Queue:
+    """The neurons that want a core, in the order of the groups or in a given one; counters of any stretch of them."""
+
+    def __init__(self, tally: Tally, core: CoreEntry, neurons: Ints | None = None) -> None:
         self.tally, self.core = tally, core
         self.limits = [limit for limit in tally.chip.limits.values() if limit.entry.per in {"core", "axon"}]
         self.axon_limits = {x.name: AxonLimit(x, tally) for x in self.limits if x.entry.per == "axon"}
         groups = [g for g in tally.network.groups if g.kind in core.kinds]
         parts = [tally.first[g.name] + np.arange(g.size) for g in groups]
-        self.neurons: Ints = np.concatenate([np.zeros(0, np.int64), *parts])
+        self.neurons: Ints = np.concatenate([np.zeros(0, np.int64), *parts]) if neurons is None else neurons
         self.size = len(self.neurons)
         self.place = np.full(tally.size, -1, np.int64)
         self.place[self.neurons] = np.arange(self.size)

@@ -147,6 +147,14 @@ def _with_ids(network: Network, tally: Tally, ids: Ints) -> Network:
     return replace(network, groups=groups)
 
 
+def kind_faults(tally: Tally, ids: Ints, kind: str, room: int, asked: tuple[Usage, ...]) -> list[Fault]:
+    """Neurons of a kind that do not stand where their connections reach.
+
+    ids : (neuron,) hardware id of every neuron; room : hardware ids of the kind; asked : limits that were reported
+    """
+    return _place_faults(tally, ids, tuple(_windows(tally, kind, room)), asked)
+
+
 def _windows(tally: Tally, kind: str, room: int) -> Iterator[Window]:
     """Windows of the connections that reach only some of the ``room`` hardware ids of a kind."""
     span = tally.spans[kind]

@@ -1,6 +1,6 @@
 """Integer networks: weights, parameters and connections with the chip's register values; save and load."""
 
-from neurodeploy.network.file import load_network, save_network
+from neurodeploy.network.file import load_network, pack_network, save_network
 from neurodeploy.network.geometry import Convolution
 from neurodeploy.network.guards import guard_faults
 from neurodeploy.network.identity import identity
@@ -25,6 +25,7 @@ __all__ = [
     "guard_faults",
     "identity",
     "load_network",
+    "pack_network",
     "pairs",
     "place_identity",
     "projection",

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.archive import canonical_json, exactly, integers, read_arrays, write_arrays
+from neurodeploy.archive import canonical_json, exactly, integers, pack_arrays, read_arrays, write_arrays
 from neurodeploy.chips import from_raw
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network.geometry import geometry_from_json, whole_numbers
 from neurodeploy.network.network import Group, Network, Projection
+from neurodeploy.npz import File
 
 FORMAT = "neurodeploy network"
 SCHEMA_VERSION = 1
@@ -23,6 +24,15 @@ def save_network(network: Network, path: str | Path) -> None:
 
     Raises Refusal: ND1401 where the place cannot be written, ND1203 for notes that JSON does not hold.
     """
+    write_arrays(Path(path), *_content(network))
+
+
+def pack_network(network: Network) -> bytes:
+    """Bytes of the file that ``save_network`` would write."""
+    return pack_arrays(*_content(network))
+
+
+def _content(network: Network) -> tuple[dict[str, object], dict[str, np.ndarray[Any, Any]]]:
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     groups, projections = [], []
     for i, g in enumerate(network.groups):
@@ -52,7 +62,7 @@ def save_network(network: Network, path: str | Path) -> None:
         )
         arrays |= {f"projection{i}.{n}": v for n, v in p.fields.items()}
         arrays |= {f"projection{i}.@sources": p.sources, f"projection{i}.@targets": p.targets}
-    header = {
+    header: dict[str, object] = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "chip": network.chip.raw,
@@ -66,7 +76,7 @@ def save_network(network: Network, path: str | Path) -> None:
     except (TypeError, ValueError) as error:
         must = "text, finite numbers, lists and tables"
         raise Refusal(Fault("ND1203", f"{network.chip.name}, notes of the network", str(error), must)) from None
-    write_arrays(Path(path), header, arrays)
+    return header, arrays
 
 
 def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
@@ -78,12 +88,12 @@ def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray[Any, A
     return digest.hexdigest()
 
 
-def load_network(path: str | Path) -> Network:
+def load_network(path: File) -> Network:
     """Read a network; its chip is the description that the file carries.
 
     Raises Refusal: ND14xx for the file, ND11xx for the chip in it, ND12xx for values that the chip does not hold.
     """
-    header, arrays = read_arrays(Path(path), what=FORMAT, version=SCHEMA_VERSION)
+    header, arrays = read_arrays(path, what=FORMAT, version=SCHEMA_VERSION)
     try:
         unchanged = header.get("content") == _digest(header, arrays)
     except ValueError:  # NaN, which no header of ours holds

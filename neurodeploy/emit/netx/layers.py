@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.archive import exactly, integers
 from neurodeploy.chips import ConnectionKind
 from neurodeploy.emit.netx.loader import kernel_faults, load_weights, weight_faults
 from neurodeploy.emit.netx.reset import reset_faults
@@ -37,6 +38,14 @@ class Layer:
         """Plain data."""
         arrays = {name: values.tolist() for name, values in self.arrays.items()}
         return {"type": self.type, "shape": list(self.shape), **arrays, "neuron": dict(self.neuron)}
+
+
+def layer_of_json(raw: Mapping[str, Any]) -> Layer:
+    """Layer of ``Layer.to_json``; raises KeyError, TypeError, ValueError or OverflowError for anything else."""
+    beside = {"type", "shape", "neuron"}
+    arrays = {name: integers(np.asarray(values)) for name, values in raw.items() if name not in beside}
+    neuron = {exactly(str, n): v if isinstance(v, str) else exactly(int, v) for n, v in raw["neuron"].items()}
+    return Layer(exactly(str, raw["type"]), tuple(exactly(int, n) for n in raw["shape"]), arrays, neuron)
 
 
 def to_layers(network: Network) -> tuple[Layer, ...]:

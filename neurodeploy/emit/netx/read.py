@@ -9,10 +9,10 @@ import numpy as np
 
 from neurodeploy.chips import Chip
 from neurodeploy.emit.netx.file import read_file
-from neurodeploy.emit.netx.layers import Layer
+from neurodeploy.emit.netx.layers import Layer, layer_of_json
 from neurodeploy.emit.netx.loader import Ints, kernel_faults, load_weights, weight_faults
 from neurodeploy.emit.netx.reset import registers
-from neurodeploy.emit.netx.table import NetxTable, Weights, netx_table
+from neurodeploy.emit.netx.table import FORMAT, NetxTable, Weights, netx_table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Convolution, Group, Network, Projection, group, projection
 from neurodeploy.network.network import convolution
@@ -27,6 +27,26 @@ def read_netx(path: str | Path, chip: Chip) -> Network:
     """
     layers, about = read_file(Path(path))
     return from_layers(layers, chip, about, str(path))
+
+
+def from_netx(content: Mapping[str, Any], chip: Chip) -> Network:
+    """Network of the content of a file as ``to_netx`` gives it, not placed.
+
+    Raises Refusal ND1901 with what is no such content, and as ``read_netx`` does for its layers.
+    """
+    where = "configuration for NetX"
+    if content.get("format") != FORMAT or content.get("chip") != chip.name:
+        was = f"format {content.get('format')!r:.40} for {content.get('chip')!r:.40}"
+        raise Refusal(Fault("ND1901", where, was, f"{FORMAT!r} for {chip.name!r}"))
+    try:
+        layers = tuple(layer_of_json(entry) for entry in content["layers"])
+        about = {n: v for n, v in content.items() if n not in {"format", "note", "layers"}}
+        return from_layers(layers, chip, about, where)
+    except Refusal:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        was = f"entry missing or of the wrong kind: {error!s:.120}"
+        raise Refusal(Fault("ND1901", where, was, "the layers of a file, as neurodeploy writes them")) from None
 
 
 def from_layers(layers: tuple[Layer, ...], chip: Chip, about: dict[str, Any], where: str) -> Network:

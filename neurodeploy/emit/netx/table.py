@@ -10,6 +10,8 @@ from neurodeploy.chips.formats import table_of
 from neurodeploy.chips.part import Part
 from neurodeploy.errors import Fault
 
+FORMAT = "netx/1"
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

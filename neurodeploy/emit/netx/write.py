@@ -6,11 +6,10 @@ from typing import Any
 from neurodeploy.emit.netx.file import write_file
 from neurodeploy.emit.netx.layers import chain_of, to_layers
 from neurodeploy.emit.netx.reset import told
-from neurodeploy.emit.netx.table import netx_table
+from neurodeploy.emit.netx.table import FORMAT, netx_table
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
-FORMAT = "netx/1"
 NOTE = (
     "The layers of a NetX file (HDF5) as lava-dl reads them. Written from the published loader; "
     "no chip and no vendor runtime was at hand."
