@@ -6,7 +6,7 @@ import numpy as np
 
 from neurodeploy.simulator.machine import Ints
 
-DIGIT = 16  # bits that NumPy sorts by counting
+DIGIT = np.iinfo(np.uint16).bits  # NumPy sorts so many by counting
 
 
 def sorted_by(*keys: Ints) -> Ints:
