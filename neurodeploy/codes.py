@@ -249,6 +249,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "A combination of registers of which nobody has published what the silicon does.",
             "Change the value that is named; neurodeploy targets show NAME lists the guards.",
         ),
+        "ND2203": Code(
+            "proof: certificate that does not show what it claims",
+            "The certificate is of another network, or somebody has changed it.",
+            "Prove the network again: neurodeploy prove BUNDLE.",
+        ),
         "ND9001": Code(
             "optional package or oracle missing",
             "An extra was not installed, or a package of that name is only a stub.",

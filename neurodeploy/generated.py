@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import linecache
 import logging
 import os
 import sys
@@ -94,11 +95,23 @@ class Compiled:
 
 
 def _module_of(code: str, folder: Path) -> ModuleType:
-    file = folder / "kernel.py"
-    module = ModuleType(f"neurodeploy_kernel_{folder.name}")
-    module.__file__ = str(file)
+    module = _run(code, f"neurodeploy_kernel_{folder.name}", str(folder / "kernel.py"))
     sys.modules[module.__name__] = module  # numba looks for the globals of what it loads here
-    exec(compile(code, str(file), "exec"), module.__dict__)  # noqa: S102 - our own, generated a moment ago
+    return module
+
+
+def module_in_memory(code: str) -> ModuleType:
+    """Run generated code that nobody reads from a disk; ``inspect`` finds its source under a name that is no file."""
+    key = hashlib.sha256(code.encode()).hexdigest()[:32]
+    file = f"<neurodeploy {key}>"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    return _run(code, f"neurodeploy_memory_{key}", file)
+
+
+def _run(code: str, name: str, file: str) -> ModuleType:
+    module = ModuleType(name)
+    module.__file__ = file
+    exec(compile(code, file, "exec"), module.__dict__)  # noqa: S102 - our own, generated a moment ago
     return module
 
 

@@ -1,6 +1,7 @@
 """What needs somebody else's program or recordings says so; the counts of a session are printed at its end.
 
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
+``@pytest.mark.triton`` : needs Triton, no GPU: it interprets kernels, and compiles for a device that is not here
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
 ``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
@@ -18,6 +19,7 @@ NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has neng
     makes both
 """
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -53,6 +55,8 @@ def missing(item):
         reasons += [
             f"{name} does not name a Python" for name in mark.args if not Path(os.environ.get(name, "")).is_file()
         ]
+    if item.get_closest_marker("triton") and importlib.util.find_spec("triton") is None:
+        reasons.append('triton is not installed: pip install "neurodeploy[gpu]"')
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

@@ -1,12 +1,13 @@
-"""A layer on the looped torch executor and on the generated kernels: spikes, recordings, states, every gradient."""
+"""A layer on the looped torch executor and on generated kernels: spikes, recordings, states, every gradient."""
 
+import functools
 import importlib.util
 import types
 
 import numpy as np
 import pytest
 import torch
-from neuron_variants import N
+from neuron_variants import N, variants
 
 from neurodeploy.kernels import sequence
 
@@ -59,6 +60,13 @@ def drive_of(layer, dtype):
     return None
 
 
+@functools.cache
+def firing(kind):
+    """Options under which a class fires in so short a time."""
+    torch.manual_seed(5)
+    return next(options for options in variants(kind) if drive_of(kind(N, **options).float(), torch.float32))
+
+
 def everything(layer, executor, dtype, drive=2):
     """Two calls from given states: what comes out, and the gradients of a random weighting of all of it."""
     layer.record_states, shape = True, (BATCH, *layer.shape)
@@ -90,8 +98,8 @@ def largest(gradient):
     return 0 if values is None or not values.numel() else values.max().item()
 
 
-def compare(kind, options, surrogate, dtype, shape=N, *, fire=False):
-    """Compare the executors on one layer, all of whose numbers are trained.
+def compare(kind, options, surrogate, dtype, shape=N, *, fire=False, executor="numba"):
+    """Compare torch's executor with another on one layer, all of whose numbers are trained.
 
     fire : use an input at which it fires, whatever its unit
     Returns the sum of its spikes, and how many gradients are not 0 everywhere.
@@ -102,7 +110,7 @@ def compare(kind, options, surrogate, dtype, shape=N, *, fire=False):
         getattr(layer, name).requires_grad_()
     drive = (drive_of(layer, dtype) if fire else None) or 2
     outcome, gradients = everything(layer, "torch", dtype, drive)
-    fused, found = everything(layer, "numba", dtype, drive)
+    fused, found = everything(layer, executor, dtype, drive)
     transcendental = any(f"{name}(" in layer.step for name in ("exp", "exp2", "expm1", "log2"))
     for one, other in zip(outcome, fused, strict=True):
         if transcendental:

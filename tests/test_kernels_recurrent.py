@@ -1,10 +1,8 @@
 """Recurrent layers on the generated kernels against the looped executor, for every class, option and surrogate."""
 
-import functools
-
 import pytest
 import torch
-from kernel_comparison import BATCH, NUMBA, TOLERANCE, T, compare, drive_of, plain  # noqa: F401 - plain is a fixture
+from kernel_comparison import BATCH, NUMBA, TOLERANCE, T, compare, firing, plain  # noqa: F401 - plain is a fixture
 from neuron_variants import N, neuron_classes, said, variants
 
 from neurodeploy.errors import Refusal
@@ -25,13 +23,6 @@ MODULES = {
     "images": ((2, 4, N), lambda: torch.nn.Conv2d(2, 2, 3, padding=1)),
     "groups": ((2, 4, N), lambda: torch.nn.Conv2d(2, 2, (3, 1), padding=(2, 0), dilation=(2, 1), groups=2, bias=False)),
 }
-
-
-@functools.cache
-def firing(kind):
-    """Options under which a class fires in so short a time."""
-    torch.manual_seed(5)
-    return next(options for options in variants(kind) if drive_of(kind(N, **options).float(), torch.float32))
 
 
 def recurrent(options, module):

@@ -1,19 +1,23 @@
-"""One call of a layer's kernels: the memory that they are given, and the arrays in it."""
+"""One call of a layer's kernels: the memory that they are given, and what of it is an argument."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
-from neurodeploy.generated import Compiled
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.numba_source import BYTES, Source
+from neurodeploy.kernels.numba_source import Source
+from neurodeploy.kernels.passes import BYTES
 from neurodeploy.kernels.plan import Plan
 
-Array = np.ndarray[Any, Any]
+
+class Compiled(Protocol):
+    """The functions of a source, each compiled when it is first called for."""
+
+    def function(self, name: str) -> Any:
+        """Return a function, compiled."""
 
 
 @dataclass(frozen=True)
@@ -59,76 +63,90 @@ class Backward:
 
 
 class Call:
-    """What both kernels of a call are given.
+    """What both kernels of a call are given, as numba takes it.
 
+    x : (time, batch, ...); the call has its shape, float type and device
     hoisted, late : values of ``plan.hoisted`` and ``plan.hoisted_back``, tensors or numbers
     """
 
     def __init__(
         self,
         kernels: Kernels,
-        shape: torch.Size,
-        dtype: torch.dtype,
+        x: torch.Tensor,
         hoisted: list[Any],
         late: list[Any],
         *,
         record: bool,
     ) -> None:
-        self.kernels, self.shape, self.dtype, self.record = kernels, shape, dtype, record
-        self.steps, self.width = shape[0], shape[1:].numel()
+        self.kernels, self.shape, self.dtype, self.device, self.record = kernels, x.shape, x.dtype, x.device, record
+        self.steps, self.width = x.shape[0], x.shape[1:].numel()
         plan = kernels.plan
         self.keeps_x = plan.x in plan.saved
         self.places = [place for place, value in enumerate(hoisted) if isinstance(value, torch.Tensor)]
         self._constants = {
-            f"c{node}": self._constant(value)
+            f"c{node}": self.constant(value)
             for node, value in zip((*plan.hoisted, *plan.hoisted_back), (*hoisted, *late), strict=True)
         }
 
-    def _constant(self, value: Any) -> Any:
+    def constant(self, value: Any) -> Any:
+        """Argument for a hoisted value."""
         if not isinstance(value, torch.Tensor):
             return float(value)
-        if value.numel() == 1:
-            return value.item()
-        columns = torch.empty(self.shape[1:], dtype=self.dtype)  # a copy: an optimizer may change the original
-        return flat(columns.copy_(value.detach()))
+        return value.item() if value.numel() == 1 else self.flat(self.columns(value))
+
+    def columns(self, value: torch.Tensor) -> torch.Tensor:
+        """One number for each column: a copy, as an optimizer may change the original."""
+        return torch.empty(self.shape[1:], dtype=self.dtype, device=self.device).copy_(value.detach())
+
+    def flat(self, tensor: torch.Tensor) -> Any:
+        """View of a tensor as one row of numbers."""
+        return tensor.detach().reshape(-1).numpy()
+
+    def empty(self, dtype: torch.dtype) -> torch.Tensor:
+        """Memory for a whole sequence."""
+        return memory.empty(self.shape, dtype)
+
+    def zeros(self, shape: torch.Size) -> torch.Tensor:
+        """Zeros where the call runs."""
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def forward_memory(self, states: list[torch.Tensor]) -> Forward:
         """Memory of a forward pass from these states."""
         plan = self.kernels.plan
         sorts = [sort for name, sort in self.kernels.source.functions["forward"] if name.startswith("save")]
         return Forward(
-            memory.empty(self.shape, self.dtype),
+            self.empty(self.dtype),
             [state.clone(memory_format=torch.contiguous_format) for state in states],
-            [memory.empty(self.shape, self.dtype) for _ in plan.states] if self.record else [],
-            [memory.empty(self.shape, torch.uint8 if sort == BYTES else self.dtype) for sort in sorts],
+            [self.empty(self.dtype) for _ in plan.states] if self.record else [],
+            [self.empty(torch.uint8 if sort == BYTES else self.dtype) for sort in sorts],
         )
 
     def backward_memory(self, gradients: list[torch.Tensor | None]) -> Backward:
         """Memory of a backward pass from the gradients of the states at the end."""
         rows, plan = self.shape[1:], self.kernels.plan
-        states = [torch.zeros(rows, dtype=self.dtype) if g is None else g.clone() for g in gradients]
+        states = [self.zeros(rows) if g is None else g.clone() for g in gradients]
         return Backward(
             [state.contiguous() for state in states],
-            {place: torch.zeros(rows, dtype=self.dtype) for place in plan.to_hoisted},
-            None if plan.to_x is None else memory.empty(self.shape, self.dtype),
+            {place: self.zeros(rows) for place in plan.to_hoisted},
+            None if plan.to_x is None else self.empty(self.dtype),
         )
 
-    def forward_arrays(self, given: Forward) -> tuple[dict[str, Any], dict[str, Array]]:
+    def forward_arrays(self, given: Forward) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments that all steps share, and those with a row for each step, without ``x``."""
         plan = self.kernels.plan
-        shared = self._constants | _named("s_", plan.states, given.states)
+        shared = self._constants | self._named("s_", plan.states, given.states)
         names = [name for name, _ in self.kernels.source.functions["forward"] if name.startswith("save")]
-        rows = {"spike": flat(given.spikes)} | _named("", names, given.saved)
-        return shared, rows | (_named("rec_", plan.states, given.recordings) if self.record else {})
+        rows = {"spike": self.flat(given.spikes)} | self._named("", names, given.saved)
+        return shared, rows | (self._named("rec_", plan.states, given.recordings) if self.record else {})
 
-    def backward_arrays(self, given: Backward, saved: list[torch.Tensor]) -> tuple[dict[str, Any], dict[str, Array]]:
+    def backward_arrays(self, given: Backward, saved: list[torch.Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The same for the gradient, without ``x``, ``g_spike`` and the gradients of recordings."""
         plan = self.kernels.plan
-        shared = self._constants | _named("h_", plan.states, given.states)
-        shared |= _named("sum", map(str, given.sums), given.sums.values())
+        shared = self._constants | self._named("h_", plan.states, given.states)
+        shared |= self._named("sum", map(str, given.sums), given.sums.values())
         names = [name for name, _ in self.kernels.source.functions["backward"] if name.startswith("save")]
-        rows = _named("", names, saved)
-        return shared, rows if given.to_x is None else rows | {"g_x": flat(given.to_x)}
+        rows = self._named("", names, saved)
+        return shared, rows if given.to_x is None else rows | {"g_x": self.flat(given.to_x)}
 
     def to_tensors(
         self, given: Backward, shapes: Sequence[torch.Size], wanted: Sequence[bool]
@@ -143,7 +161,7 @@ class Call:
 
     def whole(self, gradient: torch.Tensor | None) -> torch.Tensor:
         """Gradient of a whole sequence, in memory of its own order."""
-        return torch.zeros(self.shape, dtype=self.dtype) if gradient is None else gradient.contiguous()
+        return self.zeros(self.shape) if gradient is None else gradient.contiguous()
 
     def run(self, name: str, values: Mapping[str, Any], *, steps: int) -> None:
         """Run a kernel over so many steps; arrays of rows begin at the first of them."""
@@ -156,14 +174,8 @@ class Call:
             threads=torch.get_num_threads(),
         )
 
-
-def flat(tensor: torch.Tensor) -> Array:
-    """View of a tensor as one row of numbers."""
-    return tensor.detach().reshape(-1).numpy()
-
-
-def _named(prefix: str, names: Any, tensors: Any) -> dict[str, Array]:
-    return {f"{prefix}{name}": flat(tensor) for name, tensor in zip(names, tensors, strict=True)}
+    def _named(self, prefix: str, names: Any, tensors: Any) -> dict[str, Any]:
+        return {f"{prefix}{name}": self.flat(tensor) for name, tensor in zip(names, tensors, strict=True)}
 
 
 def _summed(total: torch.Tensor, shape: torch.Size) -> torch.Tensor:

@@ -14,7 +14,8 @@ import torch
 from neurodeploy.generated import Compiled, has_numba
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
-from neurodeploy.kernels.numba_source import ARRAY, PLACES, Source
+from neurodeploy.kernels.numba_source import Source
+from neurodeploy.kernels.passes import ARRAY, PLACES
 
 DENSE = 0.15  # share of entries that are not 0
 SLICE = 256  # columns of the weights' gradient that stay in the cache of a core

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from neurodeploy.kernels import memory
-from neurodeploy.kernels.call import Array, Call, flat
+from neurodeploy.kernels.call import Call
 
 _TENSORS = 3  # of Feedback
 
@@ -56,7 +56,7 @@ def run_recurrent(
 class _Steps:
     """One kernel of a call, a step at a time."""
 
-    def __init__(self, call: Call, name: str, shared: dict[str, Any], rows: dict[str, Array]) -> None:
+    def __init__(self, call: Call, name: str, shared: dict[str, Any], rows: dict[str, Any]) -> None:
         self._function, self._width = call.kernels.compiled.function(name), call.width
         names = [argument for argument, _ in call.kernels.source.functions[name]]
         self._given: list[Any] = [shared.get(argument) for argument in names]
@@ -82,7 +82,7 @@ class _Recurrent(torch.autograd.Function):
         # the whole input of every step is kept only where the gradient reads it
         total = memory.empty(x.shape, x.dtype) if call.keeps_x else torch.empty_like(x[0])
         shared, rows = call.forward_arrays(given)
-        shared, rows = (shared, rows | {"x": flat(total)}) if call.keeps_x else (shared | {"x": flat(total)}, rows)
+        (rows if call.keeps_x else shared)["x"] = call.flat(total)
         steps, before = _Steps(call, "forward", shared, rows), first
         for t, (row, spikes) in enumerate(zip(x.unbind(0), given.spikes.unbind(0), strict=True)):
             into = total[t] if call.keeps_x else total
@@ -108,11 +108,11 @@ class _Recurrent(torch.autograd.Function):
         count, states = len(call.kernels.plan.states), call.kernels.plan.states
         given = call.backward_memory(list(gradients[1 : 1 + count]))
         shared, rows = call.backward_arrays(given, saved)
-        arriving = torch.zeros(call.shape[1:], dtype=call.dtype)
-        shared["g_spike"] = flat(arriving)
-        rows |= {} if total is None else {"x": flat(total)}
+        arriving = call.zeros(call.shape[1:])
+        shared["g_spike"] = call.flat(arriving)
+        rows |= {} if total is None else {"x": call.flat(total)}
         for name, gradient in zip(states, gradients[1 + count :], strict=False):
-            rows[f"grec_{name}"] = flat(call.whole(gradient))
+            rows[f"grec_{name}"] = call.flat(call.whole(gradient))
         steps = _Steps(call, "backward", shared, rows)
         outer = [None] * call.steps if gradients[0] is None else gradients[0].unbind(0)
         to_x = [None] * call.steps if given.to_x is None else given.to_x.unbind(0)

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 
 from neurodeploy.generated import Compiled
-from neurodeploy.kernels.call import Call, Kernels, flat
+from neurodeploy.kernels.call import Call, Kernels
 from neurodeploy.kernels.numba_source import numba_source
 from neurodeploy.kernels.plan import Plan, Question, forward_plan, plan_of
 from neurodeploy.kernels.recurrent import Feedback, run_recurrent
+from neurodeploy.kernels.triton_call import DeviceCall, Jitted
+from neurodeploy.kernels.triton_source import triton_source
 from neurodeploy.step import Table, Text
 from neurodeploy.step.tree import Expression
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-#: (device type, float type) of the tensors that kernels take
+#: (device type, float type) of the tensors that the kernels of numba take
 SUPPORTED = frozenset({("cpu", dtype) for dtype in DTYPES})
 
 
@@ -40,13 +42,12 @@ def _plan(question: Question) -> Plan:
 
 
 @lru_cache(maxsize=512)
-def _kernels(question: Question, arrays_back: frozenset[int]) -> Kernels:
+def _kernels(question: Question, arrays_back: frozenset[int], engine: str = "numba") -> Kernels:
     plan = _plan(question)
     arrays = {plan.hoisted[place] for place in question.arrays} | {plan.hoisted_back[place] for place in arrays_back}
-    source = numba_source(
-        plan, dtype=question.dtype, record=question.record, arrays=arrays, gradients=question.gradients
-    )
-    return Kernels(plan, source, Compiled(source))
+    write = triton_source if engine == "triton" else numba_source
+    source = write(plan, dtype=question.dtype, record=question.record, arrays=arrays, gradients=question.gradients)
+    return Kernels(plan, source, Jitted(source) if engine == "triton" else Compiled(source))
 
 
 def run_sequence(
@@ -60,15 +61,17 @@ def run_sequence(
     table: Table,
     record: bool,
     feedback: Feedback | None = None,
+    engine: str = "numba",
 ) -> Result:
     """Run a step text over a sequence.
 
-    x : (time, batch, ...), at least one step, float32 or float64 on the CPU
+    x : (time, batch, ...), at least one step, float32 or float64
     states : at the start, each (batch, ...)
     environment : tensors and numbers that the text reads besides; a tensor broadcasts to the neurons
     surrogate, options : derivative of the firing functions in ``v``, ``threshold`` and the options
     table : torch's, for what no step changes
-    feedback : what is added to the input of a step from the spikes of the step before
+    feedback : what is added to the input of a step from the spikes of the step before; "numba" alone
+    engine : "numba" on the CPU, "triton" on a GPU
     """
     given, option_names = tuple(sorted(environment)), tuple(sorted(options))
     first = _forward_plan(text, tuple(states), given, option_names)
@@ -97,8 +100,9 @@ def run_sequence(
         plan = _plan(question)
         with torch.no_grad():
             late = list(plan.graph.fold(plan.hoisted_back, outside, table).values())
-    kernels = _kernels(question, frozenset(k for k, v in enumerate(late) if _differs(v)))
-    call = Call(kernels, x.shape, x.dtype, hoisted, late, record=record)
+    kernels = _kernels(question, frozenset(k for k, v in enumerate(late) if _differs(v)), engine)
+    kind = DeviceCall if engine == "triton" else Call
+    call = kind(kernels, x, hoisted, late, record=record)
     x, tensors = x.contiguous(), [value for value in (*states.values(), *hoisted) if isinstance(value, torch.Tensor)]
     outputs: tuple[torch.Tensor, ...]
     if feedback is not None:
@@ -127,7 +131,7 @@ def _forward(
     """Spikes, last states and recordings; and what the gradient needs, apart from x."""
     given = call.forward_memory(states)
     shared, rows = call.forward_arrays(given)
-    call.run("forward", shared | rows | {"x": flat(x)}, steps=call.steps)
+    call.run("forward", shared | rows | {"x": call.flat(x)}, steps=call.steps)
     return given.outputs, given.saved
 
 
@@ -150,8 +154,8 @@ class _Sequence(torch.autograd.Function):
         x = saved.pop(0) if call.keeps_x else None
         given = call.backward_memory(list(gradients[1 : 1 + count]))
         shared, rows = call.backward_arrays(given, saved)
-        rows |= {"g_spike": flat(call.whole(gradients[0]))} | ({} if x is None else {"x": flat(x)})
+        rows |= {"g_spike": call.flat(call.whole(gradients[0]))} | ({} if x is None else {"x": call.flat(x)})
         for name, gradient in zip(call.kernels.plan.states, gradients[1 + count :], strict=False):
-            rows[f"grec_{name}"] = flat(call.whole(gradient))
+            rows[f"grec_{name}"] = call.flat(call.whole(gradient))
         call.run("backward", shared | rows, steps=call.steps)
         return (None, given.to_x, *call.to_tensors(given, ctx.shapes, ctx.needs_input_grad[2:]))

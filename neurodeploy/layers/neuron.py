@@ -57,12 +57,13 @@ class Neuron(Stateful):
         end of the step, so after the reset. They are copies, and differentiable.
     check_input : bool
         Refuse NaN and infinite input (ND1604); costs one more pass over the input.
-    executor : "auto", "torch" or "numba"
+    executor : "auto", "torch", "numba" or "triton"
         What runs the text; it decides no spikes and is not described. "torch": one operator after the other, the
         definition. "numba": one generated kernel for all steps, and one for the gradient; float32 and float64 on the
-        CPU; rec_connect a Linear, SparseLinear, EventLinear, Conv2d or Identity, computed as "torch" does. "auto":
-        "numba" for calls of ``AUTO`` updates or more that it can take, where numba is installed. It may be set at any
-        time.
+        CPU; rec_connect a Linear, SparseLinear, EventLinear, Conv2d or Identity, computed as "torch" does. "triton":
+        the same two kernels on a GPU; no rec_connect. "auto": the one of these two that belongs to the device of the
+        input, for calls of ``AUTO`` updates or more that it can take, where it is installed; else "torch". It may be
+        set at any time.
     """
 
     arguments: ClassVar[Mapping[str, Parameter]] = {}
