@@ -254,6 +254,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "The certificate is of another network, or somebody has changed it.",
             "Prove the network again: neurodeploy prove BUNDLE.",
         ),
+        "ND2301": Code(
+            "recording: incomplete, contradicts itself, or of another network or input",
+            "The board lost or reordered events, a time-out cut the session, or the file belongs to another bundle.",
+            "Record again; the message says which samples are whole.",
+        ),
         "ND9001": Code(
             "optional package or oracle missing",
             "An extra was not installed, or a package of that name is only a stub.",

@@ -27,7 +27,20 @@ from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "targets", "bench", "explain", "doctor"]
+COMMANDS = [
+    "demo",
+    "check",
+    "convert",
+    "map",
+    "simulate",
+    "emit",
+    "verify",
+    "record",
+    "targets",
+    "bench",
+    "explain",
+    "doctor",
+]
 
 
 @pytest.fixture(scope="session")
