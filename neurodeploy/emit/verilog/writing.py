@@ -15,8 +15,8 @@ def module_code(w: "Writer", count_bits: tuple[int, int], widths: tuple[int, int
     lines = [
         *_head(w, count_bits, widths),
         *_numbers(w),
-        "    // Operands of different width are meant: they are extended with their sign, and each result is as wide as",
-        "    // its range asks for.",
+        "    // Operands of different width are meant: they are extended with their sign, and each result is as wide",
+        "    // as its range asks for.",
         "    /* verilator lint_off WIDTH */",
         "    // tables of parameters and synapses",
         *w.declared,
