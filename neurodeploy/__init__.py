@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.nir import read_nir, write_nir
+    from neurodeploy.proofs import prove
     from neurodeploy.quantizer import constrain, quantize
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
-    from neurodeploy.verifier import compare, observe_orders
+    from neurodeploy.verifier import compare, load_trace, observe_orders, save_trace
 
 #: public name -> (module, name there)
 _HOME = {
@@ -45,10 +46,12 @@ _HOME = {
     "load_events": ("events", "load_events"),
     "load_model": ("models", "load_model"),
     "load_network": ("network", "load_network"),
+    "load_trace": ("verifier", "load_trace"),
     "map": ("mapper", "map_network"),
     "moving_edge": ("events", "moving_edge"),
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
+    "prove": ("proofs", "prove"),
     "quantize": ("quantizer", "quantize"),
     "read_nir": ("nir", "read_nir"),
     "read_onnx": ("ann", "read_onnx"),
@@ -57,6 +60,7 @@ _HOME = {
     "save_events": ("events", "save_events"),
     "save_model": ("models", "save_model"),
     "save_network": ("network", "save_network"),
+    "save_trace": ("verifier", "save_trace"),
     "simulate": ("simulator", "simulate"),
     "stimulus": ("events", "stimulus"),
     "stream": ("streams", "stream"),
@@ -82,10 +86,12 @@ __all__ = [
     "load_events",
     "load_model",
     "load_network",
+    "load_trace",
     "map",
     "moving_edge",
     "observe_orders",
     "place_identity",
+    "prove",
     "quantize",
     "read_nir",
     "read_onnx",
@@ -94,6 +100,7 @@ __all__ = [
     "save_events",
     "save_model",
     "save_network",
+    "save_trace",
     "simulate",
     "stimulus",
     "stream",

@@ -1,7 +1,8 @@
 """Comparison of two runs: every value that both have, and the first one that differs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,10 @@ from neurodeploy.errors import Differs, Fault, Refusal
 from neurodeploy.network import Group, Network
 from neurodeploy.simulator import Run, Trace
 from neurodeploy.verifier.difference import Difference
+from neurodeploy.verifier.event_replay import locate_event
+from neurodeploy.verifier.explanation import Explanation, explain
 from neurodeploy.verifier.replay import locate
-from neurodeploy.verifier.texts import last_assignment, last_line, writer
+from neurodeploy.verifier.texts import depths, last_assignment, last_line, writer
 
 Ints = npt.NDArray[np.int64]
 Observed = Run | Trace
@@ -29,6 +32,7 @@ class Comparison:
     difference : the first of them
     left_out : "group.state" that only one of the two has
     faults : why the two cannot be compared, or are not shown to be equal although no value differs
+    sides : what was compared, and the sample in it that differs first, so that a difference can be explained
     """
 
     compared: int
@@ -37,6 +41,15 @@ class Comparison:
     difference: Difference | None = None
     left_out: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    sides: tuple[Observed, Observed, int] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """What the table of causes says to the difference, worked out when it is first asked; None without one."""
+        if self.difference is None or self.sides is None:
+            return None
+        first, second, sample = self.sides
+        return explain(first, second, replace(self.difference, sample=sample))
 
     @property
     def exact(self) -> bool:
@@ -64,16 +77,19 @@ class Comparison:
         events = f"{self.spikes:,} events among them" if self.spikes else "no event among them: no neuron fired"
         if self.difference is None:
             return f"exact: {self.compared:,} values compared, {events}."
-        return f"{self.differing:,} of {self.compared:,} values differ ({events}). The first: {self.difference}"
+        found = f"{self.differing:,} of {self.compared:,} values differ ({events}). The first: {self.difference}"
+        return found if self.explanation is None else f"{found}\n{self.explanation}"
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
+        hints = [] if self.explanation is None else [hint.to_json() for hint in self.explanation.hints]
         return {
             "exact": self.exact,
             "compared": self.compared,
             "spikes": self.spikes,
             "differing": self.differing,
             "difference": None if self.difference is None else self.difference.to_json(),
+            "hints": hints,
             "left_out": list(self.left_out),
             "faults": [str(f) for f in self.faults],
         }
@@ -97,7 +113,8 @@ def compare(a: Observed, b: Observed) -> Comparison:
     """Compare all event counts and all states that both have, step by step.
 
     Of two runs of our own the first difference is found exactly, inside the step, by running both again; of foreign
-    traces it is the first difference in the observed values. Never raises for a difference: see ``Comparison.require``.
+    traces it is the first difference in the observed values. ``explanation`` of the result tries known causes.
+    Never raises for a difference: see ``Comparison.require``.
     """
     network = next((x.network for x in (a, b) if isinstance(x, Run)), None)
     inputs = {g.name for g in network.inputs()} if network else set()
@@ -115,7 +132,12 @@ def compare(a: Observed, b: Observed) -> Comparison:
         return Comparison(compared, 0, left_out=left_out, faults=(empty,))
     differing = sum(int(np.count_nonzero(p.differing())) for p in pairs)
     difference = _first_difference(a, b, pairs, network) if differing else None
-    return Comparison(compared, spikes, differing, difference, left_out)
+    if difference is not None and network is not None:
+        shape = network.group(difference.group).shape
+        at = np.unravel_index(difference.neuron, shape) if len(shape) > 1 else ()
+        difference = replace(difference, coordinates=tuple(int(i) for i in at))
+    sides = None if difference is None else (a, b, difference.sample)
+    return Comparison(compared, spikes, differing, difference, left_out, sides=sides)
 
 
 def _unlike(a: Observed, b: Observed, network: Network | None) -> tuple[list[Fault], tuple[str, ...]]:
@@ -180,9 +202,12 @@ def _first_difference(a: Observed, b: Observed, pairs: list[_Pair], network: Net
     step, sample = min(_earliest(p) for p in pairs if p.differing().any())
     sides = tuple(x.trace().made_by if isinstance(x, Run) else x.made_by for x in (a, b))
     sides = sides if sides[0] != sides[1] else ("the first run", "the second run")
-    clocked = network is not None and not network.chip.event_driven
-    if isinstance(a, Run) and isinstance(b, Run) and a.input and b.input and clocked:
-        found = locate(a, b, sample=sample, last=step, sides=(sides[0], sides[1]))
+    if isinstance(a, Run) and isinstance(b, Run) and a.input and b.input:
+        # one clocked and one driven by events share no course of a step
+        driven = a.network.chip.event_driven
+        search = locate_event if driven else locate
+        alike = driven == b.network.chip.event_driven
+        found = search(a, b, sample=sample, last=step, sides=(sides[0], sides[1])) if alike else None
         if found is not None:
             return found
         if a.network is b.network:
@@ -201,6 +226,7 @@ def _observed(
 ) -> Difference:
     """The first differing value of a step: in the order of the phases, what is emitted after the states."""
     ranked = []
+    depth = {} if network is None else depths(network)
     for number, pair in enumerate(pairs):
         known = _group(network, pair.group)
         for neuron in np.flatnonzero(pair.differing()[step, sample]).tolist():
@@ -209,7 +235,9 @@ def _observed(
                 chip, g = known
                 phase_index, text = writer(chip, g.kind, pair.state)
                 emitted = pair.state == chip.neurons[g.kind].emits
-                order = (phase_index, int(emitted), last_assignment(text, pair.state))
+                # where events drive the chip a step goes through all layers: the one nearest to the input comes first
+                first = depth.get(pair.group, len(depth)) if chip.event_driven else phase_index
+                order = (first, int(emitted), last_assignment(text, pair.state))
                 identity = neuron if g.ids is None else int(g.ids[neuron])
             ranked.append((order, identity, number, neuron))
     _, identity, number, neuron = min(ranked)

@@ -17,6 +17,7 @@ class Difference:
     source : (group, neuron) whose event made the difference, if a connection did
     sides : who computed the first and the second value
     notes : configuration, texts and schedules that differ there
+    coordinates : (channel, row, column) of the neuron where the group is a map
     """
 
     group: str
@@ -33,10 +34,12 @@ class Difference:
     source: tuple[str, int] | None
     sides: tuple[str, str]
     notes: tuple[str, ...] = ()
+    coordinates: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         number = "" if self.hardware_id is None else f" (hardware id {self.hardware_id})"
-        place = f"group {self.group!r}, neuron {self.neuron}{number}, sample {self.sample}, step {self.step}"
+        at = f" at {self.coordinates}" if self.coordinates else ""
+        place = f"group {self.group!r}, neuron {self.neuron}{at}{number}, sample {self.sample}, step {self.step}"
         phase = f", phase {self.phase}" if self.phase else ""
         was = "" if None in self.before else f", from {self.before[0]} and {self.before[1]} before"
         first, second = self.sides

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from neurodeploy.chips import Chip, Handler, Phase
 from neurodeploy.chips.schema import StateEntry
+from neurodeploy.network import Network
 from neurodeploy.simulator.executors import positions
 from neurodeploy.simulator.machine import Ints, Lane, Part, Row
 from neurodeploy.step import PYTHON, Assign, Guard, Text, assigned, evaluate
@@ -128,10 +129,24 @@ def phase_texts(chip: Chip, phase: Phase, kind: str) -> Iterator[tuple[bool, Tex
             yield from ((False, h.text) for h in (connection.on_input, connection.on_sum) if h is not None)
 
 
+def depths(network: Network) -> dict[str, int]:
+    """Group -> least number of connections from an input; groups that no input reaches have none."""
+    found = {g.name: 0 for g in network.inputs()}
+    for _ in network.groups:
+        for p in network.projections:
+            if p.source in found and found[p.source] + 1 < found.get(p.target, len(network.groups) + 1):
+                found[p.target] = found[p.source] + 1
+    return found
+
+
 def writer(chip: Chip, kind: str, state: str, phases: Sequence[Phase] | None = None) -> tuple[int, Text | None]:
-    """The last phase whose own handler of a neuron kind assigns a state, else the last connection that does."""
+    """The last phase whose own handler of a neuron kind assigns a state, else the last connection that does.
+
+    Where events drive the chip, connections come first: what a tick does there is a leak.
+    """
     found = [
-        (own, index, text)
+        # a tick only adds a leak: where events drive the chip, they are what writes
+        (own != chip.event_driven, index, text)
         for index, phase in enumerate(chip.schedule)
         if phases is None or phase in phases
         for own, text in phase_texts(chip, phase, kind)
