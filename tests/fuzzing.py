@@ -7,6 +7,7 @@ python fuzzing.py FOLDER FIRST MANY prints a line of JSON for each, in a process
 import copy
 import hashlib
 import json
+import os
 import resource
 import struct
 import sys
@@ -111,6 +112,7 @@ class Fuzz:
     """Sound files of each kind, and for each kind how one is mutated and judged."""
 
     def __init__(self, folder):
+        os.chdir(folder)  # a name that a mutant makes up is a file in there
         self.folder = make(folder)
         self.whole = content(folder / "bundle.nd")
         self.configuration = to_configuration(nd.load_network(folder / "bundle.nd" / "network.npz"))

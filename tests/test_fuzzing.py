@@ -31,7 +31,8 @@ def in_a_process(folder, first, many):
 @pytest.mark.parametrize(
     ("first", "many"), [(0, 90), *(pytest.param(n, 500, marks=pytest.mark.slow) for n in range(0, 2000, 500))]
 )
-def test_a_mutant_of_any_file_is_refused_or_read_as_it_stands(tmp_path, count, first, many):
+def test_a_mutant_of_any_file_is_refused_or_read_as_it_stands(tmp_path, monkeypatch, count, first, many):
+    monkeypatch.chdir(tmp_path)
     found = in_a_process(tmp_path, first, many) if many > 100 else list(fuzzing.judgements(tmp_path, first, many))
     assert [line["seed"] for line in found] == list(range(first, first + many))
     assert [line for line in found if line["outcome"] not in SOUND] == []
