@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit import c, onnx
+from neurodeploy.emit import c, onnx, verilog
+from neurodeploy.emit.crossbar import from_crossbar, to_crossbar, write_crossbar
 from neurodeploy.emit.netx import from_netx, to_netx, write_netx
 from neurodeploy.emit.samna import from_configuration, layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
@@ -62,6 +63,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             layers.write_configuration,
             layers_network,
         ),
+        "crossbar": Emitter(
+            "memory images of a crossbar, JSON, with .hex files for memories and programming port beside it",
+            ".json",
+            to_crossbar,
+            write_crossbar,
+            from_crossbar,
+        ),
         "onnx": Emitter(
             "the whole run from the reset as an ONNX model of integer operators",
             ".onnx",
@@ -81,6 +89,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             ".c",
             c.c_configuration,
             c.write_c,
+            takes=_clocked,
+        ),
+        "verilog": Emitter(
+            "a synthesizable module in Verilog-2005 with its tables and a self-checking testbench",
+            ".v",
+            verilog.verilog_configuration,
+            verilog.write_verilog,
             takes=_clocked,
         ),
     }
