@@ -63,10 +63,9 @@ def interpreted(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.triton
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("kind", "options"), CASES, ids=NAMES)
-def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options, dtype):
-    compare(kind, options, None, dtype, executor="triton")
+def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options):
+    compare(kind, options, None, torch.float32, executor="triton")  # options in float64: those with every surrogate
 
 
 @pytest.mark.slow
