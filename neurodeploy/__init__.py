@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.nir import read_nir, write_nir
     from neurodeploy.quantizer import constrain, quantize
+    from neurodeploy.report import measure_fidelity
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
@@ -47,6 +48,7 @@ _HOME = {
     "load_network": ("network", "load_network"),
     "load_trace": ("verifier", "load_trace"),
     "map": ("mapper", "map_network"),
+    "measure_fidelity": ("report", "measure_fidelity"),
     "moving_edge": ("events", "moving_edge"),
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
@@ -86,6 +88,7 @@ __all__ = [
     "load_network",
     "load_trace",
     "map",
+    "measure_fidelity",
     "moving_edge",
     "observe_orders",
     "place_identity",

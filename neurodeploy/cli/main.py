@@ -285,6 +285,8 @@ def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str
 def compare(*, first: Path, second: Path, data: Path | None, executor: str, as_json: bool) -> None:
     """Compare FIRST and SECOND value by value: bundles, network files, or traces of others (.npz, .csv).
 
+    A float MODEL (.safetensors) with its bundle: rates, correlation and membranes of each layer.
+
     Exit status: 0 equal; 1 they differ, or nothing was compared; 2 they cannot be compared.
     """
     from neurodeploy.cli.compare import show_comparison
