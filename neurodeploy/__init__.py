@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.nir import read_nir, write_nir
     from neurodeploy.quantizer import constrain, quantize
-    from neurodeploy.report import measure_fidelity
+    from neurodeploy.report import measure_fidelity, write_report
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
@@ -66,6 +66,7 @@ _HOME = {
     "stream": ("streams", "stream"),
     "train": ("training", "train"),
     "write_nir": ("nir", "write_nir"),
+    "write_report": ("report", "write_report"),
     "verify": ("bundles", "verify"),
 }
 
@@ -107,6 +108,7 @@ __all__ = [
     "train",
     "verify",
     "write_nir",
+    "write_report",
 ]
 
 

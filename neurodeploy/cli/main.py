@@ -294,6 +294,22 @@ def compare(*, first: Path, second: Path, data: Path | None, executor: str, as_j
     show_comparison(first, second, data=data, executor=executor, as_json=as_json)
 
 
+@main.command(short_help="One page with all that is known of a bundle.")
+@click.argument("bundle", type=_FILE)
+@click.option("-o", "--out", default=Path("report.html"), show_default=True, type=_FILE, help="Page; .json beside it.")
+@click.option("--model", default=None, type=_FILE, help="The float model, for what stands before quantization.")
+@click.option("--data", default=None, type=_FILE, help="Counts with labels (.npz), for the accuracy.")
+@click.option("--neuron", "neurons", multiple=True, metavar="LAYER.N", help="Whose membrane is drawn; repeatable.")
+@json_option
+def report(
+    *, bundle: Path, out: Path, model: Path | None, data: Path | None, neurons: tuple[str, ...], as_json: bool
+) -> None:
+    """Write a page on BUNDLE that opens without a network, and its numbers as JSON beside it."""
+    from neurodeploy.cli.report import show_report
+
+    show_report(bundle, out, model=model, data=data, neurons=neurons, as_json=as_json)
+
+
 main.add_command(targets)
 
 

@@ -1,0 +1,342 @@
+"""Everything that a report says of a bundle, as plain data: the page shows these numbers and no others."""
+
+import math
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neurodeploy.bundles import Bundle, Verification, load_bundle, verify
+from neurodeploy.chips.evidence import evidence_keys
+from neurodeploy.errors import Refusal
+from neurodeploy.evaluation import evaluate
+from neurodeploy.events import Data
+from neurodeploy.mapper import map_network, reports
+from neurodeploy.network import Group, Network
+from neurodeploy.report.fidelity import Fidelity, measure_fidelity
+from neurodeploy.simulator import Run, simulate
+from neurodeploy.simulator.machine import stored_fields
+
+Ints = npt.NDArray[np.int64]
+SCHEMA_VERSION = 1
+#: bins of a histogram; neurons and steps of a raster; neurons of a layer whose membrane is drawn
+BINS, NEURONS, STEPS, TRACES = 24, 48, 200, 2
+#: figures of a chip file that an estimate of energy is made of
+OPERATION, UPDATE, FACTOR = "energy_operation", "energy_update", "energy_factor"
+
+
+def collect_numbers(
+    path: str | Path,
+    *,
+    model: torch.nn.Module | None = None,
+    data: Data | None = None,
+    neurons: Mapping[str, tuple[int, ...]] | None = None,
+) -> dict[str, Any]:
+    """All numbers of a report on a bundle; what is not in the bundle stands under ``missing``.
+
+    model : the float model that was converted, for what stands before quantization
+    data : counts with labels, for the accuracy
+    neurons : group -> neurons whose membranes are drawn; those that fire most where none are named
+    Raises Refusal as load_bundle, measure_fidelity and simulate do.
+    """
+    loaded = load_bundle(path)
+    network, chip = loaded.network, loaded.network.chip
+    run = simulate(network, loaded.input, drain=0)
+    fidelity = None if model is None else measure_fidelity(model, network, loaded.input)
+    usage, cores = _placement(loaded)
+    layers = [_layer(network, g, run, fidelity) for g in network.groups]
+    return {
+        "format": "neurodeploy report",
+        "schema_version": SCHEMA_VERSION,
+        "made_by": f"neurodeploy {version('neurodeploy')}",
+        "bundle": Path(path).name,
+        "chip": {"name": chip.name, "title": chip.title, "event_driven": chip.event_driven},
+        "summary": _summary(loaded, usage, run, data, verify(path)),
+        "usage": usage,
+        "cores": cores,
+        "layers": layers,
+        "fidelity": None if fidelity is None else fidelity.to_json(),
+        "rasters": [_raster(g, run, fidelity) for g in network.groups],
+        "membranes": list(_membranes(loaded, fidelity, neurons or {})),
+        "headroom": list(_headroom(loaded)),
+        "activity": _activity(network, run),
+        "assumptions": _assumptions(network),
+        "unknown": list(chip.unknown),
+        "missing": list(_missing(loaded, fidelity, data)),
+    }
+
+
+def _placement(loaded: Bundle) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What every limit and core holds: as the bundle's report says, else counted now."""
+    report = loaded.report if isinstance(loaded.report, dict) else {}
+    if isinstance(report.get("usage"), list) and "cores" in report:
+        usage, cores = report["usage"], report["cores"]
+    else:
+        placed = map_network(loaded.network).to_json()
+        usage, cores = placed["usage"], placed["cores"]
+    return [{"where": ""} | u | {"share": _share(u)} for u in usage], [
+        core | {"usage": [u | {"share": _share(u)} for u in core["usage"]]} for core in cores
+    ]
+
+
+def _share(usage: Mapping[str, Any]) -> float:
+    return float(usage["asked"] / usage["at_most"]) if usage["at_most"] else 0.0
+
+
+def _summary(
+    loaded: Bundle, usage: list[dict[str, Any]], run: Run, data: Data | None, verified: Verification
+) -> dict[str, Any]:
+    network = loaded.network
+    steps, samples = next(iter(run.counts.values())).shape[:2]
+    tightest = max(usage, key=lambda u: u["share"], default=None)
+    inputs = {g.name for g in network.inputs()}
+    return {
+        "fits": all(u["asked"] <= u["at_most"] for u in usage),
+        "tightest": tightest,
+        "exact": verified.exact,
+        "exact_against": [
+            {
+                "oracle": check.oracle,
+                "version": check.version,
+                "kind": check.kind,
+                "grade": check.grade,
+                "values": check.comparison.compared,
+                "events": check.comparison.spikes,
+            }
+            for check in verified.exact_against
+        ],
+        "accuracy": None if data is None else _accuracy(network, data),
+        "neurons": sum(g.size for g in network.groups if g.name not in inputs),
+        "synapses": sum(len(p.pairwise.sources) for p in network.projections),
+        "steps": steps,
+        "samples": samples,
+        "dt_s": network.dt_s,
+        "events": int(sum(v.sum() for g, v in run.counts.items() if g not in inputs)),
+        "executor": run.executor,
+    }
+
+
+def _accuracy(network: Network, data: Data) -> dict[str, Any] | None:
+    if data.label is None:
+        return None
+    found = evaluate(simulate(network, data.input), data.label)
+    return {
+        "share": found.accuracy,
+        "low": found.low,
+        "high": found.high,
+        "ties": found.ties,
+        "samples": data.batch,
+        "rule": found.rule,
+    }
+
+
+def _histogram(values: npt.NDArray[Any], low: float, high: float) -> dict[str, Any]:
+    counts, edges = np.histogram(values, bins=BINS, range=(low, high) if high > low else (low - 0.5, high + 0.5))
+    return {"counts": counts.tolist(), "low": float(edges[0]), "high": float(edges[-1]), "total": int(values.size)}
+
+
+def _layer(network: Network, g: Group, run: Run, fidelity: Fidelity | None) -> dict[str, Any]:
+    kind = network.chip.neurons[g.kind]
+    threshold = None if kind.deploy is None else g.parameters[kind.deploy.threshold]
+    stage = None if fidelity is None else fidelity.stages.get(g.name)
+    found = next((x for x in fidelity.layers if x.layer == g.name), None) if fidelity else None
+    return {
+        "name": g.name,
+        "kind": g.kind,
+        "neurons": g.size,
+        "shape": list(g.shape),
+        "input": kind.is_input(),
+        "rate": float(run.counts[g.name].mean()),
+        "events": int(run.counts[g.name].sum()),
+        "threshold": None if threshold is None else {"least": int(threshold.min()), "most": int(threshold.max())},
+        "threshold_float": None
+        if stage is None
+        else {
+            "least": float((stage.threshold * stage.gain).min()),
+            "most": float((stage.threshold * stage.gain).max()),
+        },
+        "weights": list(_weights(network, g, fidelity)),
+        "rate_float": None if found is None else found.rate_float,
+        "count_error": None if found is None else found.count_error,
+        "correlation": None if found is None else found.correlation,
+        "sqnr_db": None if found is None else found.sqnr_db,
+    }
+
+
+def _weights(network: Network, g: Group, fidelity: Fidelity | None) -> Iterator[dict[str, Any]]:
+    """Stored weights of every projection into a group, and the float ones that they came from."""
+    stage = None if fidelity is None else fidelity.stages.get(g.name)
+    for p in network.projections:
+        connection = network.chip.connections[p.kind]
+        fields = stored_fields(connection, p.fields, p.parameters)
+        for name in connection.entry.weights:
+            values = fields[name]
+            if p.target != g.name or not values.size or not values.any():
+                continue
+            edges = [e for e in stage.edges if e.source in {p.source, network.group(p.source).kind}] if stage else []
+            before = edges[0].weight.reshape(-1) if len(edges) == 1 else None
+            yield {
+                "source": p.source,
+                "connection": p.kind,
+                "field": name,
+                "least": int(values.min()),
+                "most": int(values.max()),
+                "zero_share": float((values == 0).mean()),
+                "integer": _histogram(values, int(values.min()), int(values.max())),
+                "float": None if before is None else _histogram(before, float(before.min()), float(before.max())),
+            }
+
+
+def _raster(g: Group, run: Run, fidelity: Fidelity | None) -> dict[str, Any]:
+    """Events of the first sample, (step, row, count), of the neurons that fire most."""
+    counts = run.counts[g.name][:STEPS, 0]
+    course = None if fidelity is None else fidelity.courses.get(g.name)
+    wanted = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:NEURONS])
+    shown = {"integer": counts[:, wanted], "float": None if course is None else course.events[:STEPS, 0][:, wanted]}
+    return {
+        "layer": g.name,
+        "neurons": wanted.tolist(),
+        "of": g.size,
+        "steps": len(counts),
+        "events": {n: None if v is None else round(float(v.sum())) for n, v in shown.items()},
+    } | {n: None if v is None else _dots(v) for n, v in shown.items()}
+
+
+def _dots(values: npt.NDArray[Any]) -> list[list[int]]:
+    return [[int(t), int(n), round(float(values[t, n]))] for t, n in np.argwhere(values)]
+
+
+def _membranes(
+    loaded: Bundle, fidelity: Fidelity | None, neurons: Mapping[str, tuple[int, ...]]
+) -> Iterator[dict[str, Any]]:
+    """Membranes of chosen neurons in the first sample whose states the bundle holds, in units of the threshold."""
+    if not loaded.samples:
+        return
+    sample, network = loaded.samples[0], loaded.network
+    for g in network.groups:
+        deploy = network.chip.neurons[g.kind].deploy
+        state = deploy.states.get("v") if deploy else None
+        values = loaded.stated.states.get(g.name, {}).get(state or "")
+        if deploy is None or values is None:
+            continue
+        events = loaded.stated.counts[g.name][:, 0]
+        chosen = neurons.get(g.name) or tuple(np.argsort(-events.sum(axis=0), kind="stable")[:TRACES].tolist())
+        course = None if fidelity is None else fidelity.courses.get(g.name)
+        for neuron in chosen:
+            threshold = int(g.parameters[deploy.threshold][neuron]) * deploy.unit
+            before = None if course is None else course.membrane[:STEPS, sample, neuron] / course.threshold[neuron]
+            yield {
+                "layer": g.name,
+                "neuron": int(neuron),
+                "sample": int(sample),
+                "state": state,
+                "threshold": threshold,
+                "integer": (values[:STEPS, 0, neuron] / threshold).round(4).tolist(),
+                "float": None if before is None else before.round(4).tolist(),
+                "spikes": np.flatnonzero(events[:STEPS, neuron]).tolist(),
+            }
+
+
+def _headroom(loaded: Bundle) -> Iterator[dict[str, Any]]:
+    """Bits between the largest value of each state and the end of its register, at the end of the steps."""
+    for group, states in loaded.stated.states.items():
+        kind = loaded.network.chip.neurons[loaded.network.group(group).kind]
+        for state, values in states.items():
+            low, high = kind.states[state].interval
+            if state == kind.emits or not values.size:
+                continue
+            share = np.maximum(values / max(high, 1), values / low if low < 0 else 0.0)
+            step, sample, neuron = (int(i) for i in np.unravel_index(int(np.argmax(share)), share.shape))
+            used = float(share[step, sample, neuron])
+            yield {
+                "layer": group,
+                "state": state,
+                "low": int(low),
+                "high": int(high),
+                "worst": int(values[step, sample, neuron]),
+                "step": step,
+                "sample": int(loaded.samples[sample]),
+                "neuron": neuron,
+                "share": used,
+                "bits": math.log2(1 / max(used, 1 / max(high, 2))),
+            }
+
+
+def _activity(network: Network, run: Run) -> dict[str, Any]:
+    """Events and synaptic operations of each layer; energy where the chip's file has figures for it."""
+    steps, samples = next(iter(run.counts.values())).shape[:2]
+    operations = {g.name: 0 for g in network.groups}
+    for p in network.projections:
+        at = p.pairwise.sources
+        reached = np.bincount(at, minlength=network.group(p.source).size)
+        operations[p.target] += int((run.counts[p.source].sum(axis=(0, 1)) * reached).sum())
+    inputs = {g.name for g in network.inputs()}
+    updates = steps * samples * sum(g.size for g in network.groups if g.name not in inputs)
+    total = sum(operations.values())
+    return {
+        "layers": [
+            {"layer": g.name, "events": int(run.counts[g.name].sum()), "operations": operations[g.name]}
+            for g in network.groups
+        ],
+        "operations": total,
+        "operations_per_step": total / max(steps * samples, 1),
+        "updates": updates,
+        "energy": _energy(network, total, updates, samples, steps),
+    }
+
+
+def _energy(network: Network, operations: int, updates: int, samples: int, steps: int) -> dict[str, Any] | None:
+    """Energy of one sample: published figures for an operation and an update, and the factor that they may be off."""
+    figures = reports(network)
+    if not {OPERATION, UPDATE, FACTOR} <= set(figures):
+        return None
+    one = (operations * figures[OPERATION][0] + updates * figures[UPDATE][0]) / max(samples, 1)
+    factor, entry = figures[FACTOR][0], network.chip.reports[OPERATION][0]
+    power = None if network.dt_s is None else one / (steps * network.dt_s)
+    return {
+        "sample_j": one,
+        "least_j": one / factor,
+        "most_j": one * factor,
+        "factor": factor,
+        "power_w": power,
+        "operation_j": figures[OPERATION][0],
+        "update_j": figures[UPDATE][0],
+        "grade": network.chip.grade(entry.evidence),
+        "source": network.chip.evidence[entry.evidence or network.chip.file.evidence or ""].source,
+    }
+
+
+def _assumptions(network: Network) -> list[dict[str, Any]]:
+    """Every source of the chip's file with its grade, and how many of its numbers and texts rest on it."""
+    keys = [key for _, key in evidence_keys(network.chip.file)]
+    return [
+        {
+            "name": name,
+            "source": found.source,
+            "date": found.date.isoformat(),
+            "grade": found.grade,
+            "entries": keys.count(name),
+        }
+        for name, found in network.chip.evidence.items()
+    ]
+
+
+def _missing(loaded: Bundle, fidelity: Fidelity | None, data: Data | None) -> Iterator[str]:
+    if fidelity is None:
+        yield "The float model is not in the bundle: add --model FILE for everything before quantization."
+    if data is None:
+        yield "Labels are not in the bundle: add --data FILE for the accuracy."
+    elif data.label is None:
+        yield "The data have no labels: no accuracy."
+    if loaded.report is None:
+        yield "The bundle holds no report of its conversion: limits and cores were counted anew."
+    try:
+        figures = set(reports(loaded.network))
+    except Refusal:
+        figures = set()
+    if not {OPERATION, UPDATE, FACTOR} <= figures:
+        yield "The chip's file has no published energy of an operation: operations are counted, energy is unknown."
