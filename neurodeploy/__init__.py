@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neurodeploy.models import load_model, save_model
     from neurodeploy.network import load_network, place_identity, save_network
     from neurodeploy.nir import read_nir, write_nir
+    from neurodeploy.proofs import prove
     from neurodeploy.quantizer import constrain, quantize
     from neurodeploy.report import measure_fidelity, write_report
     from neurodeploy.simulator import simulate
@@ -52,6 +53,7 @@ _HOME = {
     "moving_edge": ("events", "moving_edge"),
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
+    "prove": ("proofs", "prove"),
     "quantize": ("quantizer", "quantize"),
     "read_nir": ("nir", "read_nir"),
     "read_onnx": ("ann", "read_onnx"),
@@ -93,6 +95,7 @@ __all__ = [
     "moving_edge",
     "observe_orders",
     "place_identity",
+    "prove",
     "quantize",
     "read_nir",
     "read_onnx",

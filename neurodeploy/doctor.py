@@ -59,7 +59,22 @@ class Probe:
 
 #: Packages and the extra that installs each ("" is a dependency). Keep equal to pyproject.toml: dependencies, extras.
 PACKAGES: Mapping[str, str] = MappingProxyType(
-    {"numpy": "", "torch": "", "safetensors": "", "scikit-learn": "demo", "xylosim": "oracles"}
+    {
+        **dict.fromkeys(("numpy", "pydantic", "rich", "safetensors", "torch"), ""),
+        "aedat": "aedat",
+        "scikit-learn": "demo",
+        "dask": "engines",
+        "joblib": "engines",
+        "numba": "fast",
+        "triton": "gpu",
+        "ortools": "map",
+        "h5py": "nir",
+        "onnx": "onnx",
+        "onnxruntime": "oracles",
+        "xylosim": "oracles",
+        "matplotlib": "plot",
+        "z3-solver": "prove",
+    }
 )
 ANSWER = "neurodeploy: the oracle answers"
 #: One for each oracle of the table that runs in this Python.

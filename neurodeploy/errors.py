@@ -54,6 +54,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND2101": "bundle: unreadable or incomplete",
         "ND2201": "proof: dialects of a chip could differ",
         "ND2202": "guard: outside what is known of the chip",
+        "ND2203": "proof: certificate that does not show what it claims",
         "ND9001": "optional package or oracle missing",
         "ND9002": "usage",
     }

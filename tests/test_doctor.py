@@ -1,8 +1,10 @@
 """The doctor looks without touching: nothing is imported that it only asks about."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import FrozenInstanceError, asdict
 from importlib import metadata
 from pathlib import Path
@@ -110,11 +112,18 @@ def test_a_missing_package_is_answered_with_the_line_that_installs_it(monkeypatc
     assert (finding.state, finding.version, finding.todo) == ("missing", None, todo)
 
 
-def test_extras_are_those_of_the_installed_metadata():
-    required = metadata.requires("neurodeploy")
-    for package, extra in doctor.PACKAGES.items():
-        lines = [line for line in required if line.startswith(package)]
-        assert any((f"extra == '{extra}'" in line) if extra else ("extra" not in line) for line in lines), package
+def requirements():
+    """Extra -> names of its packages, "" for those that are always there, as pyproject.toml has them."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: {re.match(r"[\w-]+", line).group() for line in lines} for extra, lines in lists.items()}
+
+
+def test_packages_and_extras_are_those_that_install_them():
+    lists = requirements()
+    assert {package: extra for package, extra in doctor.PACKAGES.items() if package not in lists[extra]} == {}
+    same = {"netx": "nir"}  # of one package
+    assert {same.get(extra, extra) for extra in lists if extra != "test"} == set(doctor.PACKAGES.values())
 
 
 def test_nothing_is_imported_that_is_only_asked_about(elsewhere):

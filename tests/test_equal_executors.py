@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from drawn_networks import with_delays
-from event_networks import DRAWN, random_input
+from event_networks import CONVOLVE, DRAWN, random_input
 from executor_names import CLOCKED, EVENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from neurodeploy.simulator import EXECUTORS, Run, Snapshot, Stimulus, expand, si
 CHIPS = [chip(name) for name in target_folders()]
 TARGETS = {c.name: c for c in CHIPS if not c.event_driven}
 TARGETS["delayed"] = with_delays(next(c for c in TARGETS.values() if "delay" not in str(c.raw["connection"])))
-EVENT_TARGETS = {c.name: c for c in CHIPS if c.event_driven}
+EVENT_TARGETS = {c.name: c for c in CHIPS if CONVOLVE in c.connections}
 #: of a Run, what may differ: who computed it, and how
 OF_THE_EXECUTOR = {"executor", "how", "network"}
 FAMILIES = (

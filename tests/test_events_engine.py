@@ -292,6 +292,58 @@ def test_a_full_queue_loses_events_for_neurons_but_not_for_the_outside():
     assert run.states["cell"]["v"].ravel()[0] == -3  # the event in work holds a place of four
 
 
+def test_a_spike_that_meets_no_neuron_takes_a_place_only_where_any_spike_waits():
+    weights = np.zeros((9, 9), int)
+    weights[0, 1:] = 100
+    quiet = projection_without(weights, nobody=range(1, 9))
+    for waits, lost in (("spike", 0), ("any spike", 5)):
+        target = chip_of(WAITING.replace('"spike"\ndepth', f'"{waits}"\ndepth'))
+        for executor in EVENT:
+            run = simulate(quiet(target), np.array([[[1, 0]]]), executor=executor)
+            assert run.counts["cell"].ravel().tolist() == [1] * 9
+            assert run.lost.tolist() == [lost]
+
+
+def projection_without(weights, nobody):
+    """A crossbar in which some neurons have no synapse at all."""
+
+    def made(target):
+        network = crossbar(target, weights=weights, into=[[100] + [0] * 8] * 2)
+        into, own = network.projections
+        kept = np.flatnonzero(~np.isin(own.sources, list(nobody)))
+        fields = {n: v[kept] for n, v in own.fields.items()}
+        own = dataclasses.replace(own, sources=own.sources[kept], targets=own.targets[kept], fields=fields)
+        return dataclasses.replace(network, projections=(into, own))
+
+    return made
+
+
+def test_where_nothing_leaves_a_kind_its_spikes_do_not_wait():
+    target = chip_of(WAITING.replace('"spike"\ndepth', '"any spike"\ndepth'))
+    network = crossbar(target, weights=np.zeros((9, 9), int), into=[[100] * 9] * 2)
+    open_ = dataclasses.replace(network, projections=network.projections[:1])
+    for executor in EVENT:
+        assert simulate(open_, np.array([[[1, 0]]]), executor=executor).lost.tolist() == [0]
+        assert simulate(network, np.array([[[1, 0]]]), executor=executor).lost.tolist() == [6]
+
+
+@pytest.mark.parametrize(("depth", "lost"), [(9, 0), (8, 1), (4, 5)])
+def test_a_tick_fills_the_queue_to_its_end_as_no_event_is_at_work(depth, lost):
+    target = chip_of(WAITING.replace("depth = 4", f"depth = {depth}"))
+    network = crossbar(target, weights=np.full((9, 9), -1), start=[99] * 9, bias=1)
+    for executor in EVENT:
+        run = simulate(network, np.zeros((1, 1, 2), int), record="v", executor=executor)
+        assert run.counts["cell"].ravel().tolist() == [1] * 9
+        assert run.lost.tolist() == [lost]
+        assert run.states["cell"]["v"].ravel().tolist() == [lost - 9] * 9
+        full = chip_of(WAITING.replace("depth = 4", f"depth = {depth}").replace('"drop"', '"refuse"'))
+        if lost:
+            assert (
+                refusal(dataclasses.replace(network, chip=full), np.zeros((1, 1, 2), int), executor=executor).code
+                == "ND1304"
+            )
+
+
 def test_a_full_queue_stops_where_the_chip_says_so():
     weights = np.zeros((9, 9), int)
     weights[0, 1:] = 100

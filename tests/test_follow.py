@@ -21,7 +21,7 @@ from neurodeploy.simulator.footprints import assemble_events
 NUMBA = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason='numba is not installed: pip install "neurodeploy[fast]"'
 )
-CHIPS = [c for c in map(chip, target_folders()) if c.event_driven]
+CHIPS = [c for c in map(chip, target_folders()) if CONVOLVE in c.connections]
 SCANS = scan_orders(CHIPS[0], 48)
 ORDERS = ("breadth", "depth")
 seeds = st.integers(0, 10**9)

@@ -10,13 +10,14 @@ from neurodeploy.bundles.content import Bundle
 from neurodeploy.emit import EMITTERS, chip_format, emitter
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
+from neurodeploy.proofs import KIND, check_again
 from neurodeploy.verifier import Comparison
 
 #: (network of the bundle, content of the certificate) -> number of statements that were checked again; it refuses a
 #: certificate that does not hold.
 Checker = Callable[[Network, Mapping[str, Any]], int]
 #: The "kind" that stands in a certificate -> what checks it.
-CHECKERS: Mapping[str, Checker] = MappingProxyType({})
+CHECKERS: Mapping[str, Checker] = MappingProxyType({KIND: check_again})
 _NOTE = "note"  # the one entry of a configuration that is only words
 _LISTED = 20
 

@@ -291,18 +291,24 @@ class ScheduleEntry(Part):
     queue : order of the events that wait: "breadth" takes the oldest, "depth" the newest batch first; events of one
         batch, all that one arriving event made, stay in the order in which they were made. A run may state another
     waits : what waits: a spike once for each "destination" (projection that leaves its layer), or once as a "spike"
-        that then meets the targets of all of them in one scan
+        that then meets the targets of all of them in one scan; "any spike" that also where it meets no neuron, unless
+        no connection leaves neurons of its kind at all
     depth : events that can wait, with the one that is at work; None is no bound
     when_full : "refuse" stops the simulation; "drop" loses the event for other neurons, it is still seen outside
     """
 
     kind: Literal["clocked", "event"] = "clocked"
     queue: Literal["breadth", "depth"] = "breadth"
-    waits: Literal["destination", "spike"] = "destination"
+    waits: Literal["destination", "spike", "any spike"] = "destination"
     depth: Annotated[int, Field(ge=1)] | None = None
     when_full: Literal["refuse", "drop"] = "refuse"
     step: tuple[Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)], ...]
     every: Mapping[str, Every] = {}
+
+    @property
+    def joined(self) -> bool:
+        """Whether all destinations of a spike wait as one."""
+        return self.waits != "destination"
 
 
 class Figure(Part):

@@ -310,6 +310,22 @@ def report(
     show_report(bundle, out, model=model, data=data, neurons=neurons, as_json=as_json)
 
 
+@main.command(short_help="Whether states can overflow or saturate: no, an input that does it, or undecided.")
+@click.argument("network", type=_FILE)
+@click.option("--seconds", default=60.0, show_default=True, type=float, help="Time for all of it, about.")
+@click.option("--certificate", default=None, type=_FILE, help="Write what is proved and the ranges that show it.")
+@click.option("--add", is_flag=True, help="Put the certificate into the bundle, where verify checks it again.")
+@json_option
+def prove(*, network: Path, seconds: float, certificate: Path | None, add: bool, as_json: bool) -> None:
+    """Prove for each state of NETWORK (a bundle or a network file) that no input within the caps overflows it.
+
+    Where one does, the step, neuron and line are named, and --json holds the input.
+    """
+    from neurodeploy.cli.prove import show_proofs
+
+    sys.exit(show_proofs(network, seconds=seconds, certificate=certificate, add=add, as_json=as_json))
+
+
 main.add_command(targets)
 
 

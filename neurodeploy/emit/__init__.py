@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit import onnx
+from neurodeploy.emit import c, onnx
 from neurodeploy.emit.netx import from_netx, to_netx, write_netx
 from neurodeploy.emit.samna import from_configuration, layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
@@ -74,6 +74,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             ".onnx",
             onnx.step_configuration,
             onnx.write_step,
+            takes=_clocked,
+        ),
+        "c": Emitter(
+            "one step and a whole run in C99 with a header and a self-test",
+            ".c",
+            c.c_configuration,
+            c.write_c,
             takes=_clocked,
         ),
     }

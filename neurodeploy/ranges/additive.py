@@ -10,39 +10,44 @@ from neurodeploy.step.paths import path_intervals
 from neurodeploy.step.tree import Expression, names
 
 
-def total(
+def totals(
     text: Text,
     written: set[str],
     fields: Mapping[str, Ints],
     parameters: Mapping[str, Interval],
-    counts: Interval,
-    name: str,
-) -> tuple[Text, Ints, Ints] | None:
-    """The text with the sum of all that arrives, called ``name``, in place of one event's part; None if it adds not.
+    counts: tuple[Ints, Ints],
+    prefix: str,
+) -> tuple[Text, dict[str, tuple[Ints, Ints]]] | None:
+    """The text with sums of all that arrives in place of one event's parts; None if a line adds not.
 
     written : states or accumulators
     fields : (synapse,) stored synapse fields
-    counts : with what an event arrives
-    Returns the text and (synapse,) least and largest part of each synapse.
+    counts : (synapse,) least and most with which an event arrives
+    prefix : the sum that a line takes is called so, with the number of the line behind it
+    Returns the text and, by the name of each sum, (synapse,) least and largest part of each synapse.
 
-    One line ``x = f(x + part)`` adds, where part reads nothing that is written and f is nothing, sat, wrap, or min or
+    A line ``x = f(x + part)`` adds, where part reads nothing that is written and f is nothing, sat, wrap, or min or
     max with a literal. Saturation is monotone and does not stretch, so that x moves at most by the sum of the parts of
-    one sign, and wraps only if that sum does.
+    one sign, and wraps only if that sum does. Lines of different x do not see each other.
     """
-    if len(text.statements) != 1 or not isinstance(text.statements[0], Assign):
+    lines = [line for line in text.statements if isinstance(line, Assign)]
+    if len(lines) != len(text.statements) or len({line.name for line in lines}) != len(lines):
         return None
-    line = text.statements[0]
-    found = _split(line.value, line.name)
-    if found is None or set(names(found[0])) & written:
-        return None
-    part, rest = found
-    kinds = np.unique(np.stack([*fields.values()]), axis=1, return_inverse=True) if fields else None
-    if kinds is None:
-        return None
-    table, which = kinds
-    ends = [_ends(part, dict(zip(fields, column, strict=True)), parameters, counts, text.where) for column in table.T]
-    least, most = (np.array(side, np.int64)[which.reshape(-1)] for side in zip(*ends, strict=True))
-    return Text((Assign(line.name, _filled(rest, name), line.line),), text.source, text.where), least, most
+    columns = np.stack([*fields.values(), *counts])
+    table, which = np.unique(columns, axis=1, return_inverse=True)
+    kinds = [(dict(zip(fields, c, strict=False)), Interval(int(c[-2]), int(c[-1]))) for c in table.T]
+    statements, sums = list[Assign](), dict[str, tuple[Ints, Ints]]()
+    for line in lines:
+        found = _split(line.value, line.name)
+        if found is None or set(names(found[0])) & written:
+            return None
+        part, rest = found
+        ends = [_ends(part, own, parameters, arriving, text.where) for own, arriving in kinds]
+        least, most = (np.array(side, np.int64)[which.reshape(-1)] for side in zip(*ends, strict=True))
+        name = f"{prefix} {len(sums)}"
+        sums[name] = least, most
+        statements.append(Assign(line.name, _filled(rest, name), line.line))
+    return Text(tuple(statements), text.source, text.where), sums
 
 
 def _split(value: Expression, name: str) -> tuple[Expression, list[Call]] | None:

@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
-from neurodeploy.chips import Chip, ConnectionKind, NeuronKind
+from neurodeploy.chips import ConnectionKind, NeuronKind
 from neurodeploy.chips.compile import DELAY, GIVEN_ARRIVING, GIVEN_EXTERNAL
 from neurodeploy.errors import Refusal
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.network import Ints
-from neurodeploy.ranges.additive import total
+from neurodeploy.ranges.additive import totals
 from neurodeploy.simulator.machine import stored_fields
 from neurodeploy.step import Interval, Text, assigned
 from neurodeploy.step.fixpoint import NotProvedError, States, enclose
@@ -104,17 +105,29 @@ class Program:
         return {n: after[n] for n in now}
 
 
-def program_of(network: Network, group: Group, external: Interval | None = None) -> Program:
+def program_of(
+    network: Network,
+    group: Group,
+    external: Interval | None = None,
+    emitted: Mapping[str, tuple[Ints, Ints]] = MappingProxyType({}),
+) -> Program:
     """Lay out what one group of a network computes.
 
     external : counts from outside; None is all that the input takes
+    emitted : group -> (neuron,) least and most that its neurons emit, where more is known than the width of the state
     """
-    return _Builder(network, group, external).program()
+    return _Builder(network, group, external, emitted).program()
 
 
 class _Builder:
-    def __init__(self, network: Network, group: Group, external: Interval | None) -> None:
-        self.network, self.group, self.chip = network, group, network.chip
+    def __init__(
+        self,
+        network: Network,
+        group: Group,
+        external: Interval | None,
+        emitted: Mapping[str, tuple[Ints, Ints]],
+    ) -> None:
+        self.network, self.group, self.chip, self.emitted = network, group, network.chip, emitted
         self.kind = self.chip.neurons[group.kind]
         self.low: dict[str, Ints] = dict(group.parameters)
         self.high: dict[str, Ints] = dict(group.parameters)
@@ -157,15 +170,15 @@ class _Builder:
         spelled = projection.pairwise
         fields = stored_fields(kind, spelled.fields, spelled.parameters)
         registers = {n: Interval(v, v) for n, v in projection.parameters.items()}
-        source = self.chip.neurons[self.network.group(projection.source).kind]
-        counts = _emitted(self.chip, source)
         if not len(spelled.targets):
             return
+        low, high = (side[spelled.sources] for side in self.counts(projection.source))
+        counts = Interval(int(low.min()), int(high.max()))
         accumulators = {n: s.interval for n, s in kind.registers.items()}
         written = accumulators or self.registers
         plain = {n: v for n, v in fields.items() if n != DELAY}
         zero = {n: Interval(0, 0) for n in accumulators}
-        sums = total(kind.on_input.text, set(accumulators or self.kind.states), plain, registers, counts, TOTAL)
+        sums = totals(kind.on_input.text, set(accumulators or self.kind.states), plain, registers, (low, high), TOTAL)
         checked = {n: written[n] for n in kind.on_input.writes}
         if sums is None:
             ends = {n: Interval(int(v.min()), int(v.max())) for n, v in plain.items()}
@@ -174,20 +187,35 @@ class _Builder:
                 # nothing is known of a sum that is no sum but what its register holds
                 given, zero = given | dict(accumulators), dict(accumulators)
             yield Op(where, kind.on_input.text, given, zero=zero, checked=checked, times="often")
-            text = None
+            text, parts = None, dict[str, tuple[Ints, Ints]]()
         else:
-            text, least, most = sums
+            text, parts = sums
         slots = fields.get(DELAY, np.zeros(len(spelled.targets), np.int64))
         for slot in np.unique(slots):
             here = slots == slot
             columns = {}
             if text is not None:
-                name = f"{where} at delay {slot}"
-                columns = {TOTAL: self.column(name, spelled.targets[here], least[here], most[here])}
+                columns = {
+                    name: self.column(f"{where} at delay {slot}", spelled.targets[here], least[here], most[here])
+                    for name, (least, most) in parts.items()
+                }
             both = Text((*(text.statements if text else ()), *(kind.on_sum.text.statements if kind.on_sum else ())))
             own = {n: self.registers[n] for n in kind.on_sum.writes} if kind.on_sum else {}
             if both.statements:
                 yield Op(where, both, registers, columns, zero, checked | own if text else own)
+
+    def counts(self, source: str) -> tuple[Ints, Ints]:
+        """(neuron,) least and most with which each neuron of a group can arrive at once."""
+        group = self.network.group(source)
+        known = (1, 1) if self.chip.event_driven else self.chip.neurons[group.kind].states[self.emits(group)].interval
+        low, high = (np.full(group.size, end, np.int64) for end in known)
+        if self.chip.event_driven or source not in self.emitted:
+            return low, high
+        least, most = self.emitted[source]
+        return np.maximum(low, least), np.minimum(high, most)
+
+    def emits(self, group: Group) -> str:
+        return self.chip.neurons[group.kind].emits
 
     def column(self, name: str, targets: Ints, least: Ints, most: Ints) -> str:
         """The sum of what can arrive at each neuron, by sign."""
@@ -204,8 +232,3 @@ def _after(text: Text, ranges: Mapping[str, Interval]) -> States:
         return path_intervals(text, ranges)
     except Refusal as refusal:
         raise NotProvedError("", str(refusal.faults[0])) from None
-
-
-def _emitted(chip: Chip, source: NeuronKind) -> Interval:
-    """Counts with which one neuron can arrive at once."""
-    return Interval(1, 1) if chip.event_driven else source.states[source.emits].interval

@@ -12,11 +12,13 @@ import torch
 
 from neurodeploy.bundles import Bundle, Verification, load_bundle, verify
 from neurodeploy.chips.evidence import evidence_keys
+from neurodeploy.conversion import INDEPENDENT
 from neurodeploy.errors import Refusal
 from neurodeploy.evaluation import evaluate
 from neurodeploy.events import Data
 from neurodeploy.mapper import map_network, reports
 from neurodeploy.network import Group, Network
+from neurodeploy.oracles import oracles_of
 from neurodeploy.report.fidelity import Fidelity, measure_fidelity
 from neurodeploy.simulator import Run, simulate
 from neurodeploy.simulator.machine import stored_fields
@@ -55,7 +57,7 @@ def collect_numbers(
         "made_by": f"neurodeploy {version('neurodeploy')}",
         "bundle": Path(path).name,
         "chip": {"name": chip.name, "title": chip.title, "event_driven": chip.event_driven},
-        "summary": _summary(loaded, usage, run, data, verify(path)),
+        "summary": _summary(loaded, usage, run, data, verify(path, against=_simulators(network) or None, orders=0)),
         "usage": usage,
         "cores": cores,
         "layers": layers,
@@ -68,6 +70,12 @@ def collect_numbers(
         "unknown": list(chip.unknown),
         "missing": list(_missing(loaded, fidelity, data)),
     }
+
+
+def _simulators(network: Network) -> tuple[str, ...]:
+    """Simulators of others that are installed here and take the network."""
+    found = (o for o in oracles_of(network.chip) if o.sort == "simulator" and o.available() is not None)
+    return tuple(o.name for o in found if not o.faults(network))
 
 
 def _placement(loaded: Bundle) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -94,10 +102,13 @@ def _summary(
     steps, samples = next(iter(run.counts.values())).shape[:2]
     tightest = max(usage, key=lambda u: u["share"], default=None)
     inputs = {g.name for g in network.inputs()}
+    independent = [c for c in verified.exact_against if c.kind == "live" and c.grade in INDEPENDENT]
+    best = min(independent, key=lambda c: INDEPENDENT.index(c.grade), default=None)
     return {
         "fits": all(u["asked"] <= u["at_most"] for u in usage),
         "tightest": tightest,
         "exact": verified.exact,
+        "independent": None if best is None else {"oracle": best.oracle, "grade": best.grade},
         "exact_against": [
             {
                 "oracle": check.oracle,

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -165,16 +166,22 @@ class EventEngine:
     def _entries(self, kind: str, positions: Sequence[int]) -> Iterator[tuple[tuple[int, ...], int]]:
         """What waits after neurons of a kind fired, in order: numbers of fans, and the neuron."""
         fans, leaving = self.machine.fans, self.machine.leaving[kind]
-        joined = self.machine.chip.file.schedule.waits == "spike"
+        schedule = self.machine.chip.file.schedule
+        joined, always = schedule.joined, schedule.waits == "any spike" and bool(leaving)
         for at in positions:
             open_ = tuple(i for i in leaving if fans[i].starts[at + 1] > fans[i].starts[at])
-            if open_:
+            if open_ or always:
                 yield from [(open_, at)] if joined else [((i,), at) for i in open_]
 
     def _follow(self, sample: int, kind: str, positions: list[int], cause: int) -> None:
         """Follow events of one sample until nothing waits."""
         schedule = self.machine.chip.file.schedule
         queue = deque(self._entries(kind, positions))
+        if schedule.depth is not None and len(queue) > schedule.depth:  # after a tick: no event is at work
+            if schedule.when_full == "refuse":
+                raise self._full(schedule.depth)
+            self.lost[sample] += len(queue) - schedule.depth
+            queue = deque(islice(queue, schedule.depth))
         met = 0
         while queue:
             fans, at = queue.popleft()
@@ -184,8 +191,7 @@ class EventEngine:
                 fired = self._meet(number, sample, at, cause)
                 batch += self._entries(fan.kind.target, fired)
                 met += 1
-            # a tick may let more events wait than the queue holds; then there is no room, not less than none
-            room = len(batch) if schedule.depth is None else max(schedule.depth - 1 - len(queue), 0)
+            room = len(batch) if schedule.depth is None else schedule.depth - 1 - len(queue)
             if len(batch) > room:
                 if schedule.when_full == "refuse":
                     raise self._full(schedule.depth)

@@ -99,7 +99,7 @@ def assemble_events(network: Network, scan: Scan | SideBySide | None = None) -> 
     lanes = lanes_of(network)
     chip = network.chip
     scans = tuple(scans_of(chip, s) for s in (scan.scans if isinstance(scan, SideBySide) else (scan,)))
-    joined = chip.file.schedule.waits == "spike"
+    joined = chip.file.schedule.joined
     pieces: dict[tuple[object, ...], list[Projection]] = {}
     for number, p in enumerate(network.projections):
         source_kind = network.group(p.source).kind

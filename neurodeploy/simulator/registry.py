@@ -10,7 +10,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, missing_extra
 from neurodeploy.simulator.fast.run import not_fused, run_fused, worth_fusing
 from neurodeploy.simulator.follow.engine import FollowEngine
-from neurodeploy.simulator.follow.layout import Layout
+from neurodeploy.simulator.follow.layout import Layout, waiting_kinds
 from neurodeploy.simulator.follow.whole import can_run_whole, run_whole
 from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.run import Run
@@ -88,7 +88,9 @@ def _run_compiled(task: Task) -> Run:
 
 
 def _not_compiled(task: Task) -> str:
-    return "" if task.schedule == EVENT else not_fused(task)
+    if not isinstance(task.machine, EventMachine):
+        return not_fused(task)
+    return "spikes wait that meet no neuron, those of some kinds alone" if len(waiting_kinds(task.machine)) > 1 else ""
 
 
 def _worth_compiling(task: Task) -> str:

@@ -16,7 +16,7 @@ DESCENTS = 8
 
 
 #: An end is left as it is where it is within this share (one in ...) of one that is no proof.
-SLACK = 256
+SLACK = 1 << 8
 
 
 class NotProvedError(Exception):

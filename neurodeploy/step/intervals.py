@@ -159,7 +159,7 @@ class _Walker:
             return result
         reached = result.low if result.low < INT64.low else result.high
         # Python does not write integers of more than 4300 digits
-        was = f"{what} can reach {reached if reached.bit_length() < 256 else f'{reached.bit_length()} bits'}"
+        was = f"{what} can reach {reached if reached.bit_length() < 1 << 8 else f'{reached.bit_length()} bits'}"
         todo = "narrow a width, or saturate earlier"
         self.fault(Fault("ND1004", where, was, "must fit 64 bits", todo, {"low": result.low, "high": result.high}))
         return None

@@ -13,7 +13,7 @@ from neurodeploy.step.operators import CONDITIONS, SIGNS
 from neurodeploy.step.tree import Assign, Call, Const, Expression, Name, Statement, Text, names
 
 #: More paths than that are joined to one, which is less exact and as safe.
-MOST_PATHS = 256
+MOST_PATHS = 1 << 8
 
 #: A sum whose parts read the same name is computed on so many pieces of that name's range: x - (x >> 2) is less than x.
 PIECES = 20

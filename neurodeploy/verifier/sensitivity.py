@@ -123,5 +123,5 @@ def _predicted(network: Network, name: str) -> bool:
         p.geometry is not None or len(set(zip(p.sources.tolist(), p.targets.tolist(), strict=True))) == len(p.sources)
         for p in feeding
     )
-    joined = network.chip.file.schedule.waits == "spike"
+    joined = network.chip.file.schedule.joined
     return bool(feeding) and once and {p.source for p in feeding} <= inputs and not (joined and len(feeding) > 1)

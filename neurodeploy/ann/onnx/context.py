@@ -52,6 +52,7 @@ class Context:
     tensors: Mapping[str, Tensor]
     layers: dict[str, nn.Module]
     wires: list[Wire]
+    sizes: Mapping[str, tuple[int | None, ...]]
 
     def inputs(self, low: int, high: int) -> int:
         """Number of inputs, which must lie in a range, the first given; and of one output that is read."""
@@ -86,9 +87,14 @@ class Context:
             raise Bad(f"{name!r} of shape {list(tensor.shape)}", must, code="ND1602")
         return torch.from_numpy(tensor.values())
 
-    def whole(self, place: int) -> list[int] | None:
-        """A list of integers that the file holds; None where it is computed or not there."""
+    def whole(self, place: int) -> list[int | None] | None:
+        """A list of sizes that the file holds or makes of a shape, None among them for the number of samples.
+
+        None where it is computed in another way, or not there.
+        """
         name = self.node.inputs[place] if place < len(self.node.inputs) else ""
+        if name in self.sizes:
+            return list(self.sizes[name])
         tensor = self.tensors.get(name)
         if tensor is None or tensor.type != "int64" or len(tensor.shape) != 1 or tensor.shape[0] > 8:
             return None

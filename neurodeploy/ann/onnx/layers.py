@@ -141,8 +141,9 @@ def _reshape(c: Context) -> Value:
         raise Bad("a Reshape to a shape that is computed", must, todo)
     first, rest = target[:1], target[1:]
     samples = first == [x.batch] or (first == [0] and not c.number("allowzero", 0))
-    if first == [-1] and all(t > 0 for t in rest):
-        samples = math.prod(rest) == math.prod(x.shape)
+    stated = [t for t in rest if t is not None and t > 0]
+    if first == [-1] and len(stated) == len(rest):
+        samples = math.prod(stated) == math.prod(x.shape)
     if samples and rest in ([-1], [math.prod(x.shape)]):
         return c.add(x, nn.Flatten(1), (math.prod(x.shape),))
     if samples and rest == list(x.shape):

@@ -11,6 +11,7 @@ from neurodeploy.ann.onnx.context import Bad, Context, Value
 from neurodeploy.ann.onnx.file import OnnxFile, OnnxNode, Tensor, read_file
 from neurodeploy.ann.onnx.layers import MAKERS
 from neurodeploy.ann.onnx.module import OnnxModule, Wire
+from neurodeploy.ann.onnx.sizes import Known, Sizes, sizes_of
 from neurodeploy.ann.onnx.wire import BrokenError
 from neurodeploy.ann.trace import INSTEAD
 from neurodeploy.errors import Fault, Refusal, raise_if
@@ -29,8 +30,9 @@ def read_onnx(path: str | Path) -> OnnxModule:
     """Read a float network of ReLU layers as a torch module, for ``convert_ann``.
 
     Conv (of maps), Gemm, MatMul, Relu, AveragePool, BatchNormalization, Flatten, Reshape, Add, Dropout, Identity and
-    Constant, opset 9 to 28, one input (batch, feature) or (batch, channel, row, column), one output. Data beside the
-    file is read from its own folder only.
+    Constant, and Shape, Gather, Unsqueeze and Concat where they make the shape of a Reshape; opset 9 to 28, one input
+    (batch, feature) or (batch, channel, row, column), one output. Data beside the file is read from its own folder
+    only.
     Raises Refusal with everything that is wrong: ND1401 a file that is no model, is damaged or too large, ND1603
     operators, and forms of them, that cannot be converted, ND1602 shapes that do not fit, ND1604 NaN or infinite
     weights.
@@ -44,6 +46,7 @@ class _Builder:
         self.file, self.faults = file, list[Fault]()
         self.values: dict[str, Value | None] = {}  # None: a fault left it unknown
         self.tensors: dict[str, Tensor] = dict(file.tensors)
+        self.sizes: dict[str, Sizes] = {}
         self.layers: dict[str, nn.Module] = {}
         self.wires: list[Wire] = []
 
@@ -113,7 +116,13 @@ class _Builder:
         if node.op == "Constant":
             self.constant(node)
             return
-        missing = [n for n in node.inputs if n and n not in self.values and n not in self.tensors]
+        sizes = sizes_of(node, Known(self.values, self.tensors, self.sizes))
+        if sizes is not None:
+            del self.values[node.outputs[0]]
+            self.sizes[node.outputs[0]] = sizes
+            return
+        made = (self.values, self.tensors, self.sizes)
+        missing = [n for n in node.inputs if n and not any(n in names for names in made)]
         if missing:
             must = "nodes in an order in which they can be computed"
             self.fault(node.where, f"{node.op} reads {missing[0]!r}, which nothing has made", must, code="ND1401")
@@ -130,14 +139,15 @@ class _Builder:
         if strange or missing or any(n in self.values and self.values[n] is None for n in node.inputs):
             return  # what follows from a fault is not reported again
         try:
-            made = make(Context(node, self.values, self.tensors, self.layers, self.wires))
+            sizes_made = {name: sizes.numbers for name, sizes in self.sizes.items() if not sizes.scalar}
+            found = make(Context(node, self.values, self.tensors, self.layers, self.wires, sizes_made))
         except Bad as bad:
             self.faults.append(bad.fault(node.where))
             return
         except BrokenError as error:
             self.fault(node.where, str(error), "constants that are whole", code="ND1401")
             return
-        self.values[node.outputs[0]] = made
+        self.values[node.outputs[0]] = found
 
     def constant(self, node: OnnxNode) -> None:
         value = node.attributes.get("value")

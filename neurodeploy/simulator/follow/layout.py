@@ -89,8 +89,10 @@ class Layout:
     def program(self, states: Mapping[str, Mapping[str, Ints]], *, newest: bool) -> Program:
         """Code for a run that begins with these states; newest : what has just been made goes first."""
         extents, schedule = _extents(states), self.machine.chip.file.schedule
-        joined = schedule.waits == "spike"
-        queue = Queue(not newest and schedule.depth is None and not joined, joined)
+        joined = schedule.joined
+        queue = Queue(
+            not newest and schedule.depth is None and not joined, joined, waiting_kinds(self.machine) == {True}
+        )
         number = next((i for i, p in enumerate(self.plans) if p.hold(extents)), len(self.plans))
         if number == len(self.plans):
             self.plans.append(plans_of(self.machine, extents))
@@ -146,9 +148,16 @@ def _layers(machine: EventMachine) -> tuple[int, ...] | None:
     schedule, fans = machine.chip.file.schedule, machine.fans
     order = sorted_groups(machine)
     targets = [n for f in fans for n in f.target]
-    if schedule.depth is not None or schedule.waits == "spike" or order is None or len(set(targets)) < len(targets):
+    if schedule.depth is not None or schedule.joined or order is None or len(set(targets)) < len(targets):
         return None
     return tuple(sorted(range(len(fans)), key=lambda i: order.index(fans[i].sources[0])))
+
+
+def waiting_kinds(machine: EventMachine) -> set[bool]:
+    """Of the neuron kinds that a text can make fire: whether their spikes wait even if they meet no neuron."""
+    firing = {f.kind.target for f in machine.fans} | {p.neuron for p in machine.chip.schedule if p.neuron}
+    always = machine.chip.file.schedule.waits == "any spike"
+    return {always and bool(machine.leaving[n]) for n in firing if machine.lanes[n].size}
 
 
 def _width(texts: Mapping[str, TextPlan]) -> int:

@@ -65,10 +65,12 @@ class Queue:
 
     stream : whatever was made first goes on first, any number may wait, each destination on its own
     joined : all destinations of an event wait as one
+    always : an event waits even if it meets no neuron
     """
 
     stream: bool
     joined: bool
+    always: bool
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,8 @@ def _follow(texts: Sequence[TextPlan], queue: Queue, states: Mapping[str, Mappin
         choice = f"{'elif' if number else 'if'} fans[3 * np.int64(strips[strip + 2])] == {number}:"
         lines += own if len(texts) == 1 else [choice, *_indented(own)]
     names = _names(lines, checked=any(t.checked for t in texts))
-    names["each"] = "if z > a:" if queue.joined else "for p in range(a, z):"
+    one = "if z >= a:" if queue.always else "if z > a:"
+    names["each"] = one if queue.joined else "for p in range(a, z):"
     names["entry"] = "a << 32 | z" if queue.joined else "p << 32 | (p + 1)"
     return templates.filled(templates.STREAM if queue.stream else templates.RING, names).split("\n")
 

@@ -185,6 +185,12 @@ while True:
                 waiting += 1
             if together == 0:
                 break
+        if depth >= 0 and waiting > depth:
+            if <DROP> == 0:
+                code = <is_FULL>
+                break
+            <LOST> += waiting - depth
+            waiting = depth
         continue
     if count_made > room or waiting > entries:
         code = <is_ROOM>
@@ -207,12 +213,12 @@ while True:
                 size_batch += 1
     if code != <is_DONE>:
         break
-    if depth >= 0 and size_batch > max(depth - 1 - waiting, 0):
+    if depth >= 0 and size_batch > depth - 1 - waiting:
         if <DROP> == 0:
             code = <is_FULL>
             break
-        <LOST> += size_batch - max(depth - 1 - waiting, 0)
-        size_batch = max(depth - 1 - waiting, 0)
+        <LOST> += size_batch - (depth - 1 - waiting)
+        size_batch = depth - 1 - waiting
     if <NEWEST> == 1:
         head -= size_batch
         for i in range(size_batch):

@@ -1,0 +1,48 @@
+"""The two files, and as plain data for a bundle."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.archive import write_atomically
+from neurodeploy.emit.c.selftest import with_self_test
+from neurodeploy.emit.c.source import to_c
+from neurodeploy.emit.c.text import RESERVED
+from neurodeploy.errors import Fault, Refusal
+from neurodeploy.network import Network
+
+FORMAT = "c/1"
+SUFFIX = ".c"
+#: Prefix of the names where no file gives one.
+PREFIX = "network"
+
+
+def write_c(network: Network, path: str | Path) -> None:
+    """Write ``NAME.c`` and ``NAME.h``; public names begin with NAME.
+
+    Raises Refusal ND1401 for a name that is none in C, and what ``to_c`` raises.
+    """
+    target = Path(path)
+    if target.suffix != SUFFIX:
+        must, todo = f"a name that ends in {SUFFIX}", str(target.with_suffix(SUFFIX))
+        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", target.stem) or target.stem in RESERVED:
+        must = "lower case letters, digits and _, first a letter, no word of C: public names begin with it"
+        raise Refusal(Fault("ND1401", str(target), f"name {target.stem!r}", must))
+    made = to_c(network, target.stem)
+    write_atomically(target.with_suffix(".h"), made.header.encode())
+    write_atomically(target, with_self_test(network, made).encode())
+
+
+def c_configuration(network: Network) -> dict[str, Any]:
+    """Return both files as plain data, with their sizes and the work of a step."""
+    made = to_c(network, PREFIX)
+    return {
+        "format": FORMAT,
+        "chip": network.chip.name,
+        "table_bytes": made.table_bytes,
+        "state_bytes": made.state_bytes,
+        "operators_per_step": {"nothing fires": made.quiet_operators, "everything fires": made.operators},
+        "synapses": made.synapses,
+        "files": {f"{PREFIX}.h": made.header, f"{PREFIX}.c": with_self_test(network, made)},
+    }
