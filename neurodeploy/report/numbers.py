@@ -13,7 +13,7 @@ import torch
 from neurodeploy.bundles import Bundle, Verification, load_bundle, verify
 from neurodeploy.chips.evidence import evidence_keys
 from neurodeploy.conversion import INDEPENDENT
-from neurodeploy.errors import Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.evaluation import evaluate
 from neurodeploy.events import Data
 from neurodeploy.mapper import map_network, reports
@@ -48,6 +48,7 @@ def collect_numbers(
     loaded = load_bundle(path)
     network, chip = loaded.network, loaded.network.chip
     run = simulate(network, loaded.input, drain=0)
+    raise_if(list(_neuron_faults(network, neurons or {})))
     fidelity = None if model is None else measure_fidelity(model, network, loaded.input)
     usage, cores = _placement(loaded)
     layers = [_layer(network, g, run, fidelity) for g in network.groups]
@@ -60,6 +61,8 @@ def collect_numbers(
         "summary": _summary(loaded, usage, run, data, verify(path, against=_simulators(network) or None, orders=0)),
         "usage": usage,
         "cores": cores,
+        "cores_total": _cores_of(network),
+        "core_limits": list(dict.fromkeys(u["unit"] for c in cores for u in c["usage"] if u["asked"]))[:6],
         "layers": layers,
         "fidelity": None if fidelity is None else fidelity.to_json(),
         "rasters": [_raster(g, run, fidelity) for g in network.groups],
@@ -70,6 +73,16 @@ def collect_numbers(
         "unknown": list(chip.unknown),
         "missing": list(_missing(loaded, fidelity, data)),
     }
+
+
+def _neuron_faults(network: Network, neurons: Mapping[str, tuple[int, ...]]) -> Iterator[Fault]:
+    """Neurons that the network has not."""
+    sizes = {g.name: g.size for g in network.groups}
+    for group, chosen in neurons.items():
+        if group not in sizes:
+            yield Fault("ND9002", "report, neurons", f"group {group!r}", f"one of {', '.join(sizes)}")
+        elif any(not 0 <= n < sizes[group] for n in chosen):
+            yield Fault("ND9002", f"report, neurons of {group!r}", f"{list(chosen)}", f"0 to {sizes[group] - 1}")
 
 
 def _simulators(network: Network) -> tuple[str, ...]:
@@ -91,6 +104,14 @@ def _placement(loaded: Bundle) -> tuple[list[dict[str, Any]], list[dict[str, Any
     ]
 
 
+def _cores_of(network: Network) -> int:
+    """Cores of the chip, 0 where it has no such."""
+    chip = network.chip
+    if chip.layer_core is not None:
+        return max((len(memory.each) for memory in chip.layer_core.memory.values()), default=0)
+    return 0 if chip.core is None else chip.core.count
+
+
 def _share(usage: Mapping[str, Any]) -> float:
     return float(usage["asked"] / usage["at_most"]) if usage["at_most"] else 0.0
 
@@ -100,7 +121,8 @@ def _summary(
 ) -> dict[str, Any]:
     network = loaded.network
     steps, samples = next(iter(run.counts.values())).shape[:2]
-    tightest = max(usage, key=lambda u: u["share"], default=None)
+    # a limit of one thing is full as soon as it is met, and tells nothing
+    tightest = max(usage, key=lambda u: (u["share"] > 1, u["at_most"] > 1, u["share"]), default=None)
     inputs = {g.name for g in network.inputs()}
     independent = [c for c in verified.exact_against if c.kind == "live" and c.grade in INDEPENDENT]
     best = min(independent, key=lambda c: INDEPENDENT.index(c.grade), default=None)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 WIDE, NARROW = 640, 300
+#: height of a bar with its gap; most cores that are drawn although they hold nothing
+ROW, SHOWN = 13.0, 24
 _OPEN = (
     '<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" class="picture" preserveAspectRatio="none">'
 )
@@ -26,37 +28,51 @@ def _text(x: float, y: float, text: object, anchor: str = "start", kind: str = "
     return f'<text x="{x:.4g}" y="{y:.4g}" text-anchor="{anchor}" class="{kind}">{escaped(text)}</text>'
 
 
-def draw_cores(cores: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The chip as a picture: a tile for each core in use, one bar for each of its limits, the layer in colour."""
-    columns = min(len(cores), 5) or 1
-    limits = [u["unit"] for u in cores[0]["usage"] if any(_asked(c, u["unit"]) for c in cores)] if cores else []
-    width, pad, row = WIDE / columns, 8.0, 13.0
-    height = 34 + row * max(len(limits), 1) + pad
+def draw_cores(cores: Sequence[Mapping[str, Any]], names: Sequence[str], limits: Sequence[str], total: int) -> str:
+    """The chip as a picture: a tile for each core with one bar for each limit, the layer in colour; empty ones too.
+
+    total : cores of the chip; of more than SHOWN only those in use are drawn
+    """
+    used = {int(core["core"]): core for core in cores}
+    numbers = range(total) if max(used) < total <= SHOWN else sorted(used)
+    columns = min(len(numbers), 3 if len(numbers) < 13 else 4) or 1
+    width = WIDE / columns
+    height = 36 + ROW * max(len(limits), 1)
     parts = []
-    for number, core in enumerate(cores):
-        x, y = number % columns * width, number // columns * height
-        held = [h["layer"] for h in core["holds"]]
-        colour = names.index(held[0]) % 6 if held and held[0] in names else 0
-        place = f'x="{x + 3:.4g}" y="{y + 3:.4g}" width="{width - 6:.4g}" height="{height - 6:.4g}"'
-        parts.append(f'<rect {place} rx="6" class="tile"/>')
-        parts.append(f'<rect x="{x + 3:.4g}" y="{y + 3:.4g}" width="5" height="{height - 6:.4g}" class="c{colour}"/>')
-        parts.append(_text(x + 14, y + 18, f"core {core['core']}", kind="strong"))
-        parts.append(_text(x + width - 10, y + 18, ", ".join(dict.fromkeys(held)), "end"))
-        for i, unit in enumerate(limits):
-            share = next((u["share"] for u in core["usage"] if u["unit"] == unit), 0.0)
-            top, full = y + 26 + i * row, width - 28
-            parts.append(f'<rect x="{x + 14:.4g}" y="{top:.4g}" width="{full:.4g}" height="8" rx="2" class="rest"/>')
-            size = max(full * min(share, 1.0), 1.0 if share else 0.0)
-            parts.append(
-                f'<rect x="{x + 14:.4g}" y="{top:.4g}" width="{size:.4g}" height="8" rx="2" class="c{colour}"/>'
-            )
-    rows = -(-len(cores) // columns)
-    label = f"{len(cores)} cores in use; bars from top to bottom: {', '.join(limits)}"
+    for place, number in enumerate(numbers):
+        x, y = place % columns * width, place // columns * height
+        parts += _core(used.get(number), number, names, limits, (x, y, width, height))
+    rows = -(-len(numbers) // columns)
+    label = f"{len(cores)} of {total} cores in use; bars from top to bottom: {', '.join(limits)}"
     return _svg(WIDE, rows * height, label, parts)
 
 
-def _asked(core: Mapping[str, Any], unit: str) -> int:
-    return max((int(u["asked"]) for u in core["usage"] if u["unit"] == unit), default=0)
+def _core(
+    core: Mapping[str, Any] | None,
+    number: int,
+    names: Sequence[str],
+    limits: Sequence[str],
+    place: tuple[float, float, float, float],
+) -> list[str]:
+    x, y, width, height = place
+    box = f'x="{x + 3:.4g}" y="{y + 3:.4g}" width="{width - 6:.4g}" height="{height - 6:.4g}"'
+    if core is None:
+        return [f'<rect {box} rx="6" class="free"/>', _text(x + 14, y + 19, f"core {number}")]
+    held = list(dict.fromkeys(h["layer"] for h in core["holds"]))
+    colour = names.index(held[0]) % 6 if held and held[0] in names else 0
+    parts = [
+        f'<rect {box} rx="6" class="tile"/>',
+        f'<rect x="{x + 3:.4g}" y="{y + 10:.4g}" width="4" height="{height - 20:.4g}" rx="2" class="c{colour}"/>',
+        _text(x + 14, y + 19, f"core {number}", kind="strong"),
+        _text(x + width - 12, y + 19, ", ".join(held), "end"),
+    ]
+    for i, unit in enumerate(limits):
+        share = next((u["share"] for u in core["usage"] if u["unit"] == unit), 0.0)
+        top, full = y + 27 + i * ROW, width - 28
+        parts.append(f'<rect x="{x + 14:.4g}" y="{top:.4g}" width="{full:.4g}" height="8" rx="2" class="rest"/>')
+        size = max(full * min(share, 1.0), 1.0 if share else 0.0)
+        parts.append(f'<rect x="{x + 14:.4g}" y="{top:.4g}" width="{size:.4g}" height="8" rx="2" class="c{colour}"/>')
+    return parts
 
 
 def draw_usage(usage: Sequence[Mapping[str, Any]]) -> str:
