@@ -55,6 +55,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "ND2201": "proof: dialects of a chip could differ",
         "ND2202": "guard: outside what is known of the chip",
         "ND2203": "proof: certificate that does not show what it claims",
+        "ND2301": "recording: incomplete, contradicts itself, or of another network or input",
         "ND9001": "optional package or oracle missing",
         "ND9002": "usage",
     }

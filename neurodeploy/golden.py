@@ -7,7 +7,7 @@ is the course of one neuron, step by step.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -22,7 +22,7 @@ from neurodeploy.chips.part import Grade
 from neurodeploy.errors import Differs, Fault, Refusal, raise_if
 from neurodeploy.network import Group, Network, Projection
 from neurodeploy.network.geometry import geometry_from_json
-from neurodeploy.simulator import Trace, simulate
+from neurodeploy.simulator import Trace, shown, simulate
 
 FILE_NAME = "golden.json"
 FORMAT = "neurodeploy golden vectors"
@@ -42,6 +42,7 @@ class Vector:
     final : group -> state -> (neuron,) after the last step
     states : group -> state -> (time, 1, neuron), where the whole course is kept
     made_by, grade : who gave the answers, where it is not the maker of the file
+    views : group -> state -> (time, 1, neuron) as a probe of the chip shows it, where a chip was probed
     A network of a dialect of the chip (``network.chip.spoken``) shows what that dialect computes.
     """
 
@@ -54,6 +55,7 @@ class Vector:
     states: Mapping[str, Mapping[str, Ints]]
     made_by: str = ""
     grade: Grade | Literal[""] = ""
+    views: Mapping[str, Mapping[str, Ints]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -149,6 +151,7 @@ def _vector(chip: Chip, raw: Mapping[str, Any]) -> Vector:
         {g: {s: _course(v) for s, v in many.items()} for g, many in raw["states"].items()},
         raw.get("made_by", ""),
         raw.get("grade", ""),
+        {g: {s: _course(v) for s, v in many.items()} for g, many in raw.get("views", {}).items()},
     )
 
 
@@ -183,7 +186,8 @@ def write_golden(folder: str | Path, vectors: Sequence[Vector], *, made_by: str,
 
 def _raw(vector: Vector) -> dict[str, object]:
     network = vector.network
-    stated = {"dialect": network.chip.spoken, "made_by": vector.made_by, "grade": vector.grade}
+    stated: dict[str, object] = {"dialect": network.chip.spoken, "made_by": vector.made_by, "grade": vector.grade}
+    stated["views"] = _rows(vector.views)
     return {n: v for n, v in stated.items() if v} | {
         "name": vector.name,
         "claim": vector.claim,
@@ -214,8 +218,12 @@ def _raw(vector: Vector) -> dict[str, object]:
         "inputs": {g: v[:, 0].T.tolist() for g, v in vector.inputs.items()},
         "counts": {g: v[:, 0].T.tolist() for g, v in vector.counts.items()},
         "final": {g: {s: v.tolist() for s, v in many.items()} for g, many in vector.final.items()},
-        "states": {g: {s: v[:, 0].T.tolist() for s, v in many.items()} for g, many in vector.states.items()},
+        "states": _rows(vector.states),
     }
+
+
+def _rows(states: Mapping[str, Mapping[str, Ints]]) -> dict[str, dict[str, object]]:
+    return {g: {s: v[:, 0].T.tolist() for s, v in many.items()} for g, many in states.items()}
 
 
 def _layout(value: object, indent: str) -> Iterator[str]:
@@ -258,11 +266,16 @@ def differences(vector: Vector, executor: str, made_by: str) -> tuple[list[Fault
     record = sorted(
         {f"{g}.{s}" for source in (vector.final, vector.states) for g, many in source.items() for s in many}
     )
+    kinds = {g.name: vector.network.chip.neurons[g.kind].states for g in vector.network.groups}
+    record += [f"{g}.{s}" for g in vector.views for s in kinds[g] if f"{g}.{s}" not in record]
     run = simulate(vector.network, vector.inputs, record=record, drain=0, raw=True, executor=executor)
     last = len(next(iter(run.counts.values()))) - 1
     pairs = [(g, "spikes", 0, run.counts[g], v) for g, v in vector.counts.items()]
     for g, many in vector.states.items():
         pairs += [(g, s, 0, run.states[g][s], v) for s, v in many.items()]
+    for g, many in vector.views.items():
+        seen = shown(vector.network, g, {s: run.states[g][s] for s in kinds[g]})
+        pairs += [(g, f"probe of {s}", 0, seen[s], v) for s, v in many.items()]
     for g, many in vector.final.items():
         pairs += [(g, s, last, run.states[g][s][-1:], v[None, None]) for s, v in many.items()]
     faults, values = list[Fault](), 0

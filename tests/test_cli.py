@@ -26,7 +26,7 @@ from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "targets", "bench", "doctor"]
+COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "record", "targets", "bench", "doctor"]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every registered executor against the reference: all bits, all recorded states, all targets, all features."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -42,9 +43,9 @@ def differing(a, b, at=""):
     if isinstance(a, np.ndarray):
         same = a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
         return [] if same else [at]
-    if isinstance(a, dict | tuple | list):
-        keys = list(a) if isinstance(a, dict) else range(len(a))
-        if len(a) != len(b) or (isinstance(a, dict) and set(a) != set(b)):
+    if isinstance(a, Mapping | tuple | list):
+        keys = list(a) if isinstance(a, Mapping) else range(len(a))
+        if len(a) != len(b) or (isinstance(a, Mapping) and set(a) != set(b)):
             return [at]
         return [place for key in keys for place in differing(a[key], b[key], f"{at}.{key}")]
     if isinstance(a, Run | Snapshot | Stimulus):
@@ -57,10 +58,9 @@ def everything(network: Network):
     return sorted({s for g in network.groups for s in network.chip.neurons[g.kind].states})
 
 
-@pytest.mark.parametrize("executor", [e for e in CLOCKED if e != "reference"])
-@pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=6, deadline=None, derandomize=True)
-@given(
+CLOCKED_CASES = pytest.mark.parametrize("executor", [e for e in CLOCKED if e != "reference"])
+EVENT_CASES = pytest.mark.parametrize("executor", [e for e in EVENT if e != "reference"])
+ANY_CLOCKED = given(
     seed=st.integers(0, 2**32 - 1),
     options=st.sampled_from(FAMILIES),
     batch=st.sampled_from([1, 3]),
@@ -68,7 +68,15 @@ def everything(network: Network):
     cut=st.integers(0, 6),
     recorded=st.booleans(),
 )
-def test_clocked_networks_are_equal_in_every_bit(name, executor, seed, options, batch, drain, cut, recorded):
+ANY_EVENT = given(
+    seed=st.integers(0, 2**32 - 1),
+    order=st.sampled_from(["breadth", "depth"]),
+    single=st.booleans(),
+    cut=st.integers(0, 2),
+)
+
+
+def compare_clocked(name, executor, seed, options, batch, drain, cut, recorded):
     rng = np.random.default_rng(seed)
     options = Options(**{f.name: getattr(narrowed(TARGETS[name], options), f.name) for f in fields(Options)})
     network = random_network(TARGETS[name], rng, options)
@@ -83,17 +91,7 @@ def test_clocked_networks_are_equal_in_every_bit(name, executor, seed, options, 
     assert differing(found, must) == []
 
 
-@pytest.mark.parametrize("executor", [e for e in EVENT if e != "reference"])
-@pytest.mark.parametrize("sort", DRAWN)
-@pytest.mark.parametrize("name", EVENT_TARGETS)
-@settings(max_examples=4, deadline=None, derandomize=True)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    order=st.sampled_from(["breadth", "depth"]),
-    single=st.booleans(),
-    cut=st.integers(0, 2),
-)
-def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, seed, order, single, cut):
+def compare_event(name, sort, executor, seed, order, single, cut):
     rng = np.random.default_rng(seed)
     network = DRAWN[sort](EVENT_TARGETS[name], rng)
     x = random_input(network, rng)
@@ -104,6 +102,42 @@ def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, seed
     options = {"record": everything(network), "order": order, "state": start}
     must = simulate(network, given_input, executor="reference", **options)
     assert differing(simulate(network, given_input, executor=executor, **options), must) == []
+
+
+@CLOCKED_CASES
+@pytest.mark.parametrize("name", TARGETS)
+@settings(max_examples=6, deadline=None, derandomize=True)
+@ANY_CLOCKED
+def test_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
+    compare_clocked(name, executor, **drawn)
+
+
+@pytest.mark.slow
+@CLOCKED_CASES
+@pytest.mark.parametrize("name", TARGETS)
+@settings(max_examples=30, deadline=None, derandomize=True)
+@ANY_CLOCKED
+def test_many_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
+    compare_clocked(name, executor, **drawn)
+
+
+@EVENT_CASES
+@pytest.mark.parametrize("sort", DRAWN)
+@pytest.mark.parametrize("name", EVENT_TARGETS)
+@settings(max_examples=4, deadline=None, derandomize=True)
+@ANY_EVENT
+def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **drawn):
+    compare_event(name, sort, executor, **drawn)
+
+
+@pytest.mark.slow
+@EVENT_CASES
+@pytest.mark.parametrize("sort", DRAWN)
+@pytest.mark.parametrize("name", EVENT_TARGETS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@ANY_EVENT
+def test_many_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **drawn):
+    compare_event(name, sort, executor, **drawn)
 
 
 def test_every_executor_is_compared():

@@ -1,5 +1,7 @@
 """Float networks from ONNX files: onnxruntime's numbers, everything else refused by name, bad files with bounds."""
 
+import resource
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -18,6 +20,7 @@ from neurodeploy.ann.onnx.layers import MAKERS
 from neurodeploy.errors import Refusal
 
 RNG = np.random.default_rng
+SECONDS, KIB = 10, 2 << 20  # what no file may take
 
 
 def read(made, folder):
@@ -440,13 +443,18 @@ def mutated(good, rng):
 def fuzz(folder, seeds):
     """How many mutated files were read; each of those computes what the package onnx makes of it."""
     goods, x, taken = (small(), small(computed=True)), RNG(1).normal(0, 1, (2, 1, 4, 4)).astype(np.float32), 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in seeds:
         content = mutated(goods[seed % 2], RNG(seed))
         (folder / "net.onnx").write_bytes(content)
+        begun = time.perf_counter()
         try:
             module = read_onnx(folder / "net.onnx")
         except Refusal:
             continue
+        finally:
+            assert time.perf_counter() - begun < SECONDS, seed
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < KIB, seed
         taken += 1
         plain = onnx.ModelProto.FromString(content)
         kind = module.wires and next(iter(module.parameters()), torch.zeros(())).dtype

@@ -14,12 +14,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from command_line import ROOT
+from simulated_device import SimulatedDevice
 from test_against import StandIn
 from test_bundles import resigned
 from xylo_networks import events, small, with_parameter, with_weight
 
 from neurodeploy import npz
-from neurodeploy.bundles import bundle
+from neurodeploy.bundles import bundle, load_bundle
+from neurodeploy.devices import record, save_recording
 from neurodeploy.network import identity, save_network
 from neurodeploy.plugin.comparisons import plain
 from neurodeploy.plugin.golden import read_run
@@ -260,6 +262,22 @@ def test_hardware_stands_for_the_device_and_only_in_marked_tests(project):
     result = run(project, "--nd-hardware", "no board")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*against = 'no board': no oracle of that name*"])
+
+
+def test_a_recording_beside_the_test_and_a_device_behind_files_are_compared(project):
+    held = load_bundle(project.path / "digits.nd")
+    recording = record(held.network, held.input, SimulatedDevice(held.network))
+    save_recording(recording, project.path / "rec.npz")
+    project.makepyfile(test_chip=CHIP.replace("reference", "rec.npz"))
+    run(project).assert_outcomes(passed=1)
+    save_recording(record(held.network, held.input, SimulatedDevice(held.network, lose=(1,))), project.path / "rec.npz")
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    assert " lost, the first at group 'hid'" in output(result)
+    project.makepyfile(test_chip="import pytest\n@pytest.mark.neurodeploy_hardware\n" + CHIP.strip())
+    result = run(project, "--nd-hardware", "csv:nowhere")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*device csv:nowhere: no such folder*"])
 
 
 # golden files

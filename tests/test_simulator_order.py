@@ -10,6 +10,7 @@ from neurodeploy.chips import chip
 from neurodeploy.errors import TextAtFault
 from neurodeploy.network import Group, Network, group, pairs, place_identity, projection
 from neurodeploy.simulator import latency_of, simulate
+from neurodeploy.simulator.sorting import sorted_by
 
 # --- latency ----------------------------------------------------------------------------------------------------------
 
@@ -237,3 +238,12 @@ def test_a_run_shows_its_observations():
     assert trace.states is run.states
     assert same(run, simulate(network, counts(9, 9), record=["v"], drain=1))
     assert refusal(network, counts(16)).code == "ND1302"
+
+
+@pytest.mark.parametrize("spread", [3, 1000, 10**6])
+def test_synapses_are_sorted_as_by_lexsort(spread):
+    rng = np.random.default_rng(spread)
+    for keys in range(1, 5):  # of the widest, four together leave 64 bits
+        given = [rng.integers(-spread, spread, 200) // rng.integers(1, 9) for _ in range(keys)]
+        assert np.array_equal(sorted_by(*given), np.lexsort(given[::-1]))
+    assert sorted_by(np.zeros(0, np.int64)).size == 0

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def equal(a, b, at=""):
     if isinstance(a, np.ndarray):
         assert a.dtype == b.dtype, at
         assert np.array_equal(a, b), at
-    elif isinstance(a, dict | tuple):
+    elif isinstance(a, Mapping | tuple):
         assert len(a) == len(b), at
-        for key in a if isinstance(a, dict) else range(len(a)):
+        for key in a if isinstance(a, Mapping) else range(len(a)):
             equal(a[key], b[key], f"{at}.{key}")
     elif hasattr(a, "__dataclass_fields__") and not isinstance(a, Network):
         for name in set(a.__dataclass_fields__) - {"how"}:  # ranges are proved anew for each piece
@@ -102,6 +103,20 @@ def test_a_piece_tells_all_that_the_next_one_needs():
     rest = list(stream(network, {n: a[17:] for n, a in x.items()}, chunk_steps=5, drain=0, state=first[-1].final))
     assert any(h.any() for past in first[-1].final.history.values() for h in past)
     equal(join_steps([*first, *rest]), whole)
+
+
+def test_what_is_chosen_for_the_first_piece_runs_all(monkeypatch):
+    monkeypatch.setattr("neurodeploy.simulator.registry.WIDE_STEP", 1)
+    network, x = one_input(steps=30)
+    wide = sum(g.size for g in network.groups)
+    monkeypatch.setattr("neurodeploy.simulator.registry.LONG_RUN", 20 * wide * x.shape[1])
+    alone = [simulate(network, piece, drain=0).executor for piece in (x[:25], x[25:])]
+    assert alone == ["torch", "numpy"]  # where each is a simulation of its own
+    runs = list(stream(network, [x[:25], x[25:]]))
+    assert [r.executor for r in runs] == ["torch"] * 3
+    assert len({r.how.why for r in runs}) == 1
+    assert [r.executor for r in stream(network, [x[:5], x[5:]])] == ["numpy"] * 3
+    equal(replace(join_steps(runs), executor=""), replace(simulate(network, x), executor=""))
 
 
 def test_pieces_that_do_not_follow_each_other_are_not_joined():

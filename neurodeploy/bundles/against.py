@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.bundles.content import all_states
+from neurodeploy.bundles.recorded import compare_recording
+from neurodeploy.devices import driver_of, load_recording, open_device, record
 from neurodeploy.errors import Fault, Missing, Refusal, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator import EXECUTORS, Run, Trace, simulate
@@ -19,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 ALL = "all"  # every oracle that is here and takes the network
 REFERENCE = "reference"
+RECORDING = ".npz"  # how the name of a recording ends
 #: texts that the reference may run where it was asked for: some ten seconds
 ASKED_BUDGET = 400_000
 #: "it cannot run this network", of all that an oracle may refuse
@@ -51,10 +54,10 @@ class Check:
 
     oracle, version : what the simulation was compared with, and who made it
     kind : "live" if it was computed just now, "golden" if it stood in the bundle, "configuration" if what is written
-        for the chip was read back
+        for the chip was read back, "recording" of a device
     grade : how much it is worth, as in chip files
     executor : what computed the simulation
-    part : how much of the input it got, where that was not all
+    part : how much of the input it got, where that was not all; what the comparison left open
     """
 
     oracle: str
@@ -112,7 +115,8 @@ def ask(
     """Simulate a placed network on an input, and compare with every oracle that is named.
 
     given : input group -> (time, batch, channel); nothing is appended
-    against : names of oracles, or "all": whatever is here and takes the network; the rest is named in ``left_out``
+    against : names of oracles, or "all": whatever is here and takes the network; the rest is named in ``left_out``.
+        A name that ends in .npz is a recording, "csv:FOLDER" or "samna:BOARD:NUMBER" a device that is asked now
     executor : as in simulate; an executor is never compared with itself
     Raises nothing for an oracle that refuses, is missing or differs: the result says so.
     """
@@ -121,7 +125,10 @@ def ask(
     for name in _chosen(known, names_of(against), faults):
         whole = ALL in names_of(against) and name not in names_of(against)
         try:
-            checks.append(_check(network, given, name, known[name], executor))
+            if name in known:
+                checks.append(_check(network, given, name, known[name], executor))
+            else:
+                checks.append(_device_check(network, given, name, executor))
         except Missing as refusal:
             (left_out if whole else missing).extend(refusal.faults)
         except Refusal as refusal:
@@ -133,7 +140,7 @@ def ask(
 def _chosen(known: Mapping[str, Oracle], names: Sequence[str], faults: list[Fault]) -> Iterator[str]:
     wanted = dict.fromkeys(n for name in names for n in (known if name == ALL else (name,)))
     for name in wanted:
-        if name in known:
+        if name in known or name.endswith(RECORDING) or driver_of(name):
             yield name
         else:
             must = f"one of {', '.join((*known, ALL))}"
@@ -158,6 +165,21 @@ def _check(network: Network, given: Mapping[str, Ints], name: str, oracle: Oracl
     if run.executor == name:  # "auto" took the very one that is asked
         run = simulate(network, given, record=record, drain=0, executor=_another(network, name, run.executor))
     return Check(name, trace.made_by, "live", oracle.grade, compare(run, trace), run.executor, part)
+
+
+def _device_check(network: Network, given: Mapping[str, Ints], name: str, executor: str) -> Check:
+    """A recording, or a device that is recorded now."""
+    if name.endswith(RECORDING):
+        recording, kind = load_recording(name), "recording"
+    else:
+        device, kind = open_device(network, name), "live"
+        try:
+            recording = record(network, given, device)
+        finally:
+            device.close()
+    found, run, part = compare_recording(network, given, recording, executor=executor)
+    made_by = f"{recording.about.made_by}, {recording.on.isoformat()}"
+    return Check(name, made_by, kind, recording.about.grade, found, run.executor, part)
 
 
 def _another(network: Network, name: str, executor: str) -> str:

@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, emit, verify, targets, bench, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, doctor."""
 
 import logging
 import sys
@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from neurodeploy.cli.group import Commands
-from neurodeploy.cli.output import console, emit_json, errors, executor_option, json_option, table
+from neurodeploy.cli.output import bound, console, emit_json, errors, executor_option, json_option, table
+from neurodeploy.cli.record import record
 from neurodeploy.cli.targets import targets
 from neurodeploy.errors import raise_if
 
@@ -123,19 +124,6 @@ def convert(
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
 
 
-def _bound(number: type, context: click.Context | None, parameter: click.Parameter, value: str | None) -> object:
-    """Take a number, or none for no bound; what is not given is unstated."""
-    from neurodeploy.nir import UNSTATED
-
-    if value is None or value.lower() == "none":
-        return UNSTATED if value is None else None
-    try:
-        return number(value)
-    except ValueError:
-        kind = "a whole number" if number is int else "a number"
-        raise click.BadParameter(f"{value!r} is not {kind}, nor none", context, parameter) from None
-
-
 @main.command("import", short_help="NIR or ONNX file to model; asks for what the file does not say.")
 @click.argument("file", type=_FILE)
 @click.option("-o", "--out", default=None, type=_FILE, help="Model to write; the default is NAME.safetensors here.")
@@ -146,8 +134,8 @@ def _bound(number: type, context: click.Context | None, parameter: click.Paramet
 @click.option("--reset", help="subtract, zero, or value (v_reset of the file).")
 @click.option("--integrator", help="euler (1 - dt / tau) or exact (exp(-dt / tau)).")
 @click.option("--compare", "comparison", help="> or >= the threshold.")
-@click.option("--max-spikes", callback=partial(_bound, int), help="Most spikes in a step, or none.")
-@click.option("--v-min", callback=partial(_bound, float), help="Lowest membrane in the file's unit, or none.")
+@click.option("--max-spikes", callback=partial(bound, int), help="Most spikes in a step, or none.")
+@click.option("--v-min", callback=partial(bound, float), help="Lowest membrane in the file's unit, or none.")
 @click.option("--recurrent-delay", type=int, help="Steps after which spikes come back along a cycle.")
 @click.option("--reset-delay", type=int, help="0: the reset belongs to the step of the spike; 1: to the next.")
 @click.option("--time-unit", help="Of the file's time constants: s, ms, step, s*dt.")
@@ -255,7 +243,7 @@ def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
     "--against",
     multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, torch, numpy; all: what is here; repeatable.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, ...; all: what is here; REC.npz; a device's ID.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")
@@ -326,6 +314,7 @@ def prove(*, network: Path, seconds: float, certificate: Path | None, add: bool,
     sys.exit(show_proofs(network, seconds=seconds, certificate=certificate, add=add, as_json=as_json))
 
 
+main.add_command(record)
 main.add_command(targets)
 
 

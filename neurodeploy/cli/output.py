@@ -83,3 +83,16 @@ def errors(faults: Iterable[Fault]) -> list[Mapping[str, str]]:
     return [
         {"code": f.code, "where": f.where, "was": f.was, "must": f.must, "todo": f.todo, "text": str(f)} for f in faults
     ]
+
+
+def bound(number: type, context: click.Context | None, parameter: click.Parameter, value: str | None) -> object:
+    """Take a number, or none for no bound; what is not given is unstated."""
+    from neurodeploy.nir import UNSTATED
+
+    if value is None or value.lower() == "none":
+        return UNSTATED if value is None else None
+    try:
+        return number(value)
+    except ValueError:
+        kind = "a whole number" if number is int else "a number"
+        raise click.BadParameter(f"{value!r} is not {kind}, nor none", context, parameter) from None

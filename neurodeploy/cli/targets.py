@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -175,3 +177,19 @@ def matrix(outer_json: bool, /, *, as_json: bool, as_markdown: bool) -> None:  #
             place = (row.neuron, row.variant, row.chip, row.role)
             shown.append((*place, row.support, counts, times, "; ".join(notes(row))))
         console().print(table("Float neurons", heads, shown))
+
+
+@targets.command("add-evidence")
+@click.argument("recording", type=click.Path(path_type=Path))
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="The bundle that was recorded.")
+@click.option("--name", required=True, help="Of the golden vectors; names of samples come behind it.")
+@click.option("--claim", required=True, help="What they show, in a sentence.")
+@click.option("--into", "folder", default=None, type=click.Path(path_type=Path), help="Folder of the chip.")
+@click.option("--sample", "samples", multiple=True, help="Take this one; repeatable. The default is all.")
+@json_option
+@click.pass_obj
+def add_evidence_(outer_json: bool, /, *, recording: Path, bundle: Path, as_json: bool, **options: Any) -> None:  # noqa: FBT001 - click gives it
+    """Add RECORDING to the golden vectors of a chip, if the simulation of the bundle equals it in every value."""
+    from neurodeploy.cli.record import show_evidence
+
+    show_evidence(bundle, recording, as_json=as_json or outer_json, **options)

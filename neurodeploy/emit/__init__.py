@@ -9,6 +9,7 @@ from typing import Any
 
 from neurodeploy.chips import Chip
 from neurodeploy.emit import c, onnx
+from neurodeploy.emit.crossbar import from_crossbar, to_crossbar, write_crossbar
 from neurodeploy.emit.netx import from_netx, to_netx, write_netx
 from neurodeploy.emit.samna import from_configuration, layers, to_configuration, write_configuration
 from neurodeploy.errors import Fault, Refusal
@@ -61,6 +62,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             layers.to_configuration,
             layers.write_configuration,
             layers_network,
+        ),
+        "crossbar": Emitter(
+            "memory images of a crossbar, JSON, with .hex files for memories and programming port beside it",
+            ".json",
+            to_crossbar,
+            write_crossbar,
+            from_crossbar,
         ),
         "onnx": Emitter(
             "the whole run from the reset as an ONNX model of integer operators",

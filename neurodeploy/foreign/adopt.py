@@ -56,4 +56,5 @@ def adopt(model: torch.nn.Module, shape: int | tuple[int, ...]) -> tuple[torch.n
     libraries = sorted({library_of(module) for module in model.modules()} - {""})
     notes = [version_note(library) for library in libraries]
     notes += [_CALLED[reader.layout]] if reader.layout in _CALLED else []
-    return begin.eval(), AdoptionReport(reader.layout, tuple(reader.became), tuple(notes))
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return begin.to(device).eval(), AdoptionReport(reader.layout, tuple(reader.became), tuple(notes))

@@ -1,8 +1,7 @@
 """Reads a traced model step by step: layers, edges, shapes, and every fault with the path of its module."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 from neurodeploy.ann.trace import ADD, FLATTEN, INSTEAD, RESHAPE, SHAPE, given_argument, keeps_batch, live
 from neurodeploy.ann.tracer import shown
 from neurodeploy.errors import Fault, Refusal
+from neurodeploy.foreign.flow import Held, State, guessed, nodes_in, wanted
 from neurodeploy.foreign.names import change_faults, class_name, library_of, qualified, unknown_fault
 from neurodeploy.foreign.neurons import LEAD, NEURONS, TIME_FIRST, Kind, known_names, neuron_kind
 from neurodeploy.foreign.structure import (
@@ -34,32 +34,12 @@ from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.report import Became
 
 _ZEROS = (torch.zeros, torch.zeros_like, "new_zeros")
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a value of the trace is.
-
-    names : layers whose outputs it is the sum of
-    layout : how its first dimensions lie
-    shape : of one step of one sample; None after a fault
-    pair : whether it is (this value, states)
-    """
-
-    names: tuple[str, ...]
-    layout: str
-    shape: Shape | None
-    pair: bool = False
-
-
-@dataclass(frozen=True)
-class State:
-    """A state of a neuron, or where it begins: nothing that a layer takes for its input.
-
-    rest : whether it is known to be at rest
-    """
-
-    rest: bool
+#: What somebody may do about functions of other names than torch's layers.
+_TODO = {
+    **dict.fromkeys(("getitem", "stack", "cat", "unbind"), "a loop over time: its body is the model that is wanted"),
+    **dict.fromkeys(("mean", "sum"), "leave it out: nd.evaluate counts the spikes that the model returns"),
+    **dict.fromkeys(("unsqueeze", "repeat", "expand"), "leave it out: the model that is made takes all steps"),
+}
 
 
 class Reader:
@@ -92,7 +72,7 @@ class Reader:
     def _entering(self) -> str:
         """How the input lies: as the first module wants it that decides."""
         modules = [self._module(node)[1] for node in self._nodes if node.op == "call_module"]
-        return next((layout for module in modules for layout in _wanted(module)), TIME_FIRST)
+        return next((layout for module in modules for layout in wanted(module)), TIME_FIRST)
 
     def _module(self, node: Node) -> tuple[str, torch.nn.Module]:
         path = str(node.target).removeprefix("model").removeprefix(".")
@@ -121,7 +101,7 @@ class Reader:
         """The first of what forward returns are the spikes; the rest may be states."""
         first, *rest = given if isinstance(given, tuple | list) else (given,)
         value = self._values.get(first) if isinstance(first, Node) else None
-        if any(isinstance(self._values.get(n), Held) for part in rest for n in _nodes_in(part)):
+        if any(isinstance(self._values.get(n), Held) for part in rest for n in nodes_in(part)):
             was, must = "forward returns several values of the network", "the spikes of one layer, then states alone"
             self._fault(None, "forward", was, must)
         if isinstance(value, Held):
@@ -143,7 +123,7 @@ class Reader:
             self._fault(node, where, "it gets a state, or nothing of the network", "the values of a layer")
             first = Held((), self.layout, None)
         for given in states:
-            found = [self._values.get(n) for n in _nodes_in(given)]
+            found = [self._values.get(n) for n in nodes_in(given)]
             if any(isinstance(v, Held) or (isinstance(v, State) and not v.rest) for v in found):
                 was = "a state that is not at rest, or a value of the network, as a state"
                 self._fault(node, where, was, "states that begin at rest and that the neurons alone change")
@@ -205,7 +185,7 @@ class Reader:
         wanted = kind.layout(module)
         if held.layout != wanted:
             self.faults.append(Fault("ND1603", where, f"values that lie {held.layout}", f"for it {wanted}"))
-        source = Source(module, where, held.shape or _guessed(module), self._dtype)
+        source = Source(module, where, held.shape or guessed(module), self._dtype)
         try:
             made = kind.make(source)
         except Refusal as refusal:
@@ -287,7 +267,7 @@ class Reader:
         if node.target in SHAPE and getattr(node.target, "__name__", "") != "getitem":
             return State(rest=False)
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        todo = INSTEAD.get(name, "a loop over time: its body is the model that is wanted" if name in _LOOPS else "")
+        todo = INSTEAD.get(name, _TODO.get(name, ""))
         self._fault(node, where, f"the function {name}", f"additions, flattening, {KNOWN}", todo)
         return replace(first, shape=None)
 
@@ -312,37 +292,6 @@ class Reader:
         place = None if node is None else self.tracer.places.get(node.name)
         told = {} if place is None else {"file": place[0], "line": place[1]}
         self.faults.append(Fault("ND1603", where, was, must, todo, told))
-
-
-_LOOPS = ("getitem", "stack", "cat", "unbind", "range")
-
-
-def _wanted(module: torch.nn.Module) -> Iterator[str]:
-    container = container_of(module)
-    if container is None:
-        kind = neuron_kind(module)
-        wanted = kind.layout(module) if kind else wanted_layout(module)
-        if wanted:
-            yield wanted
-    elif container.outside:
-        yield container.outside
-    else:
-        for _, child in contents(module):
-            yield from _wanted(child)
-
-
-def _nodes_in(given: Any) -> Iterator[Node]:
-    if isinstance(given, Node):
-        yield given
-    elif isinstance(given, tuple | list):
-        for part in given:
-            yield from _nodes_in(part)
-
-
-def _guessed(module: torch.nn.Module) -> Shape:
-    """Shape of the neurons behind a fault, from their parameters: their options are checked all the same."""
-    shapes = [tuple(p.shape) for p in module.parameters() if p.numel() > 1]
-    return max(shapes, key=len, default=(1,))
 
 
 def _shown(layer: torch.nn.Module) -> str:

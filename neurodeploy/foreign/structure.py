@@ -62,7 +62,10 @@ def container_of(module: torch.nn.Module) -> Container | None:
 def contents(module: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
     """What a container computes, one after the other, with the names below it."""
     name = _INNER.get(class_name(module))
-    return list(module.named_children()) if name is None else [(name, module.get_submodule(name))]
+    if name is None:
+        return list(module.named_children())
+    inner = getattr(module, name, None)
+    return [(name, inner)] if isinstance(inner, torch.nn.Module) else []
 
 
 def torch_class(module: torch.nn.Module) -> type[torch.nn.Module] | None:

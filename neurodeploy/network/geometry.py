@@ -112,17 +112,17 @@ class Convolution:
         feature, inside = (a.reshape(-1) for a in np.indices((self.features, self.kernel[1])))
         channel = inside + feature // per_group * self.kernel[1] - self.shift
         real = (channel >= 0) & (channel < self.source[0])  # a kernel may have channels that another source feeds
-        planes = np.stack([feature, channel, inside])[:, real]
-        plane, y, x = (
-            a.reshape(-1)
-            for a in np.meshgrid(*(np.arange(n.shape[1]) for n in (planes, pairs_y, pairs_x)), indexing="ij")
-        )
-        (f, c, inner), (ky, oy, sy), (kx, ox, sx) = planes[:, plane], pairs_y[:, y], pairs_x[:, x]
-        sources = (c * self.source[1] + sy) * self.source[2] + sx
-        targets = (f * self.target[1] + oy) * self.target[2] + ox
-        entries = ((f * self.kernel[1] + inner) * self.kernel[2] + ky) * self.kernel[3] + kx
-        order = np.lexsort((sources, targets, entries))
-        return Links(sources[order], targets[order], entries[order])
+        f, c, inner = (values[real, None] for values in (feature, channel, inside))
+        y, x = (a.reshape(-1) for a in np.indices((pairs_y.shape[1], pairs_x.shape[1])))
+        (ky, oy, sy), (kx, ox, sx) = pairs_y[:, y], pairs_x[:, x]
+        # kernels lie one behind the other, so that the order within one is the order within each
+        order = np.lexsort((sx, sy, ox, oy, kx, ky))
+        entry, target = (ky * self.kernel[3] + kx)[order], (oy * self.target[2] + ox)[order]
+        source = (sy * self.source[2] + sx)[order]
+        sources = c * (self.source[1] * self.source[2]) + source
+        targets = f * (self.target[1] * self.target[2]) + target
+        entries = (f * self.kernel[1] + inner) * (self.kernel[2] * self.kernel[3]) + entry
+        return Links(sources.reshape(-1), targets.reshape(-1), entries.reshape(-1))
 
 
 def _axis(size: int, kernel: int, out: int, stride: int, padding: int, pooling: int) -> Ints:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from neurodeploy.chips import Chip
 from neurodeploy.chips.part import Grade
+from neurodeploy.devices import DRIVERS
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
 from neurodeploy.oracles import executors, in_onnxruntime, xylosim
@@ -38,7 +39,8 @@ class Oracle:
     observe : network and counts -> Trace, called only where there are no faults
     probe : Python program, a small real use that sets ``answers``; run in a process of its own
     process : where it runs in an interpreter of its own, which an environment variable names; else None
-    sort : "simulator" of others, or an "executor" of ours
+    sort : "simulator" of others, "executor" of ours, "recording" of a device, or "device"
+    absent : why it cannot be asked by this name, and what to write instead; empty where it can
     """
 
     name: str
@@ -49,7 +51,8 @@ class Oracle:
     observe: Callable[[Network, Counts], Trace]
     probe: str = "answers = False"
     process: Process | None = None
-    sort: Literal["simulator", "executor"] = "simulator"
+    sort: Literal["simulator", "executor", "recording", "device"] = "simulator"
+    absent: str = ""
 
     @property
     def install(self) -> str:
@@ -58,6 +61,8 @@ class Oracle:
 
     def available(self) -> str | None:
         """Version of the installed package, None where there is none; imports nothing."""
+        if self.absent:
+            return None
         if self.process is not None:
             return self.process.available()
         try:
@@ -78,6 +83,9 @@ class Oracle:
 
     def missing(self, purpose: str) -> Missing:
         """Refusal that says how to make the oracle available."""
+        if self.absent:
+            was, must = f"no {self.sort} was named", "one that is there"
+            return Missing(Fault("ND9001", purpose, was, must, self.absent, {"sort": self.sort}))
         return self.process.missing(purpose) if self.process else missing_extra(self.package, self.extra, purpose)
 
 
@@ -132,10 +140,25 @@ def _executor(name: str) -> Oracle:
     return Oracle(name, package, extra, executors.GRADE, faults, observe, sort="executor")
 
 
+def _named(sort: Literal["recording", "device"], todo: str) -> Oracle:
+    """An oracle that is asked by a name of its own; this entry says which."""
+
+    def observe(_network: Network, _counts: Counts) -> Trace:
+        raise Refusal(Fault("ND9002", f"oracle {sort}", "no name", todo))
+
+    return Oracle(sort, "", "", "silicon", lambda _: [], observe, sort=sort, absent=todo)
+
+
+_NAMED = (
+    _named("recording", "give the file that neurodeploy record wrote: REC.npz"),
+    _named("device", f"give a device by its id: {', '.join(f'{name}:...' for name in DRIVERS)}"),
+)
+
+
 def table() -> Mapping[str, Oracle]:
-    """Every oracle by its name: the reference, the other executors, the simulators of others."""
+    """Every oracle by name: the reference, other executors, simulators of others, and what is asked by its own name."""
     ours = [executors.REFERENCE, *(n for n in EXECUTORS if n != executors.REFERENCE)]
-    return {n: _executor(n) for n in ours} | dict(ORACLES)
+    return {n: _executor(n) for n in ours} | dict(ORACLES) | {o.name: o for o in _NAMED}
 
 
 def oracle(name: str) -> Oracle:

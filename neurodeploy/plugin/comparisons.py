@@ -112,7 +112,7 @@ class Comparisons:
             asked.append(HARDWARE)
         if HARDWARE in asked and self.hardware is None:
             pytest.fail("against='hardware': mark the test with neurodeploy_hardware", pytrace=False)
-        names = [str(self.hardware) if n == HARDWARE else n for n in asked]
+        names = [self._placed(str(self.hardware) if n == HARDWARE else n) for n in asked]
         if isinstance(given, Run):
             result = _of_run(given, names)
         else:
@@ -122,6 +122,11 @@ class Comparisons:
         if not result.exact:
             pytest.fail(str(result), pytrace=False)
         return result
+
+    def _placed(self, name: str) -> str:
+        """A recording stands beside the test, in the root folder, or where the session was started."""
+        places = [folder / name for folder in dict.fromkeys((self.file.parent, self.root))]
+        return next((str(p) for p in places if name.endswith(".npz") and p.is_file()), name)
 
     def golden(self, run: Run, name: str | None = None) -> Comparison:
         """Fail unless a run equals the golden file of this test in every value; --nd-update writes the file.

@@ -42,9 +42,9 @@ class Neuron:
         program = motion.program
         self.columns = {n: Interval(int(low[neuron]), int(program.high[n][neuron])) for n, low in program.low.items()}
         self.texts = [marked(op.text, motion.registers) for op in program.ops]
-        self.possible = not any(op.times == "often" for op in program.ops)
         bits = [width_of([text], self._known(op)) for op, (text, _) in zip(program.ops, self.texts, strict=True)]
-        self.bits = max(bits, default=8)
+        self.possible = None not in bits and not any(op.times == "often" for op in program.ops)
+        self.bits = max((b for b in bits if b is not None), default=8)
         self.table: Table = table(self.bits)
 
     def _known(self, op: Op) -> dict[str, Interval]:

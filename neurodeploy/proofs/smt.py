@@ -5,17 +5,29 @@ wrap itself. ``equal`` asks whether two texts compute the same for everything th
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from neurodeploy.errors import Refusal, missing_extra
 from neurodeploy.step import PYTHON, Call, Guard, Interval, Table, Text, assigned, run
-from neurodeploy.step.intervals import INT64, hull
+from neurodeploy.step.intervals import hull
 from neurodeploy.step.paths import path_reach
 from neurodeploy.step.tree import Expression, Statement
 
-#: Bits of a formula whose texts can reach further than intervals say.
+#: Bits of a formula with roundings, whose halves no interval shows: twice int64, and some.
 WIDEST = 130
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the solver says.
+
+    proved : True for all numbers, False not for ``numbers``, None where it said nothing in time
+    """
+
+    proved: bool | None
+    numbers: Mapping[str, int]
 
 
 def solver_module() -> ModuleType:
@@ -110,17 +122,17 @@ def _fold(values: Sequence[Any], join: Callable[[Any, Any], Any]) -> Any:
     return result
 
 
-def width_of(texts: Sequence[Text], ranges: Mapping[str, Interval]) -> int:
-    """Bits that hold every value that a text can meet from these ranges."""
+def width_of(texts: Sequence[Text], ranges: Mapping[str, Interval]) -> int | None:
+    """Bits that hold every value that texts can meet from these ranges; None where none is known to."""
     reach = hull(*ranges.values(), Interval(0, 1))
     for text in texts:
         if any(call.op == "round_half_even" for call in _calls(text.statements)):
             return WIDEST  # what lies beyond a half is met by no operator
         try:
             reach = hull(reach, path_reach(text, ranges)[1])
-        except Refusal:
-            return WIDEST
-    return max(end.bit_length() for end in reach) + 2
+        except (Refusal, KeyError):
+            return None
+    return max(8, *(end.bit_length() + 2 for end in reach))
 
 
 def _calls(statements: tuple[Statement, ...]) -> list[Call]:
@@ -155,37 +167,67 @@ def equal(
     *,
     given: Sequence[Text] = (),
     seconds: float = 60,
-) -> dict[str, int] | None:
-    """Numbers for which two sequences of texts end differently; empty where there are none, None where time was short.
+) -> Answer:
+    """Whether two sequences of texts, from the same numbers, end with the same numbers.
 
     ranges : of every name that the texts read before they assign it
     outputs : names that must have equal values at the end
     given : texts ``holds = 1 if ... else 0``, each with the condition under which the question is asked
     Raises Missing where the solver is not installed.
     """
+    return _ask((first, second), ranges, lambda a, b: [a[n] != b[n] for n in sorted(outputs)], given, seconds)
+
+
+def stays(
+    text: Text,
+    ranges: Mapping[str, Interval],
+    limits: Mapping[str, Interval],
+    *,
+    given: Sequence[Text] = (),
+    seconds: float = 60,
+) -> Answer:
+    """Whether every name of ``limits`` ends inside its interval; otherwise as ``equal``."""
+
+    def outside(end: Mapping[str, Any]) -> list[Any]:
+        # an interval may be wider than any number here: then nothing is outside
+        inside = {n: limit for n, limit in limits.items() if n in end}
+        return [end[n] < low for n, (low, _) in inside.items()] + [end[n] > high for n, (_, high) in inside.items()]
+
+    return _ask(([text],), {**ranges, **{f" {n}": limit for n, limit in limits.items()}}, outside, given, seconds)
+
+
+def _ask(
+    sequences: Sequence[Sequence[Text]],
+    ranges: Mapping[str, Interval],
+    wrong: Callable[..., list[Any]],
+    given: Sequence[Text],
+    seconds: float,
+) -> Answer:
+    """Whether no numbers make one of the formulas true that ``wrong`` makes of what the sequences end with."""
     z3 = solver_module()
-    bits = max(width_of([*first, *second, *given], _all_ranges([*first, *second, *given], ranges)), 8)
+    texts = [*(text for many in sequences for text in many), *given]
+    bits = width_of(texts, _all_ranges(texts, ranges))
+    if bits is None:
+        return Answer(proved=None, numbers={})
     solver, here = z3.SolverFor("QF_BV"), table(bits)
     solver.set("timeout", int(seconds * 1000))
     start = {n: variable(solver, n, interval, bits) for n, interval in ranges.items()}
-    for text in given:
+
+    def end(many: Sequence[Text]) -> dict[str, Any]:
         environment = dict(start)
-        run(text.statements, environment, here)
-        solver.add(environment["holds"] == 1)
-    ends = []
-    for texts in (first, second):
-        environment = dict(start)
-        for text in texts:
+        for text in many:
             run(text.statements, environment, here)
-        ends.append(environment)
-    solver.add(z3.Or([ends[0][n] != ends[1][n] for n in outputs]))
+        return environment
+
+    for text in given:
+        solver.add(end([text])["holds"] == 1)
+    solver.add(z3.Or(wrong(*map(end, sequences))))
     found = solver.check()
-    if found == z3.unsat:
-        return {}
     if found != z3.sat:
-        return None
+        return Answer(proved=True if found == z3.unsat else None, numbers={})
     model = solver.model()
-    return {n: model.eval(v, model_completion=True).as_signed_long() for n, v in start.items()}
+    numbers = {n: model.eval(v, model_completion=True).as_signed_long() for n, v in start.items()}
+    return Answer(proved=False, numbers=numbers)
 
 
 def _all_ranges(texts: Sequence[Text], ranges: Mapping[str, Interval]) -> dict[str, Interval]:
@@ -195,6 +237,6 @@ def _all_ranges(texts: Sequence[Text], ranges: Mapping[str, Interval]) -> dict[s
         try:
             after = path_reach(text, known)
         except (Refusal, KeyError):
-            return known | {a.name: INT64 for text in texts for a in assigned(text.statements)}
+            break  # its width is not known either
         known |= {n: hull(known.get(n, e), e) for n, e in after[0].items()}
     return known

@@ -5,6 +5,7 @@ from neurodeploy.simulator.joins import join_samples, join_steps
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.orders import scan_orders, simulate_orders
 from neurodeploy.simulator.parts import simulate_parts
+from neurodeploy.simulator.probes import shown
 from neurodeploy.simulator.registry import EXECUTORS
 from neurodeploy.simulator.run import How, Product, Run, Snapshot, Trace
 from neurodeploy.simulator.simulation import Simulation, simulate
@@ -27,6 +28,7 @@ __all__ = [
     "join_steps",
     "latency_of",
     "scan_orders",
+    "shown",
     "simulate",
     "simulate_orders",
     "simulate_parts",

@@ -11,6 +11,7 @@ from neurodeploy.chips.event_driven import BACKWARDS, is_scan, scan_words
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.network import Network, Projection
 from neurodeploy.simulator.machine import Ints, Lane, lanes_of, registers_of, stored_fields
+from neurodeploy.simulator.sorting import sorted_by
 
 Scan = Sequence[str] | Mapping[str, Sequence[str]]
 
@@ -118,12 +119,13 @@ def _fan(
     first = projections[0]
     kind, source_kind = network.chip.connections[first.kind], network.group(first.source).kind
     parts = [_synapses(network, p, lanes) for p in projections]
-    source, target, number = (np.concatenate([p[0][i] for p in parts]) for i in range(3))
+    source, target = (np.concatenate([p[0][i] for p in parts]) for i in range(2))
     axes = {n: np.concatenate([p[1][n] for p in parts]) for n in parts[0][1]}
     fields = {n: np.concatenate([p[2][n] for p in parts]) for n in parts[0][2]}
-    keys = [list(_keys(axes, scan[kind.name])) for scan in scans]
-    orders = np.concatenate([np.lexsort((number, target, *reversed(k), source)) for k in keys])
-    starts = np.searchsorted(np.sort(source), np.arange(lanes[source_kind].size + 1))
+    # of one projection synapses stand in this order anyway
+    numbers = [np.concatenate([np.arange(len(p[0][0])) for p in parts])] if len(parts) > 1 else []
+    orders = np.concatenate([sorted_by(source, *_keys(axes, scan[kind.name]), target, *numbers) for scan in scans])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=lanes[source_kind].size))])
     # a kernel meets no neuron twice; other patterns and several projections may
     alone = len(projections) == 1 and first.geometry is not None
     pairs = source * lanes[kind.target].size + target
@@ -142,8 +144,8 @@ def _fan(
 
 def _synapses(
     network: Network, p: Projection, lanes: Mapping[str, Lane]
-) -> tuple[tuple[Ints, Ints, Ints], dict[str, Ints], dict[str, Ints]]:
-    """Source, target and number of each synapse of a projection, its places along the axes, its stored fields."""
+) -> tuple[tuple[Ints, Ints], dict[str, Ints], dict[str, Ints]]:
+    """Source and target of each synapse of a projection, its places along the axes, its stored fields."""
     kind = network.chip.connections[p.kind]
     fields = stored_fields(kind, p.fields, p.parameters)
     source, target = lanes[network.group(p.source).kind].slices[p.source], lanes[kind.target].slices[p.target]
@@ -153,12 +155,12 @@ def _synapses(
     else:
         links = p.geometry.links
         sources, targets = source[links.sources], target[links.targets]
-        f, _, ky, kx = np.unravel_index(links.entries, p.geometry.kernel)
-        axes = {"f": f, "ky": ky, "kx": kx}
+        f, _, ky, kx = np.indices(p.geometry.kernel).reshape(4, -1)
+        axes = {name: at[links.entries] for name, at in (("f", f), ("ky", ky), ("kx", kx))}
         fields = {n: v[links.entries] for n, v in fields.items()}
     own = {n: v for n, v in p.parameters.items() if kind.parameters[n].per == "projection"}
     fields |= {n: np.full(len(sources), v) for n, v in own.items()}
-    return (sources, targets, np.arange(len(sources))), axes, fields
+    return (sources, targets), axes, fields
 
 
 def _keys(axes: Mapping[str, Ints], scan: Sequence[str]) -> Iterator[Ints]:

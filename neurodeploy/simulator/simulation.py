@@ -25,9 +25,10 @@ OUTPUTS = "outputs"
 
 
 class Simulation:
-    """A placed network laid out once, to be run on any number of inputs; nothing is remembered between runs.
+    """A placed network laid out once, to be run on any number of inputs; no state is remembered between runs.
 
     ``simulate`` describes the options and the refusals.
+    together : the inputs are parts of one; what "auto" chose for the first runs the others, too
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Simulation:
         device: str | None = None,
         scan: Scan | SideBySide | None = None,
         order: str | None = None,
+        together: bool = False,
     ) -> None:
         if isinstance(executor, str):
             check(network.chip, executor)
@@ -46,6 +48,7 @@ class Simulation:
         self.machine = assemble_events(network, scan) if network.chip.event_driven else assemble(network)
         self.latency = latency_of(network)
         self.memo: dict[str, object] = {}
+        self._together, self._chosen = together, dict[str, str]()
 
     def run(
         self,
@@ -88,7 +91,11 @@ class Simulation:
         )
         if not isinstance(self.executor, str):
             return run_steps(task, self.executor)
-        name, why = choose(task, self.executor)
+        name, why = next(((n, w) for n, w in self._chosen.items() if not EXECUTORS[n].reason(task)), ("", ""))
+        if not name:
+            name, why = choose(task, self.executor)
+        if self._together:
+            self._chosen = {name: why}
         run = EXECUTORS[name].run(task)
         return replace(run, how=replace(run.how, why=why))
 

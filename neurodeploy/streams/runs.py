@@ -40,13 +40,14 @@ def stream(
     chunk_steps : most steps of a piece; None takes as many as need about 64 MB
     drain : silent steps, which are a Run of their own at the end; None for the latency of the network
     dt_us : microseconds of a time step, for Events alone
-    state, record, keep, executor, device, raw, scan, order : as in ``simulate``
+    state, record, keep, executor, device, raw, scan, order : as in ``simulate``; "auto" chooses for the first piece,
+        and what it chose runs all
     progress : called with the number of each step that was taken, from 0
     ``run.final`` is all that is remembered after a piece; ``join_steps`` makes one Run of many. Where events drive the
     chip, steps and numbers of events count from the beginning of the piece.
     Raises Refusal as ``simulate`` does, and ND14xx for files; for the options at once, for a piece when it comes.
     """
-    simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order)
+    simulation = Simulation(network, executor=executor, device=device, scan=scan, order=order, together=True)
     faults = [
         Fault("ND1303", "stream", f"{name} = {value!r}", must)
         for name, value, low, must in (

@@ -1,7 +1,7 @@
 """What arrives at a kind of neurons: one matrix product where the order cannot matter, else a Scan over the sources."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -214,59 +214,58 @@ def _product(graph: Graph, sources: Sources, rows: Rows, states: Mapping[str, Va
         graph.root.label, graph.root.note = f"{label}/{line.name} arriving", rows.kind.on_input.text.line(1)
         sums = total_of(at[1], weights, rows.lane.size, counts)
         beyond = EXACT + 1 if sums is None else max(-int(sums[0].min(initial=0)), int(sums[1].max(initial=0)))
-        shape = (len(places), rows.lane.size)
-        total = _sum(graph, arriving, at, weights, shape, f"{label}/{line.name} weights", exact=beyond <= EXACT)
+        product = _Product(*at, weights, len(places), rows.lane.size, f"{label}/{line.name} weights", beyond <= EXACT)
+        total = _sum(graph, arriving, product)
         environment = {line.name: states[line.name], TOTAL: total}
         run_text(graph, line.text, environment, label)
         changed[line.name] = environment[line.name]
     return changed
 
 
-def _sum(
-    graph: Graph,
-    arriving: Value,
-    at: tuple[Ints, Ints],
-    weights: Ints,
-    shape: tuple[int, int],
-    name: str,
-    *,
-    exact: bool,
-) -> Value:
-    """(batch, target) product with the weights at (source, target); what is gathered where targets have few sources.
+@dataclass(frozen=True)
+class _Product:
+    """Weights of (batch, source) values toward (batch, target) sums.
 
+    rows, targets, weights : of each pair
+    depth, size : number of sources and of targets
     exact : partial sums are whole numbers of float64, too
     """
-    used = weights != 0
-    (rows, targets), weights, lane = (side[used] for side in at), weights[used], shape[1]
+
+    rows: Ints
+    targets: Ints
+    weights: Ints
+    depth: int
+    size: int
+    name: str
+    exact: bool
+
+
+def _sum(graph: Graph, arriving: Value, product: _Product) -> Value:
+    """(batch, target) product; what is gathered where targets have few sources."""
+    used, lane = product.weights != 0, product.size
+    rows, targets, weights = product.rows[used], product.targets[used], product.weights[used]
     reached, targets = np.unique(targets, return_inverse=True)
     size = len(reached) + 1  # and one that nothing reaches, for the others of the lane
     if 2 * size > lane:
         reached, targets, size = np.arange(lane), reached[targets], lane
-    total = _matrix(graph, arriving, (rows, targets), weights, (shape[0], size), name, exact=exact)
+    dense = replace(product, rows=rows, targets=targets, weights=weights, size=size)
+    total = _matrix(graph, arriving, dense)
     if size == lane:
         return total
     index = np.full(lane, size - 1)
     index[reached] = np.arange(size - 1)
-    return graph.node("Gather", total, known(index, f"{name}, targets"), axes=2, axis=1)
+    return graph.node("Gather", total, known(index, f"{product.name}, targets"), axes=2, axis=1)
 
 
-def _matrix(
-    graph: Graph,
-    arriving: Value,
-    at: tuple[Ints, Ints],
-    weights: Ints,
-    shape: tuple[int, int],
-    name: str,
-    *,
-    exact: bool,
-) -> Value:
+def _matrix(graph: Graph, arriving: Value, product: _Product) -> Value:
     """(batch, target) product; none of the weights is 0."""
-    (rows, targets), size = at, shape[1]
+    rows, targets, weights = product.rows, product.targets, product.weights
+    size, name = product.size, product.name
     many = np.bincount(targets, minlength=size)
     most = int(many.max(initial=0))
-    if most == 0 or most * SPARSE > shape[0] or not exact:
-        graph.root.reserve(8 * shape[0] * size)
-        whole = np.zeros(shape, np.int64)
+    if most == 0 or most * SPARSE > product.depth or not product.exact:
+        graph.root.reserve(8 * product.depth * size)
+        whole = np.zeros((product.depth, size), np.int64)
         whole[rows, targets] = weights
         return graph.node("MatMul", arriving, known(whole, name), axes=2)
     graph.root.reserve(8 * most * size)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from neurodeploy.simulator.footprints import EventMachine, Fan
 from neurodeploy.simulator.machine import Ints, Lane
+from neurodeploy.simulator.sorting import sorted_by
 
 Array = npt.NDArray[Any]
 NOWHERE = 0xFFFFFFFF
@@ -108,7 +109,7 @@ class _Piece:
         place = memory[fan.kind.target]
         target = place[fan.targets[part]]
         again = np.zeros(fan.size, np.int64) if fan.unique else _occurrence(owner * len(place) + target, rank)
-        order = np.argsort((owner * (int(again.max(initial=0)) + 1) + again) * len(place) + target)
+        order = sorted_by(owner, again, target)
         target, rank = target[order], rank[order]
         fields = {n: v[part][order] for n, v in fan.fields.items()}
         if not len(source):
