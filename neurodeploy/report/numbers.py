@@ -1,6 +1,5 @@
 """Everything that a report says of a bundle, as plain data: the page shows these numbers and no others."""
 
-import math
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +18,15 @@ from neurodeploy.events import Data
 from neurodeploy.mapper import map_network, reports
 from neurodeploy.network import Group, Network
 from neurodeploy.oracles import oracles_of
+from neurodeploy.report.courses import headroom_of, membranes_of, raster_of
 from neurodeploy.report.fidelity import Fidelity, measure_fidelity
 from neurodeploy.simulator import Run, simulate
 from neurodeploy.simulator.machine import stored_fields
 
 Ints = npt.NDArray[np.int64]
 SCHEMA_VERSION = 1
-#: bins of a histogram; neurons and steps of a raster; neurons of a layer whose membrane is drawn
-BINS, NEURONS, STEPS, TRACES = 24, 48, 200, 2
+#: bins of a histogram
+BINS = 24
 #: figures of a chip file that an estimate of energy is made of
 OPERATION, UPDATE, FACTOR = "energy_operation", "energy_update", "energy_factor"
 
@@ -65,9 +65,9 @@ def collect_numbers(
         "core_limits": list(dict.fromkeys(u["unit"] for c in cores for u in c["usage"] if u["asked"]))[:6],
         "layers": layers,
         "fidelity": None if fidelity is None else fidelity.to_json(),
-        "rasters": [_raster(g, run, fidelity) for g in network.groups],
-        "membranes": list(_membranes(loaded, fidelity, neurons or {})),
-        "headroom": list(_headroom(loaded)),
+        "rasters": [raster_of(g, run, fidelity) for g in network.groups],
+        "membranes": list(membranes_of(loaded, fidelity, neurons or {})),
+        "headroom": list(headroom_of(loaded)),
         "activity": _activity(network, run),
         "assumptions": _assumptions(network),
         "unknown": list(chip.unknown),
@@ -221,81 +221,6 @@ def _weights(network: Network, g: Group, fidelity: Fidelity | None) -> Iterator[
                 "zero_share": float((values == 0).mean()),
                 "integer": _histogram(values, int(values.min()), int(values.max())),
                 "float": None if before is None else _histogram(before, float(before.min()), float(before.max())),
-            }
-
-
-def _raster(g: Group, run: Run, fidelity: Fidelity | None) -> dict[str, Any]:
-    """Events of the first sample, (step, row, count), of the neurons that fire most."""
-    counts = run.counts[g.name][:STEPS, 0]
-    course = None if fidelity is None else fidelity.courses.get(g.name)
-    wanted = np.sort(np.argsort(-counts.sum(axis=0), kind="stable")[:NEURONS])
-    shown = {"integer": counts[:, wanted], "float": None if course is None else course.events[:STEPS, 0][:, wanted]}
-    return {
-        "layer": g.name,
-        "neurons": wanted.tolist(),
-        "of": g.size,
-        "steps": len(counts),
-        "events": {n: None if v is None else round(float(v.sum())) for n, v in shown.items()},
-    } | {n: None if v is None else _dots(v) for n, v in shown.items()}
-
-
-def _dots(values: npt.NDArray[Any]) -> list[list[int]]:
-    return [[int(t), int(n), round(float(values[t, n]))] for t, n in np.argwhere(values)]
-
-
-def _membranes(
-    loaded: Bundle, fidelity: Fidelity | None, neurons: Mapping[str, tuple[int, ...]]
-) -> Iterator[dict[str, Any]]:
-    """Membranes of chosen neurons in the first sample whose states the bundle holds, in units of the threshold."""
-    if not loaded.samples:
-        return
-    sample, network = loaded.samples[0], loaded.network
-    for g in network.groups:
-        deploy = network.chip.neurons[g.kind].deploy
-        state = deploy.states.get("v") if deploy else None
-        values = loaded.stated.states.get(g.name, {}).get(state or "")
-        if deploy is None or values is None:
-            continue
-        events = loaded.stated.counts[g.name][:, 0]
-        chosen = neurons.get(g.name) or tuple(np.argsort(-events.sum(axis=0), kind="stable")[:TRACES].tolist())
-        course = None if fidelity is None else fidelity.courses.get(g.name)
-        for neuron in chosen:
-            threshold = int(g.parameters[deploy.threshold][neuron]) * deploy.unit
-            before = None if course is None else course.membrane[:STEPS, sample, neuron] / course.threshold[neuron]
-            yield {
-                "layer": g.name,
-                "neuron": int(neuron),
-                "sample": int(sample),
-                "state": state,
-                "threshold": threshold,
-                "integer": (values[:STEPS, 0, neuron] / threshold).round(4).tolist(),
-                "float": None if before is None else before.round(4).tolist(),
-                "spikes": np.flatnonzero(events[:STEPS, neuron]).tolist(),
-            }
-
-
-def _headroom(loaded: Bundle) -> Iterator[dict[str, Any]]:
-    """Bits between the largest value of each state and the end of its register, at the end of the steps."""
-    for group, states in loaded.stated.states.items():
-        kind = loaded.network.chip.neurons[loaded.network.group(group).kind]
-        for state, values in states.items():
-            low, high = kind.states[state].interval
-            if state == kind.emits or not values.size:
-                continue
-            share = np.maximum(values / max(high, 1), values / low if low < 0 else 0.0)
-            step, sample, neuron = (int(i) for i in np.unravel_index(int(np.argmax(share)), share.shape))
-            used = float(share[step, sample, neuron])
-            yield {
-                "layer": group,
-                "state": state,
-                "low": int(low),
-                "high": int(high),
-                "worst": int(values[step, sample, neuron]),
-                "step": step,
-                "sample": int(loaded.samples[sample]),
-                "neuron": neuron,
-                "share": used,
-                "bits": math.log2(1 / max(used, 1 / max(high, 2))),
             }
 
 
