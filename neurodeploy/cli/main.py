@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, explain, doctor."""
 
 import logging
 import sys
@@ -311,6 +311,16 @@ def bench(*, workloads: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from neurodeploy.cli.bench import Options, show_bench
 
     show_bench(workloads, Options(**options), as_json=as_json)
+
+
+@main.command(short_help="What a code such as ND1801 means, and what to do.")
+@click.argument("code", required=False)
+@json_option
+def explain(*, code: str | None, as_json: bool) -> None:
+    """Say what CODE means, its usual cause and what to do; without CODE, list them all."""
+    from neurodeploy.cli.explain import show_code
+
+    show_code(code, as_json=as_json)
 
 
 @main.command(short_help="What is installed, which oracles and devices answer.")
