@@ -61,9 +61,8 @@ def test_the_wheel_holds_the_package_its_chips_and_nothing_else(wheel):
     ours = {str(f.relative_to(ROOT)) for f in FILES}
     data = {f"neurodeploy/targets/{chip}/{name}" for chip in CHIPS for name in ("chip.toml", "golden.json")}
     info = f"neurodeploy-{version('neurodeploy')}.dist-info/"
-    assert ours | data | {"neurodeploy/py.typed", "neurodeploy/bench/simulations.toml"} == {
-        n for n in names if not n.startswith(info)
-    }
+    other = {"neurodeploy/py.typed", "neurodeploy/bench/simulations.toml", "neurodeploy/report/page.html"}
+    assert ours | data | other == {n for n in names if not n.startswith(info)}
     assert {n.removeprefix(info) for n in names if n.startswith(info)} >= {"METADATA", "entry_points.txt", "RECORD"}
     assert any(n.endswith("LICENSE") for n in names)
 
