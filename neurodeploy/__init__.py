@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neurodeploy.nir import read_nir, write_nir
     from neurodeploy.proofs import prove
     from neurodeploy.quantizer import constrain, quantize
+    from neurodeploy.report import measure_fidelity, write_report
     from neurodeploy.simulator import simulate
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
@@ -48,6 +49,7 @@ _HOME = {
     "load_network": ("network", "load_network"),
     "load_trace": ("verifier", "load_trace"),
     "map": ("mapper", "map_network"),
+    "measure_fidelity": ("report", "measure_fidelity"),
     "moving_edge": ("events", "moving_edge"),
     "observe_orders": ("verifier", "observe_orders"),
     "place_identity": ("network", "place_identity"),
@@ -66,6 +68,7 @@ _HOME = {
     "stream": ("streams", "stream"),
     "train": ("training", "train"),
     "write_nir": ("nir", "write_nir"),
+    "write_report": ("report", "write_report"),
     "verify": ("bundles", "verify"),
 }
 
@@ -88,6 +91,7 @@ __all__ = [
     "load_network",
     "load_trace",
     "map",
+    "measure_fidelity",
     "moving_edge",
     "observe_orders",
     "place_identity",
@@ -107,6 +111,7 @@ __all__ = [
     "train",
     "verify",
     "write_nir",
+    "write_report",
 ]
 
 

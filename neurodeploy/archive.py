@@ -1,5 +1,6 @@
 """Files of arrays with a JSON header: the same content gives the same bytes, nothing in them is ever executed."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy import npz
-from neurodeploy.errors import Fault, Refusal
+from neurodeploy.errors import Fault, Refusal, raise_if
 
 HEADER = "header"
 T = TypeVar("T")
@@ -52,6 +53,37 @@ def pack_arrays(header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]
 
 def _with_header(header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {**arrays, HEADER: np.frombuffer(canonical_json(dict(header)).encode(), np.uint8)}
+
+
+def seal(header: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> dict[str, object]:
+    """The header with a hash of every array, and one of itself; ``refuse_changes`` checks them."""
+    content = {**header, "hashes": {n: _hash(v) for n, v in sorted(arrays.items())}}
+    return {**content, "digest": _digest(content)}
+
+
+def refuse_changes(where: str, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse (ND1403) a file of a sealed header, naming every part that was changed."""
+    told = header.get("hashes")
+    hashes = told if isinstance(told, dict) else {}
+    parts = [n for n in sorted({*hashes, *arrays}) if n not in arrays or hashes.get(n) != _hash(arrays[n])]
+    if header.get("digest") != _digest({k: v for k, v in header.items() if k != "digest"}):
+        parts.append(HEADER)
+    must, todo = "equal to its hash", "make the file anew, or fetch it again"
+    raise_if([Fault("ND1403", f"{where}, {n}", "changed since it was written", must, todo) for n in parts])
+
+
+def _hash(array: NDArray[Any]) -> str:
+    """Of the values, their type and their shape."""
+    digest = hashlib.sha256(f"{array.dtype.newbyteorder('<').str} {array.shape}\n".encode())
+    digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def _digest(content: Mapping[str, object]) -> str:
+    try:
+        return hashlib.sha256(canonical_json(dict(content)).encode()).hexdigest()
+    except ValueError:  # NaN, which no header of ours holds
+        return ""
 
 
 def read_arrays(path: npz.File, *, what: str, version: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

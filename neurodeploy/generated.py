@@ -1,9 +1,10 @@
-"""Generated code on disk: one folder for each source, with what numba compiled from it beside it.
+"""Generated code on disk: one folder for each source, with what was compiled from it beside it.
 
 The folder is named by a hash of the source and of the versions of Python and numba. The source is generated anew in
 every process, so that a file is never read as code: it must only lie there, equal, for numba to find its machine code.
-That is used only where its hash stands in the folder's list, which is written when it is made; what is missing, damaged
-or unknown is removed and compiled again.
+That is numba's own file or, for functions that need nothing of numba when they run, an object file (see ``native``):
+then a later process does not import numba. It is used only where its hash stands in the folder's list, which is written
+when it is made; what is missing, damaged or unknown is removed and compiled again.
 """
 
 import contextlib
@@ -17,12 +18,16 @@ import sys
 import tempfile
 import threading
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from neurodeploy.native import Native, file_name, is_native, object_of
+
 FOLDER = "NEURODEPLOY_CACHE"
 LIST = "compiled.json"
+KEPT = {".nbi", ".nbc", ".o"}
 _LOG = logging.getLogger("neurodeploy")
 _LOCK = threading.RLock()
 
@@ -60,10 +65,13 @@ class Source(Protocol):
 
 
 class Compiled:
-    """Functions of one source, each compiled when it is first called for."""
+    """Functions of one source, each compiled when it is first called for.
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    alone : its functions allocate nothing and raise nothing, so that their machine code is used without numba
+    """
+
+    def __init__(self, source: Source, *, alone: bool = False) -> None:
+        self._source, self._alone = source, alone and is_native()
         self._folder = entry_folder(source.code)
         self._module: ModuleType | None = None
         self._functions: dict[str, Any] = {}
@@ -77,6 +85,32 @@ class Compiled:
         return found
 
     def _compile(self, name: str) -> Any:
+        if self._alone:
+            found = self._native(name)
+            if found is not None:
+                return found
+        return self._numba(name, keep=True)
+
+    def _native(self, name: str) -> Native | None:
+        """Machine code by itself, from its file or compiled now; None where it cannot stand alone."""
+        symbol = f"neurodeploy_{self._folder.name}_{name}"
+        prepare(self._folder, self._source.code)
+        try:
+            file = self._folder / "__pycache__" / file_name(name)
+            content = file.read_bytes() if file.is_file() else None
+            if content is None or hashlib.sha256(content).hexdigest() != _listed(self._folder).get(file.name):
+                content = object_of(self._numba(name, keep=False), symbol)
+                if content is None:
+                    return None
+                file.parent.mkdir(exist_ok=True)
+                _write(file, content)
+                write_list(self._folder)
+            return Native(content, symbol, self._source.signature(name))
+        except Exception as fault:  # noqa: BLE001 - inner parts of numba and llvmlite may change; then numba calls it
+            _LOG.debug("%s is called through numba: %s", name, fault)
+            return None
+
+    def _numba(self, name: str, *, keep: bool) -> Any:
         import numba
 
         settings: Any = numba.config
@@ -87,7 +121,7 @@ class Compiled:
                 prepare(self._folder, self._source.code)
                 self._module = _module_of(self._source.code, self._folder)
             signature = self._source.signature(name)
-            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=True)(getattr(self._module, name))
+            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=keep)(getattr(self._module, name))
         finally:
             settings.CACHE_DIR = before
         write_list(self._folder)
@@ -117,9 +151,7 @@ def _run(code: str, name: str, file: str) -> ModuleType:
 
 def entry_folder(code: str) -> Path:
     """Folder of a source, in the user's cache or, where that cannot be written, in a folder of this process."""
-    import numba
-
-    versions = f"{sys.version}\n{numba.__version__}\n"
+    versions = f"{sys.version}\n{metadata.version('numba')}\n"
     name = hashlib.sha256((versions + code).encode()).hexdigest()[:32]
     for root in (cache_folder() / "kernels", _own_folder()):
         with contextlib.suppress(OSError):
@@ -161,7 +193,11 @@ def prepare(folder: Path, code: str) -> None:
 def write_list(folder: Path) -> None:
     """Write down the hashes of the machine code that lies in a folder now."""
     compiled = folder / "__pycache__"
-    found = {path.name: _hash(path) for path in sorted(compiled.glob("*.nb?"))} if compiled.is_dir() else {}
+    found = (
+        {path.name: _hash(path) for path in sorted(compiled.iterdir()) if path.suffix in KEPT}
+        if compiled.is_dir()
+        else {}
+    )
     if found != _listed(folder):
         _write(folder / LIST, json.dumps(found, indent=1).encode())
 

@@ -3,12 +3,14 @@
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
 ``@pytest.mark.triton`` : needs Triton, no GPU: it interprets kernels, and compiles for a device that is not here
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
+``@pytest.mark.browser`` : needs Chromium, node, and the folder of node modules that a variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
 ``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
     hundreds of kernels are compared without hours of compiling
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
 
 NEURODEPLOY_DATA : folder of the public recordings
+NEURODEPLOY_BROWSER : folder with node_modules/puppeteer-core and node_modules/axe-core; .ci/run makes it
 NEURODEPLOY_ORACLE_SINABS : a Python that has sinabs 3.1.3 but not samna; .ci/run makes it
 NEURODEPLOY_ORACLE_SLAYER : a Python that has lava-dl 0.6.0; .ci/run makes it
 NEURODEPLOY_NIR_LIBRARIES : a Python that has torch, safetensors, snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3,
@@ -21,6 +23,7 @@ NEURODEPLOY_ORACLE_NENGO_LOIHI, NEURODEPLOY_ORACLE_LAVA : a Python that has neng
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a test run share the cores
@@ -30,7 +33,7 @@ from plain_kernels import plain
 
 from neurodeploy.oracles import ORACLES
 
-DATA, REQUIRE = "NEURODEPLOY_DATA", "NEURODEPLOY_REQUIRE_ORACLES"
+DATA, REQUIRE, BROWSER = "NEURODEPLOY_DATA", "NEURODEPLOY_REQUIRE_ORACLES", "NEURODEPLOY_BROWSER"
 COUNT = "count: "
 
 pytest_plugins = ["pytester"]
@@ -57,6 +60,11 @@ def missing(item):
         ]
     if item.get_closest_marker("triton") and importlib.util.find_spec("triton") is None:
         reasons.append('triton is not installed: pip install "neurodeploy[gpu]"')
+    if item.get_closest_marker("browser"):
+        folder = Path(os.environ.get(BROWSER) or "/nowhere")
+        reasons += [f"{n} is not installed" for n in ("chromium", "node") if shutil.which(n) is None]
+        modules = [folder / "node_modules" / name for name in ("puppeteer-core", "axe-core")]
+        reasons += [f"{BROWSER} does not name a folder with {m.name}" for m in modules if not m.is_dir()]
     if item.get_closest_marker("shared_data"):
         folder = os.environ.get(DATA, "")
         if not folder:

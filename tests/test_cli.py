@@ -18,6 +18,7 @@ from neurodeploy.bundles import verification, zipped
 from neurodeploy.chips import target_folders
 from neurodeploy.cli import main
 from neurodeploy.cli.targets import _rows
+from neurodeploy.codes import CODES
 from neurodeploy.doctor import Finding
 from neurodeploy.errors import Differs, missing_extra
 from neurodeploy.evaluation import DECISIONS
@@ -26,7 +27,20 @@ from neurodeploy.oracles import ORACLES
 from neurodeploy.simulator import Trace
 
 CHIPS = ["xylo_audio2", "xylo_audio3", "xylo_imu"]
-COMMANDS = ["demo", "check", "convert", "map", "simulate", "emit", "verify", "record", "targets", "bench", "doctor"]
+COMMANDS = [
+    "demo",
+    "check",
+    "convert",
+    "map",
+    "simulate",
+    "emit",
+    "verify",
+    "record",
+    "targets",
+    "bench",
+    "explain",
+    "doctor",
+]
 
 
 @pytest.fixture(scope="session")
@@ -532,3 +546,22 @@ def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
     assert answer.status == 3
     assert "not installed: no_such_peer" in answer.err
     assert "[ND9001]" in answer.err
+
+
+# explain
+
+
+def test_a_code_is_explained_however_it_is_written():
+    answers = [run("explain", code) for code in ("ND1801", "nd1801", "1801", "[ND1801]")]
+    assert {a.out for a in answers} == {answers[0].out}
+    assert answers[0].out.startswith("ND1801: mapper: limit exceeded\nUsual cause: More neurons")
+    assert "\nWhat to do: The message gives the number asked" in answers[0].out
+    assert run("explain", "ND1801", "--json").json["code"] == "ND1801"
+
+
+def test_all_codes_are_listed_and_an_unknown_one_is_refused_with_what_is_near():
+    assert run("explain", "--json").json.keys() == CODES.keys()
+    assert all(code in run("explain").out for code in CODES)
+    answer = run("explain", "ND1811")
+    assert answer.status == 2
+    assert "no code 'ND1811'; a code as it ends a refusal, such as ND1801; near it: " in answer.err

@@ -87,7 +87,7 @@ def test_a_device_that_cannot_do_better_is_asked_once():
         ({"sample_ids": ["a", "warm-up-0"]}, "none of which begins with 'warm-up'"),
         ({"warm_up": -1}, "warm_up = -1"),
         ({"drain": 1.5}, "drain = 1.5"),
-        ({"attempts": 0}, "a whole number from 1 on"),
+        ({"attempts": 0}, "a whole number from 1 to 10,000"),
         ({"timeout_s": 0}, "seconds, above 0"),
         ({"timeout_s": float("inf")}, "seconds, above 0"),
         ({"jitter_steps": 1}, "0: this chip is clocked, a step is a step"),
@@ -171,6 +171,13 @@ def test_an_event_that_comes_while_the_host_drains_is_delayed_and_without_draini
     deaf = recorded(delay={index: past}, session={"drain": 0})
     assert f"lost, the first at {named(index)}" in str(found(deaf))
     assert "delayed" not in str(found(deaf))
+
+
+def test_a_thousand_million_events_in_a_step_are_counted_and_not_followed():
+    recording = recorded()
+    arrived = tuple(a.copy() for a in recording.arrived)
+    arrived[0]["count"][0] += 10**9
+    assert "1,000,000,000 events too many, the first at" in str(found(replace(recording, arrived=arrived)))
 
 
 def test_early_events_are_named():
@@ -294,6 +301,11 @@ def test_a_recording_is_read_back_as_it_was_and_gives_the_same_bytes(tmp_path):
         (lambda h, _: h.pop("network"), "ND1401", "'network'"),
         (lambda h, _: h.update(schema_version=2), "ND1404", "this program reads 1"),
         (lambda h, _: h["notes"].pop(), "ND2301", "arrays of several lengths"),
+        (lambda h, _: h["notes"][0].update(furthest="far"), "ND1401", "'far' where int belongs"),
+        (lambda h, _: h["notes"][0].update(more=1), "ND1401", "a note with attempts, backward"),
+        (lambda h, _: h["groups"][0].__setitem__(1, 10**30), "ND1401", "no number of neurons"),
+        (lambda h, _: h.update(drain=-1), "ND1401", "-1, no number of neurons, steps or events"),
+        (lambda h, _: h.update(drain=10**6), "ND2301", "drain = 1,000,000; at most 10,000 steps"),
         (lambda _, a: a["arrived.0"].__setitem__((0, 2), 99), "ND2301", "sample 's0': an event of no neuron"),
         (lambda _, a: a["arrived.1"].__setitem__((0, 3), 0), "ND2301", "sample 's1': an event of no neuron"),
         (lambda _, a: a.update({"arrived.0": a["arrived.0"].astype(float)}), "ND1401", "where integers belong"),
@@ -305,11 +317,27 @@ def test_a_recording_that_is_damaged_or_contradicts_itself_is_refused(tmp_path, 
     header, arrays = archive.read_arrays(tmp_path / "a.npz", what="neurodeploy recording", version=1)
     arrays = {n: v.copy() for n, v in arrays.items()}
     change(header, arrays)
-    archive.write_arrays(tmp_path / "a.npz", header, arrays)
+    sealed = archive.seal({k: v for k, v in header.items() if k not in {"hashes", "digest"}}, arrays)
+    archive.write_arrays(tmp_path / "a.npz", sealed, arrays)
     with pytest.raises(Refusal) as caught:
         load_recording(tmp_path / "a.npz")
     assert caught.value.code == code
     assert words in str(caught.value)
+
+
+def test_a_part_of_a_recording_that_was_changed_is_named(tmp_path):
+    save_recording(recorded(states=True), tmp_path / "a.npz")
+    header, arrays = archive.read_arrays(tmp_path / "a.npz", what="neurodeploy recording", version=1)
+    arrays = {n: v.copy() for n, v in arrays.items()}
+    arrays["arrived.1"][0, 3] += 1
+    header["about"]["firmware"] = "1.5"
+    archive.write_arrays(tmp_path / "a.npz", header, arrays)
+    with pytest.raises(Refusal) as caught:
+        load_recording(tmp_path / "a.npz")
+    assert [(f.code, f.where.rpartition(", ")[2]) for f in caught.value.faults] == [
+        ("ND1403", "arrived.1"),
+        ("ND1403", "header"),
+    ]
 
 
 def test_a_bundle_is_verified_against_a_recording_by_the_name_of_its_file(tmp_path):

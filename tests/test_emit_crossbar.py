@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from straight_crossbar import Crossbar
+from crossbar_golden import core_of
 
 import neurodeploy
 from neurodeploy.chips import target_folders
@@ -56,15 +56,6 @@ def placed(sizes, seed=0):
 def given(network, steps=6):
     rng = np.random.default_rng(1)
     return rng.poisson(0.4, (steps, 2, sum(g.size for g in network.inputs())))
-
-
-def core_of(content):
-    """Straight loops on the words of a file."""
-    words = [int(w, 16) for w in content["neurons"]]
-    synapses = np.array([int(w, 16) for w in content["synapses"]])
-    parts = synapses[:, None] >> 4 * np.arange(8) & 15
-    weights = np.where(parts > 7, parts - 16, parts).reshape(256, 256)
-    return Crossbar(words, weights, content["last_neuron"], alone=bool(content["open_loop"]))
 
 
 @pytest.mark.parametrize("sizes", [(30, 20, 12, 5), (200, 150)])

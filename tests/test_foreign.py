@@ -190,7 +190,7 @@ def test_a_surrogate_that_is_not_spiking_is_refused():
         (lambda: snntorch("Synaptic", reset_mechanism="zero", state_function=_base_zero), {"reset": "zero"}),
         (lambda: norse("LIFBoxCell"), {"comparison": ">", "reset": "zero", "max_spikes": 1}),
         (lambda: norse("LIFBoxCell", reset_method=reset_method("reset_subtract")), {"reset": "subtract"}),
-        (lambda: norse("LIFBoxCell", v_reset=-0.5), {"reset": "value", "reset_value": pytest.approx(-5)}),
+        (lambda: norse("LIFBoxCell", v_reset=-0.5), {"reset": "value", "reset_value": -0.5}),
         (spikingjelly, {"comparison": ">=", "reset": "zero", "max_spikes": 1, "norm_input": True}),
         (lambda: spikingjelly(v_reset=None, decay_input=False), {"reset": "subtract", "norm_input": False}),
     ],
@@ -338,12 +338,16 @@ def loop(net, x):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        (loop, "the same Leaky is called again; each layer in one place: the body of a loop over time"),
+        (loop, "the same Leaky is called again; each layer in one place; of a loop over time the body is the model"),
+        (
+            lambda net, x: [net.lif(net.one(x[t])) for t in range(x.size(0))],
+            "of a loop over time the body is the model",
+        ),
         (lambda net, x: net.lif(net.one(x))[1], "forward returns a state; the spikes of the last layer first"),
         (lambda net, x: net.one(net.lif(net.one(x))), "it gets (spikes, states)"),
         (lambda net, x: net.lif(net.one(x), torch.ones(4))[0], "a state that is not at rest"),
         (lambda net, x: net.lif(net.one(x), net.one(x))[0], "a state that is not at rest"),
-        (lambda net, x: net.lif(net.one(x[0]))[0], "a loop over time: its body is the model that is wanted"),
+        (lambda net, x: net.lif(net.one(x[0]))[0], "the function getitem"),
         (lambda net, x: net.lif(net.one(x))[0].mean(0), "the function mean;"),
         (lambda net, x: net.lif(net.one(x.unsqueeze(0)))[0], "leave it out: the model that is made takes all steps"),
         (lambda net, x: net.lif(net.one(x).relu())[0], "the function relu"),
@@ -356,6 +360,18 @@ def test_what_is_no_forward_of_one_step_is_refused_with_its_line(how, words):
     told = refused(Calls(how, one=nn.Linear(4, 4), lif=snntorch(init_hidden=False)))
     assert any(words in fault for fault in told)
     assert all("test_foreign.py, line" in fault or "forward returns" in fault for fault in told)
+
+
+def test_a_loop_is_told_once_for_each_layer():
+    told = refused(Calls(loop, one=nn.Linear(4, 4), lif=snntorch(init_hidden=False)))
+    assert [fault.partition(" (")[0] for fault in told] == ["module 'one'", "module 'lif'", "stack"]
+
+
+def test_arguments_may_have_names():
+    def how(net, x):
+        return net.lif(input_=net.one(x), mem=None)[0]
+
+    assert len(nd.adopt(Calls(how, one=nn.Linear(4, 4), lif=snntorch(init_hidden=False)), 4)[0]) == 2
 
 
 def test_a_start_at_rest_is_a_state():

@@ -1,4 +1,7 @@
-"""Generated code on disk: found again, verified, and never run where it is damaged or somebody else's."""
+"""Generated code on disk: found again, verified, and never run where it is damaged or somebody else's.
+
+Every test runs with object files, which need no numba, and with numba's own files, for code that does.
+"""
 
 import json
 import os
@@ -6,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import neurodeploy
-from neurodeploy import generated
+from neurodeploy import generated, native
 from neurodeploy.kernels import sequence
 from neurodeploy.layers import IAF
 
@@ -18,8 +22,19 @@ pytest.importorskip("numba", reason='numba is not installed: pip install "neurod
 torch.set_num_threads(1)
 
 
+NATIVE = pytest.mark.skipif(not native.is_native(), reason="the platform has numba's own files alone")
+
+
+@pytest.fixture(params=[pytest.param("*.o", marks=NATIVE), "*.nbc"])
+def machine_code(request, monkeypatch):
+    """Pattern of the files of machine code."""
+    if request.param == "*.nbc":
+        monkeypatch.setattr(generated, "is_native", lambda: False)
+    return request.param
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, machine_code):  # noqa: ARG001 - which files lie there
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
     sequence._kernels.cache_clear()
     yield tmp_path
@@ -42,21 +57,21 @@ def entry(folder):
     return found
 
 
-def test_code_and_machine_code_lie_in_one_folder(folder):
+def test_code_and_machine_code_lie_in_one_folder(folder, machine_code):
     assert spikes() == EXPECTED
     names = {path.name for path in entry(folder).iterdir()}
     assert names == {"kernel.py", "compiled.json", "__pycache__"}
     listed = json.loads((entry(folder) / "compiled.json").read_text())
     assert {path.name for path in (entry(folder) / "__pycache__").iterdir()} == set(listed)
-    assert len(listed) == 2
+    assert len(listed) == (1 if machine_code == "*.o" else 2)
 
 
-def test_machine_code_is_used_again(folder):
+def test_machine_code_is_used_again(folder, machine_code):
     spikes()
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob(machine_code)}
     assert before
     assert spikes() == EXPECTED
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob(machine_code)} == before
 
 
 def test_a_changed_source_is_written_anew_and_never_run(folder):
@@ -68,34 +83,44 @@ def test_a_changed_source_is_written_anew_and_never_run(folder):
     assert file.read_text() == right
 
 
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
 @pytest.mark.parametrize("content", [b"", b"cos\nsystem\n(S'false'\ntR.", b"\0" * 999])
-def test_damaged_machine_code_is_compiled_again(folder, suffix, content):
+def test_damaged_machine_code_is_compiled_again(folder, machine_code, content):
     spikes()
-    (file,) = folder.rglob(f"*{suffix}")
-    file.write_bytes(content)
+    for pattern in {machine_code, "*.nbi"}:
+        for file in folder.rglob(pattern):
+            file.write_bytes(content)
+            assert spikes() == EXPECTED
+            assert file.read_bytes() != content
+
+
+@NATIVE
+def test_changed_machine_code_is_not_used_and_made_again_to_the_byte(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    spikes()
+    (file,) = tmp_path.rglob("*.o")
+    right = file.read_bytes()
+    file.write_bytes(right.replace(b"neurodeploy_", b"neurodeplay_"))
     assert spikes() == EXPECTED
-    (file,) = folder.rglob(f"*{suffix}")
-    assert file.read_bytes() != content
+    assert file.read_bytes() == right
 
 
-def test_machine_code_that_stands_in_no_list_is_removed(folder):
+def test_machine_code_that_stands_in_no_list_is_removed(folder, machine_code):
     spikes()
     (entry(folder) / "compiled.json").write_text("[1]")
-    stranger = entry(folder) / "__pycache__" / "kernel.stranger.nbc"
+    stranger = entry(folder) / "__pycache__" / f"kernel.stranger{machine_code[1:]}"
     stranger.write_bytes(b"x")
     assert spikes() == EXPECTED
     assert not stranger.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the platform has no owners of files")
-def test_a_folder_that_others_may_write_is_not_used(folder, caplog):
+def test_a_folder_that_others_may_write_is_not_used(folder, caplog, machine_code):
     (folder / "kernels").mkdir()
     (folder / "kernels").chmod(0o777)
     with caplog.at_level("WARNING", "neurodeploy"):
         assert spikes() == EXPECTED
     assert "cannot be kept" in caplog.text
-    assert list((folder / "kernels").rglob("*.nbc")) == []
+    assert list((folder / "kernels").rglob(machine_code)) == []
 
 
 def test_a_folder_that_is_a_file_is_not_used(folder, caplog):
@@ -126,29 +151,79 @@ def test_the_folder_is_that_of_the_platform(platform, settings, expected, monkey
 
 
 FIRST = """
+import sys
 import torch
-from numba.core import event
-from neurodeploy.layers import LIF
+from neurodeploy.layers import LIF, EventLinear
 torch.set_num_threads(1)
-layer = LIF(4, 5.0)
+layer = LIF(4, 5.0, rec_connect=EventLinear(4, 4))
 layer.executor = "numba"
 x = torch.ones(3, 2, 4, requires_grad=True)
-with event.install_recorder("numba:compile") as compiled:
-    layer(x).sum().backward()
-print(len(compiled.buffer))
+layer(x).sum().backward()
+print("numba" in sys.modules, layer(x * 9).sum().item() > 0)
 """
 
 
-def test_the_next_process_compiles_nothing(tmp_path):
+@NATIVE
+def test_the_next_process_compiles_nothing_and_does_not_import_the_compiler(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(neurodeploy.__file__).parents[1])}
     environment |= {"NEURODEPLOY_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    compiled, files = [], []
+    said, files = [], []
     for _ in range(2):
         done = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", FIRST], env=environment, capture_output=True, text=True, check=True
         )
-        compiled.append(int(done.stdout))
-        files.append({(f.name, f.stat().st_mtime_ns) for f in tmp_path.rglob("*.nb?")})
-    assert compiled[0] > 0
-    assert compiled[1] == 0
+        said.append(done.stdout.split())
+        files.append({(f.name, f.stat().st_mtime_ns) for f in tmp_path.rglob("*.o")})
+    assert said == [["True", "True"], ["False", "True"]]
     assert files[0] == files[1] != set()
+
+
+# functions whose machine code stands alone, and the nearest that cannot
+
+
+class Written:
+    def __init__(self, body, dtype="float64"):
+        self.code = f"import numpy as np\n\n\ndef run(n, x):\n    {body}\n"
+        self.dtype = dtype
+
+    def signature(self, _name):
+        return f"void(int64, {self.dtype}[::1])"
+
+
+@NATIVE
+@pytest.mark.parametrize(
+    ("body", "alone"),
+    [
+        ("x[0] = np.expm1(x[1]) + np.log2(x[2]) + n", True),
+        ("x[0] = np.zeros(n)[0] + n", False),  # memory from numba
+        ("x[0] = 1 if [1, 2][n] > 1 else 0", False),  # may raise
+    ],
+)
+def test_a_function_that_needs_numba_when_it_runs_is_called_through_numba(tmp_path, monkeypatch, body, alone):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    function = generated.Compiled(Written(body), alone=True).function("run")
+    assert isinstance(function, native.Native) == alone
+    assert bool(list(tmp_path.rglob("*.o"))) == alone
+    x = np.array([0.0, 1e-9, 8.0])
+    function(1, x)
+    assert x[0] == (np.expm1(1e-9) + 4.0 if alone else 1.0)
+
+
+@NATIVE
+def test_an_inner_part_of_the_compiler_that_has_changed_is_done_without(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    monkeypatch.setattr(native, "_remove_unused", lambda *_: {}["gone"])
+    function = generated.Compiled(Written("x[0] = n"), alone=True).function("run")
+    x = np.zeros(1)
+    function(3, x)
+    assert not isinstance(function, native.Native)
+    assert x[0] == 3
+
+
+@NATIVE
+def test_machine_code_refuses_arrays_that_it_would_misread(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    function = generated.Compiled(Written("x[0] = n"), alone=True).function("run")
+    for wrong in (np.zeros(4, np.float32), np.zeros(8)[::2]):
+        with pytest.raises(TypeError, match="or one with gaps, where one of float64 belongs"):
+            function(3, wrong)

@@ -12,10 +12,10 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "errors", "npz", "archive", "generated", "step", "chips", "network", "simulator", "ranges", "kernels", "layers",
-    "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer", "approximation", "mapper",
-    "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs", "bundles", "training", "conversion",
-    "support", "plot", "bench", "demo", "doctor", "cli", "plugin",
+    "codes", "errors", "npz", "archive", "native", "generated", "step", "chips", "network", "simulator", "ranges",
+    "kernels", "layers", "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer",
+    "approximation", "mapper", "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs", "bundles",
+    "training", "conversion", "support", "plot", "report", "bench", "demo", "doctor", "cli", "plugin",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -33,6 +33,7 @@ TORCH_AT_THE_TOP = {
     "conversion",
     "support",
     "plot",
+    "report",
     "demo",
 }
 TORCH_INSIDE_FUNCTIONS = {"cli"}
@@ -45,6 +46,7 @@ HEAVY = {
     "h5py",
     "onnx",
     "numba",
+    "llvmlite",
     "triton",
     "z3",
     "ortools",

@@ -86,6 +86,14 @@ def test_the_gain_of_a_neuron_enters_its_threshold_and_bound(tmp_path):
     assert (per_step.options["reset"], per_step.options["comparison"]) == ("subtract", ">=")
 
 
+def test_a_membrane_is_that_of_the_file_where_its_gain_is_the_layers_own(tmp_path):
+    plain = nd.read_nir(write(tmp_path / "a.nir", layer(r=1.0, v_threshold=0.25)), **STATED).model[-1]
+    other = nd.read_nir(write(tmp_path / "b.nir", layer(r=2.0, v_threshold=0.25)), **STATED).model[-1]
+    assert (float(plain.threshold), plain.options["v_min"], plain.options["norm_input"]) == (0.25, -1.0, True)
+    assert float(other.threshold) == pytest.approx(0.125 / (1 - float(other.alpha_mem)))
+    assert not other.options["norm_input"]
+
+
 def test_branches_become_a_graph(tmp_path):
     table = nodes()
     table["d"] = table["c.1"] | {"weight": -0.5 * table["c.1"]["weight"]}

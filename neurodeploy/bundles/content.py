@@ -193,7 +193,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if told != ({"name": chip.name, "digest": chip.digest}, chip.raw):
         was, must = "the network is for another chip description", f"the chip of the manifest and of {CHIP}"
         raise Refusal(Fault("ND2101", f"{path}, {NETWORK}", was, must, "write the bundle anew"))
-    golden, stated, given, samples = _vectors(Held(f"{path}, {GOLDEN}", files[GOLDEN]))
+    golden, stated, given, samples = _vectors(Held(f"{path}, {GOLDEN}", files[GOLDEN]), network)
     report = unframed(f"{path}, {REPORT}", REPORT, files[REPORT]) if REPORT in files else None
     configurations, certificates = (_folder(path, files, kind) for kind in (CONFIGURATIONS, CERTIFICATES))
     return Bundle(path, network, given, golden, stated, samples, configurations, certificates, report, manifest)
@@ -213,8 +213,8 @@ def _folder(path: Path, files: Files, kind: str) -> dict[str, Any]:
     return held
 
 
-def _vectors(file: Held) -> tuple[Trace, Trace, dict[str, Ints], tuple[int, ...]]:
-    """Golden event counts, states of some samples, the input, and which samples these are."""
+def _vectors(file: Held, network: Network) -> tuple[Trace, Trace, dict[str, Ints], tuple[int, ...]]:
+    """Golden event counts, states of some samples, the input, and which samples these are; all of the network's."""
     header, arrays = read_arrays(file, what=GOLDEN_FORMAT, version=GOLDEN_VERSION)
     try:
         samples = tuple(exactly(int, s) for s in header["samples"])
@@ -226,7 +226,20 @@ def _vectors(file: Held) -> tuple[Trace, Trace, dict[str, Ints], tuple[int, ...]
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         was = f"entry missing or of the wrong kind: {error}"
         raise Refusal(Fault("ND2101", str(file), was, "complete golden vectors")) from None
+    _refuse_others(str(file), network, given, golden, stated)
     return golden, stated, given, samples
+
+
+def _refuse_others(where: str, network: Network, given: Mapping[str, Ints], golden: Trace, stated: Trace) -> None:
+    """Refuse vectors of other groups than those of the network, or not all over the same steps and samples."""
+    groups, inputs = {g.name for g in network.groups}, {g.name for g in network.inputs()}
+    whole = {v.shape[:2] for v in (*given.values(), *golden.counts.values())}
+    part = {v.shape[:2] for v in stated.counts.values()}
+    part |= {v.shape[:2] for many in stated.states.values() for v in many.values()}
+    named = (set(golden.counts), set(given)) == (groups, inputs) and set(stated.states) <= groups
+    if not named or len(whole) != 1 or len(part) != 1:
+        was, must = "vectors of other groups, steps or samples", "those of the network, all over the same steps"
+        raise Refusal(Fault("ND2101", where, was, must))
 
 
 def _course(array: npt.NDArray[Any]) -> Ints:

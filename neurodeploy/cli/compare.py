@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import click
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from neurodeploy.bundles import load_bundle
 from neurodeploy.bundles.content import all_states
-from neurodeploy.cli.output import emit_json
+from neurodeploy.cli.output import console, emit_json, table
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.events import load_data
+from neurodeploy.models import SUFFIX, load_model
 from neurodeploy.network import Network, load_network
+from neurodeploy.report import LayerFidelity, measure_fidelity
 from neurodeploy.simulator import Run, Trace, latency_of, simulate
 from neurodeploy.verifier import compare
 from neurodeploy.verifier.traces import is_trace, load_trace
@@ -33,6 +35,10 @@ class _Side:
 
 def show_comparison(first: Path, second: Path, *, data: Path | None, executor: str, as_json: bool) -> None:
     """Compare, print the first difference and what may have caused it, leave with the exit status."""
+    models = [path for path in (first, second) if path.suffix.lower() == SUFFIX]
+    if models:
+        _show_fidelity(models[0], second if models[0] == first else first, data, as_json=as_json)
+        return
     sides = _side(first), _side(second)
     networks = [s.network for s in sides if s.network is not None]
     given, drain = _input(sides, data), 0
@@ -52,6 +58,34 @@ def show_comparison(first: Path, second: Path, *, data: Path | None, executor: s
     if not result.exact:
         refused = [f for f in result.faults if f.code != "ND2001"]
         sys.exit(Refusal.exit_status if refused else 1)
+
+
+def _show_fidelity(model: Path, network: Path, data: Path | None, *, as_json: bool) -> None:
+    """A float model against the network that it became, layer by layer."""
+    loaded, info = load_model(model)
+    side = _side(network)
+    given = _input((side, side), data)
+    if side.network is None or given is None:
+        must = "a bundle, or the file of a network with --input DATA"
+        raise Refusal(Fault("ND9002", "compare", f"{model.name} with {network.name}", must))
+    if data is not None:
+        raise_if(load_data(data).step_faults(info.dt_s, str(data)))
+    found = measure_fidelity(loaded, side.network, given)
+    if as_json:
+        emit_json(found.to_json())
+    else:
+        rows = [[_shown(value) for value in asdict(layer).values()] for layer in found.layers]
+        columns = [f.name.replace("_", " ") for f in fields(LayerFidelity)]
+        console().print(table(f"Float against {found.chip}", columns, rows))
+        click.echo(
+            f"The error grows first in {found.grows_at!r}." if found.grows_at else "The error grows in no layer."
+        )
+    if not found.events and not any(v.sum() for v in found.run.counts.values()):
+        sys.exit(1)  # nothing fired on either side: no rate was compared
+
+
+def _shown(value: object) -> object:
+    return "-" if value is None else value
 
 
 def _side(path: Path) -> _Side:

@@ -1,4 +1,4 @@
-"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, doctor."""
+"""neurodeploy: demo, check, convert, map, simulate, emit, verify, record, targets, bench, explain, doctor."""
 
 import logging
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from neurodeploy.cli.group import Commands
+from neurodeploy.cli.looks import compare, report
 from neurodeploy.cli.output import bound, console, emit_json, errors, executor_option, json_option, table
 from neurodeploy.cli.record import record
 from neurodeploy.cli.targets import targets
@@ -264,20 +265,10 @@ def verify(*, bundle: Path, against: tuple[str, ...], orders: int, executor: str
     sys.exit(result.exit_status)
 
 
-@main.command(short_help="The first difference of two runs, and what may have caused it.")
-@click.argument("first", type=_FILE)
-@click.argument("second", type=_FILE)
-@click.option("--input", "data", default=None, type=_FILE, help="Counts (.npz); default: golden input of the bundle.")
-@executor_option
-@json_option
-def compare(*, first: Path, second: Path, data: Path | None, executor: str, as_json: bool) -> None:
-    """Compare FIRST and SECOND value by value: bundles, network files, or traces of others (.npz, .csv).
+main.add_command(compare)
 
-    Exit status: 0 equal; 1 they differ, or nothing was compared; 2 they cannot be compared.
-    """
-    from neurodeploy.cli.compare import show_comparison
 
-    show_comparison(first, second, data=data, executor=executor, as_json=as_json)
+main.add_command(report)
 
 
 @main.command(short_help="Whether states can overflow or saturate: no, an input that does it, or undecided.")
@@ -320,6 +311,16 @@ def bench(*, workloads: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from neurodeploy.cli.bench import Options, show_bench
 
     show_bench(workloads, Options(**options), as_json=as_json)
+
+
+@main.command(short_help="What a code such as ND1801 means, and what to do.")
+@click.argument("code", required=False)
+@json_option
+def explain(*, code: str | None, as_json: bool) -> None:
+    """Say what CODE means, its usual cause and what to do; without CODE, list them all."""
+    from neurodeploy.cli.explain import show_code
+
+    show_code(code, as_json=as_json)
 
 
 @main.command(short_help="What is installed, which oracles and devices answer.")

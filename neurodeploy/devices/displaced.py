@@ -1,8 +1,10 @@
 """What became of every event that was expected of a device: seen in its step, moved, lost, or one too many."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,8 @@ Ints = npt.NDArray[np.int64]
 Place = tuple[str, int, int, int]  # group, neuron, sample, step
 #: an event that comes so many steps late or early is still taken for the one that was expected
 HORIZON = 10
+#: events of a neuron in a step that are followed one by one
+MOST_IN_A_STEP = 1_000
 
 
 @dataclass
@@ -60,25 +64,37 @@ def match(expected: Mapping[str, Ints], recording: Recording) -> tuple[dict[str,
 def _match_neuron(want: Ints, have: Ints, where: tuple[str, int, int], recording: Recording, found: Displaced) -> None:
     """Take each missing event for the nearest that is too many: within the jitter first, then within the horizon."""
     gap = want - have
-    missing = np.repeat(np.arange(len(gap)), np.maximum(gap, 0)).tolist()
-    extra = np.repeat(np.arange(len(gap)), np.maximum(-gap, 0)).tolist()
+    missing, extra = _singly(gap, where, found.lost), _singly(-gap, where, found.surplus)
     for reach in (recording.jitter_steps, HORIZON):
-        for step in list(missing):
-            # of two that are equally near, the later one: lines delay
-            near = sorted((abs(t - step), t < step, t) for t in extra if abs(t - step) <= reach)
+        left = []
+        for step in missing:
+            near = extra[bisect_left(extra, step - reach) : bisect_right(extra, step + reach)]
             if not near:
+                left.append(step)
                 continue
-            came = near[0][2]
-            extra.remove(came)
-            missing.remove(step)
+            # of two that are equally near, the later one: lines delay
+            came = min(near, key=partial(_distance, step))
+            del extra[bisect_left(extra, came)]
             if abs(came - step) <= recording.jitter_steps:
                 found.within += 1
                 have[step] += 1
                 have[came] -= 1
             else:
                 found.moved.append(((*where, step), came))
+        missing = left
     found.lost.update((*where, step) for step in missing)
     found.surplus.update((*where, step) for step in extra)
+
+
+def _singly(gap: Ints, where: tuple[str, int, int], rest: Counter[Place]) -> list[int]:
+    """Steps of single events in ascending order; of very many in one step the rest is only counted."""
+    for step in np.flatnonzero(gap > MOST_IN_A_STEP).tolist():
+        rest[(*where, step)] += int(gap[step]) - MOST_IN_A_STEP
+    return np.repeat(np.arange(len(gap)), np.clip(gap, 0, MOST_IN_A_STEP)).tolist()
+
+
+def _distance(step: int, came: int) -> tuple[int, bool]:
+    return abs(came - step), came < step
 
 
 def _time(place: Place) -> tuple[int, int, str, int]:

@@ -1,7 +1,7 @@
 """Recordings: what a device answered, sample by sample, with everything that must be known to believe it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +10,15 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.archive import exactly, integers, read_arrays, write_arrays
+from neurodeploy.archive import exactly, integers, read_arrays, refuse_changes, seal, write_arrays
 from neurodeploy.chips.part import Grade
 from neurodeploy.devices.device import EVENT, About, Events
 from neurodeploy.errors import Fault, Refusal
 
 FORMAT = "neurodeploy recording"
 SCHEMA_VERSION = 1
+#: steps that a host may go on listening: the simulation goes on, too
+MOST_DRAIN = 10_000
 _COLUMNS = ("step", "group", "neuron", "count")
 Ints = npt.NDArray[np.int64]
 
@@ -135,18 +137,20 @@ def save_recording(recording: Recording, path: str | Path) -> None:
     arrays |= {f"states.{g}.{s}": v for g, many in r.states.items() for s, v in many.items()}
     for i, events in enumerate(r.arrived):
         arrays[f"arrived.{i}"] = np.stack([events[c] for c in _COLUMNS], axis=1)
-    write_arrays(Path(path), header, arrays)
+    write_arrays(Path(path), seal(header, arrays), arrays)
 
 
 def load_recording(path: str | Path) -> Recording:
     """Read a recording.
 
-    Raises Refusal ND14xx for the file, ND2301 for a recording that contradicts itself.
+    Raises Refusal ND14xx for the file, ND1403 with every part that was changed, ND2301 for a recording that contradicts
+    itself.
     """
     header, arrays = read_arrays(Path(path), what=FORMAT, version=SCHEMA_VERSION)
+    refuse_changes(str(path), header, arrays)
     try:
-        groups = tuple((exactly(str, n), exactly(int, size)) for n, size in header["groups"])
-        notes = tuple(Note(**entry) for entry in header["notes"])
+        groups = tuple((exactly(str, n), _number(size)) for n, size in header["groups"])
+        notes = tuple(_note(entry) for entry in header["notes"])
         about = _about(header["about"])
         recording = Recording(
             {k: exactly(str, header["chip"][k]) for k in ("name", "digest")},
@@ -158,13 +162,29 @@ def load_recording(path: str | Path) -> Recording:
             tuple(_events(arrays[f"arrived.{i}"]) for i in range(len(notes))),
             {g: {s: _course(arrays[f"states.{g}.{s}"]) for s in many} for g, many in header["states"].items()},
             notes,
-            *(exactly(int, header[name]) for name in ("warm_up", "drain", "jitter_steps")),
+            *(_number(header[name]) for name in ("warm_up", "drain", "jitter_steps")),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         was = f"entry missing or of the wrong kind: {error}"
         raise Refusal(Fault("ND1401", str(path), was, "a recording, as neurodeploy writes it")) from None
     _refuse_contradictions(recording, str(path))
     return recording
+
+
+def _note(entry: Mapping[str, Any]) -> Note:
+    rest = ("stale", "strange", "drained", "backward", "furthest")
+    if set(entry) != {f.name for f in fields(Note)}:
+        raise TypeError(f"a note with {', '.join(map(str, sorted(entry)))}")
+    name, complete = exactly(str, entry["id"]), exactly(bool, entry["complete"])
+    return Note(name, _number(entry["attempts"]), complete, *(_number(entry[n]) for n in rest))
+
+
+def _number(value: object) -> int:
+    """A whole number from 0 on that a machine can hold."""
+    found = exactly(int, value)
+    if not 0 <= found < 1 << 31:
+        raise ValueError(f"{found}, no number of neurons, steps or events")
+    return found
 
 
 def _about(entry: Mapping[str, Any]) -> About:
@@ -176,6 +196,8 @@ def _about(entry: Mapping[str, Any]) -> About:
 
 def _refuse_contradictions(r: Recording, where: str) -> None:
     faults = list[Fault]()
+    if r.drain > MOST_DRAIN:
+        faults.append(Fault("ND2301", where, f"drain = {r.drain:,}", f"at most {MOST_DRAIN:,} steps"))
     shapes = {v.shape[:2] for v in (*r.input.values(), *(v for many in r.states.values() for v in many.values()))}
     if shapes != {(r.steps, len(r.notes))} if r.input else True:
         faults.append(Fault("ND2301", where, "arrays of several lengths", "one number of steps and of samples"))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.devices.device import Answer, Device, Events, Sample
-from neurodeploy.devices.recording import Note, Recording
+from neurodeploy.devices.recording import MOST_DRAIN, Note, Recording
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, identity
 from neurodeploy.simulator import Simulation, external_counts
@@ -114,8 +114,10 @@ def _refuse(
         must = f"{shape[1]} different names without commas and quotes, none of which begins with {WARM_UP!r}"
         faults.append(Fault("ND9002", "record", f"sample_ids = {', '.join(ids)}"[:200], must))
     for name, value, low in (("warm_up", warm_up, 0), ("drain", drain, 0), ("attempts", attempts, 1)):
-        if type(value) is not int or value < low:
-            faults.append(Fault("ND9002", "record", f"{name} = {value!r}", f"a whole number from {low} on"))
+        if type(value) is not int or not low <= value <= MOST_DRAIN:
+            faults.append(
+                Fault("ND9002", "record", f"{name} = {value!r}", f"a whole number from {low} to {MOST_DRAIN:,}")
+            )
     if not 0 < timeout_s < float("inf"):
         faults.append(Fault("ND9002", "record", f"timeout_s = {timeout_s}", "seconds, above 0"))
     if type(jitter_steps) is not int or jitter_steps < 0 or (jitter_steps and not network.chip.event_driven):

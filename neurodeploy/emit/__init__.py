@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from neurodeploy.chips import Chip
-from neurodeploy.emit import c, onnx
+from neurodeploy.emit import c, onnx, verilog
 from neurodeploy.emit.crossbar import from_crossbar, to_crossbar, write_crossbar
 from neurodeploy.emit.netx import from_netx, to_netx, write_netx
 from neurodeploy.emit.samna import from_configuration, layers, to_configuration, write_configuration
@@ -89,6 +89,13 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             ".c",
             c.c_configuration,
             c.write_c,
+            takes=_clocked,
+        ),
+        "verilog": Emitter(
+            "a synthesizable module in Verilog-2005 with its tables and a self-checking testbench",
+            ".v",
+            verilog.verilog_configuration,
+            verilog.write_verilog,
             takes=_clocked,
         ),
     }

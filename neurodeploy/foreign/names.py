@@ -60,7 +60,7 @@ _REASONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "EIFNode": "its upswing has no text",
             "IzhikevichNode": _MORE,
             "KLIFNode": "no text of ours has its scaled charge",
-            "CUBALIFNode": "reference/neurons does not hold its rule",
+            "CUBALIFNode": "its rule has not been measured",
             "PSN": "it weighs all steps at once, without a reset",
             "MaskedPSN": "it weighs all steps at once, without a reset",
             "SlidingPSN": "it weighs all steps at once, without a reset",

@@ -34,9 +34,10 @@ from neurodeploy.nir.presets import PRESETS
 from neurodeploy.nir.report import Became
 
 _ZEROS = (torch.zeros, torch.zeros_like, "new_zeros")
+_BODY = "of a loop over time the body is the model that is wanted: a forward of one step"
 #: What somebody may do about functions of other names than torch's layers.
 _TODO = {
-    **dict.fromkeys(("getitem", "stack", "cat", "unbind"), "a loop over time: its body is the model that is wanted"),
+    **dict.fromkeys(("getitem", "stack", "cat", "unbind"), _BODY),
     **dict.fromkeys(("mean", "sum"), "leave it out: nd.evaluate counts the spikes that the model returns"),
     **dict.fromkeys(("unsqueeze", "repeat", "expand"), "leave it out: the model that is made takes all steps"),
 }
@@ -52,7 +53,7 @@ class Reader:
         self.became: list[Became] = []
         self.faults: list[Fault] = []
         graph, self.tracer = follow(model)
-        self.faults += self.tracer.faults
+        self.faults += [replace(fault, todo=_BODY) for fault in self.tracer.faults]
         self._nodes = live(graph)
         self.layout = self._entering()
         self._input = Held((INPUT,), self.layout, shape)
@@ -115,14 +116,14 @@ class Reader:
 
     def _call(self, path: str, module: torch.nn.Module, node: Node) -> Held | State:
         where = self._where(node, f"module {path!r}")
-        first = self._values.get(node.args[0]) if node.args and isinstance(node.args[0], Node) else None
-        states = [*node.args[1:], *node.kwargs.values()]
+        entering, *states = [*node.args, *node.kwargs.values()] or [None]
+        first = self._values.get(entering) if isinstance(entering, Node) else None
         if class_name(module) == "Merge" and library_of(module) == "sinabs":
             return self._add(node, where, [*node.args, *node.kwargs.values()])
         if not isinstance(first, Held):
             self._fault(node, where, "it gets a state, or nothing of the network", "the values of a layer")
             first = Held((), self.layout, None)
-        for given in states:
+        for given in states if id(module) not in self._called else ():
             found = [self._values.get(n) for n in nodes_in(given)]
             if any(isinstance(v, Held) or (isinstance(v, State) and not v.rest) for v in found):
                 was = "a state that is not at rest, or a value of the network, as a state"
@@ -151,8 +152,8 @@ class Reader:
         many = self._called[id(module)] = self._called.get(id(module), 0) + 1
         if many > 1 and (kind is not None or next(module.parameters(), None) is not None):
             if many == 2:  # once for a loop over many steps
-                must = "each layer in one place: the body of a loop over time is the model that is wanted"
-                self._fault(node, where, f"the same {type(module).__name__} is called again", must)
+                was = f"the same {type(module).__name__} is called again"
+                self._fault(node, where, was, "each layer in one place", _BODY)
             return replace(held, pair=kind is not None and kind.pair(module))
         if kind is not None:
             return self._neurons(path, module, kind, held, where)

@@ -15,7 +15,7 @@ from neurodeploy.generated import Compiled, has_numba
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.blocks import over_blocks
 from neurodeploy.kernels.numba_source import Source
-from neurodeploy.kernels.passes import ARRAY, PLACES
+from neurodeploy.kernels.passes import ARRAY, BYTES, PLACES
 
 DENSE = 0.15  # share of entries that are not 0
 SLICE = 256  # columns of the weights' gradient that stay in the cache of a core
@@ -37,10 +37,7 @@ def count(rows, inputs, low, high, x, ends):
         ends[r] = found
 
 
-def fill(rows, inputs, low, high, x, ends, places, values):
-    flags = np.zeros((inputs + 7) // 8 * 8, np.uint8)
-    words = flags.view(np.uint64)
-    found = np.empty(flags.shape[0] + 1, np.int64)
+def fill(rows, inputs, low, high, x, ends, places, values, flags, words, found):
     for r in range(low, high):
         row = x[r * inputs : (r + 1) * inputs]
         for j in range(row.shape[0]):
@@ -98,8 +95,8 @@ def outer(rows, outputs, low, high, ends, places, values, g, bounds, parts):
         left = task % slices * {slice}
         right = min(left + {slice}, outputs)
         weights = parts[part * size : (part + 1) * size]
-        for a in range(0, size, outputs):
-            weights[a + left : a + right] = F(0.0)
+        for a in range(size // outputs):
+            weights[a * outputs + left : a * outputs + right] = F(0.0)
         at = ends[bounds[part] - 1] if bounds[part] > 0 else 0
         for r in range(bounds[part], bounds[part + 1]):
             given = g[r * outputs + left : r * outputs + right]
@@ -114,7 +111,11 @@ def outer(rows, outputs, low, high, ends, places, values, g, bounds, parts):
 '''
 _FUNCTIONS = {
     "count": (("x", ARRAY), ("ends", PLACES)),
-    "fill": (("x", ARRAY), ("ends", PLACES), ("places", PLACES), ("values", ARRAY)),
+    # flags: bytes, as many as whole words hold, all 0; words: the same memory; found: one place more than flags
+    "fill": (
+        *(("x", ARRAY), ("ends", PLACES), ("places", PLACES), ("values", ARRAY)),
+        *(("flags", BYTES), ("words", PLACES), ("found", PLACES)),
+    ),
     "product": (("ends", PLACES), ("places", PLACES), ("values", ARRAY), ("weights", ARRAY), ("y", ARRAY)),
     "outer": tuple(
         {"ends": PLACES, "places": PLACES, "values": ARRAY, "g": ARRAY, "bounds": PLACES, "parts": ARRAY}.items()
@@ -125,16 +126,25 @@ _NAMES = {torch.float32: "float32", torch.float64: "float64"}
 
 @lru_cache(maxsize=4)
 def _compiled(dtype: torch.dtype) -> Compiled:
-    return Compiled(Source(_CODE.format(dtype=_NAMES[dtype], slice=SLICE), _NAMES[dtype], _FUNCTIONS))
+    return Compiled(Source(_CODE.format(dtype=_NAMES[dtype], slice=SLICE), _NAMES[dtype], _FUNCTIONS), alone=True)
 
 
-def _run(name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor, unit: int = 16) -> None:
-    """Call a function for blocks of what threads share: rows, or parts of the weights' gradient."""
+def _nothing() -> tuple[np.ndarray[Any, Any], ...]:
+    return ()
+
+
+def _run(
+    name: str, rows: int, inner: int, shared: int, *tensors: torch.Tensor, unit: int = 16, scratch: Any = _nothing
+) -> None:
+    """Call a function for blocks of what threads share: rows, or parts of the weights' gradient.
+
+    scratch : makes the arrays that each block has for itself
+    """
     dtype = next(tensor.dtype for tensor in tensors if tensor.is_floating_point())
     function = _compiled(dtype).function(name)
     given = [tensor.detach().view(-1).numpy() for tensor in tensors]
     over_blocks(
-        lambda low, high: function(rows, inner, low, high, *given),
+        lambda low, high: function(rows, inner, low, high, *given, *scratch()),
         steps=rows * inner // shared,
         width=shared,
         threads=torch.get_num_threads(),
@@ -152,7 +162,12 @@ def _lists(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] |
     if total > DENSE * x.numel():
         return None
     places, values = torch.empty(total, dtype=torch.int64), torch.empty(total, dtype=x.dtype)
-    _run("fill", rows, inputs, rows, x, ends, places, values)
+
+    def scratch() -> tuple[np.ndarray[Any, Any], ...]:
+        words = np.zeros(-(-inputs // 8), np.int64)
+        return words.view(np.uint8), words, np.empty(8 * words.size + 1, np.int64)
+
+    _run("fill", rows, inputs, rows, x, ends, places, values, scratch=scratch)
     return ends, places, values
 
 

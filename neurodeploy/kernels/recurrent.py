@@ -12,8 +12,10 @@ import torch
 
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.call import Call
+from neurodeploy.native import Native
 
 _TENSORS = 3  # of Feedback
+_WHOLE = 4  # whole numbers that a kernel takes first
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,22 @@ class _Steps:
         self._given: list[Any] = [shared.get(argument) for argument in names]
         self._rows = [(place, rows[argument]) for place, argument in enumerate(names) if argument in rows]
 
+        if isinstance(self._function, Native):  # only the addresses of the rows change
+            given = [1, self._width, 0, self._width, *self._given]
+            for place, array in self._rows:
+                given[_WHOLE + place] = array[: self._width]
+            self._flat, addresses = self._function.flat(given)
+            self._moving = [
+                (addresses[_WHOLE + place], array.ctypes.data, self._width * array.itemsize)
+                for place, array in self._rows
+            ]
+
     def run(self, t: int) -> None:
+        if isinstance(self._function, Native):
+            for place, begin, size in self._moving:
+                self._flat[place].value = begin + t * size
+            self._function.call(self._flat)
+            return
         begin = t * self._width
         for place, array in self._rows:
             self._given[place] = array[begin : begin + self._width]

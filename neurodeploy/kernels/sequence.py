@@ -47,7 +47,7 @@ def _kernels(question: Question, arrays_back: frozenset[int], engine: str = "num
     arrays = {plan.hoisted[place] for place in question.arrays} | {plan.hoisted_back[place] for place in arrays_back}
     write = triton_source if engine == "triton" else numba_source
     source = write(plan, dtype=question.dtype, record=question.record, arrays=arrays, gradients=question.gradients)
-    return Kernels(plan, source, Jitted(source) if engine == "triton" else Compiled(source))
+    return Kernels(plan, source, Jitted(source) if engine == "triton" else Compiled(source, alone=True))
 
 
 def run_sequence(

@@ -194,6 +194,10 @@ class _Maker:
         """IF, LIF, CubaLIF with a reset in the step of the spike: IAF or LIF."""
         of, contract = self.of, self.contract
         gain, synapse = of.gain, dict[str, torch.Tensor]()
+        norm = of.keep_syn is None and not np.all(of.keep == 1) and np.allclose(gain, 1 - of.keep, rtol=1e-12, atol=0)
+        share = gain if norm else np.ones(self.shape)
+        if norm:
+            gain = np.ones(self.shape)  # the layer has this gain itself, so that its membrane is the file's
         if of.keep_syn is not None and of.gain_syn is not None:
             gain = gain * of.gain_syn
             if of.keep_syn.any():
@@ -207,7 +211,7 @@ class _Maker:
         front, scale = list[torch.nn.Module](), np.ones(self.shape)
         if gain.min() <= 0 or (bounded and np.unique(gain).size > 1):
             gain, scale = np.ones(self.shape), gain  # no threshold takes it up: the input does
-        constant = np.zeros(self.shape) if loop is None else loop.constant * scale
+        constant = np.zeros(self.shape) if loop is None else loop.constant * scale * share
         bias = of.leak / gain
         if synapse:  # the constant of a recurrent connection passes the synapse, the leak does not
             front = self.scaled(scale, constant)
@@ -228,7 +232,7 @@ class _Maker:
         }
         if np.all(of.keep == 1):
             return [*front, IAF(self.shape, **options)]
-        return [*front, LIF(self.shape, self.steps(of.keep), norm_input=False, **options)]
+        return [*front, LIF(self.shape, self.steps(of.keep), norm_input=bool(norm), **options)]
 
     def scaled_loop(self, module: torch.nn.Module, scale: Floats) -> torch.nn.Module:
         behind = self.scaled(scale, np.zeros(self.shape))

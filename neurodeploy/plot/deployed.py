@@ -47,7 +47,8 @@ def plot_float_integer(
         todo = f'simulate(network, counts, record=["{layer}.{name}"])'
         raise usage(where, f"the state {name!r} of {layer!r} was not recorded", "the run must hold it", todo)
     threshold = float(stage.threshold[neuron] * stage.gain[neuron])
-    register = int(run.network.group(layer).parameters[stage.kind.deploy.threshold][neuron]) if stage.kind.deploy else 1
+    deploy = stage.kind.deploy
+    register = int(run.network.group(layer).parameters[deploy.threshold][neuron]) * deploy.unit if deploy else 1
     membrane, spikes = _float_run(stage, model, run, neuron, sample)
     integer = run.states[layer][name][:, sample, neuron] * (threshold / register)
     fired = counts[:, sample, neuron].astype(np.float64)

@@ -5,24 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurodeploy.emit.c.source import Source
-from neurodeploy.emit.c.tables import Ints, Tables, indented, loop
+from neurodeploy.emit.c.tables import Tables, indented, loop
 from neurodeploy.network import Network
 from neurodeploy.simulator import Run, simulate
+from neurodeploy.simulator.selftest import STEPS, self_test_counts
 
-STEPS, SEED, DENSITY, LOUDEST = 24, 0, 0.3, 3
 MULTIPLIER = 2654435762  # even, so that the number of each place is odd
-
-
-def golden_counts(network: Network) -> dict[str, Ints]:
-    """Input of the self-test by group: (time, 1, neuron), from a stated seed."""
-    draw = np.random.default_rng(SEED)
-    found = {}
-    for g in network.inputs():
-        entry = network.chip.neurons[g.kind].entry.external
-        most = min(entry.allowed.high, LOUDEST) if entry is not None else 1
-        events = draw.integers(1, most + 1, (STEPS, 1, g.size)) * (draw.random((STEPS, 1, g.size)) < DENSITY)
-        found[g.name] = events.astype(np.int64)
-    return found
 
 
 def with_self_test(network: Network, made: Source) -> str:
@@ -30,7 +18,7 @@ def with_self_test(network: Network, made: Source) -> str:
 
     It returns 0, or the number of the first step, counted from 1, after which a count or a state differs.
     """
-    given = golden_counts(network)
+    given = self_test_counts(network)
     run = simulate(network, given, record=[s for own in made.fields.values() for s in own], drain=0)
     tables = Tables()
     for g in network.inputs():

@@ -1,0 +1,138 @@
+"""Machine code without its compiler: a compiled function is taken out of numba, kept, and called by its address.
+
+Importing numba costs 100 MiB and 0.4 s in every process. What it compiles needs neither: where a function calls nothing
+but mathematics and cannot raise, its machine code alone is written as an object file, which llvmlite loads. Elsewhere,
+and where numba hands its arguments over in another way than the one that is known here, there is no such file.
+"""
+
+import ctypes
+import hashlib
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+_NUMBERS: dict[str, Any] = {"int64": ctypes.c_int64, "float32": ctypes.c_float, "float64": ctypes.c_double}
+#: how numba hands over an array of one dimension: owner, parent, entries, bytes of an entry, data, shape, strides
+_PARTS = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+_PARTS += [ctypes.c_int64, ctypes.c_int64]
+_NAMES = (".0", ".1", ".2", ".3", ".4", ".5.0", ".6.0")
+_DATA = 4
+_RESULTS = 2  # arguments before the function's own: its result, what it raises
+#: arrays come without an owner, so nobody is ever asked to free one
+_NEVER_CALLED = "define void @NRT_MemInfo_call_dtor(ptr %owner) {{\n  ret void\n}}\n"
+_LOCK = threading.RLock()
+
+
+def is_native() -> bool:
+    """Whether machine code can be taken out of numba here."""
+    return sys.platform == "linux"
+
+
+@cache
+def _machine() -> tuple[Any, str]:
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    code = f"{llvmlite.__version__}\n{target.triple}\n{name}\n{features}"
+    machine = target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine), hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def file_name(function: str) -> str:
+    """Name of a function's object file: that of another processor or compiler differs."""
+    return f"{function}.{_machine()[1]}.o"
+
+
+def object_of(dispatcher: Any, symbol: str) -> bytes | None:
+    """Object file of what numba has just compiled, under a name of its own; None where it cannot stand alone."""
+    import llvmlite.binding as llvm
+
+    (compiled,) = dispatcher.overloads.values()
+    library = compiled.library
+    module = llvm.parse_assembly(library.get_llvm_str())
+    function = module.get_function(compiled.fndesc.llvm_func_name)
+    lines = [str(line).strip() for block in function.blocks for line in block.instructions if line.opcode == "ret"]
+    expected = [name for sort, name in zip(dispatcher.signatures[0], compiled.fndesc.args, strict=True)
+                for name in _flat_names(str(sort), name)]  # fmt: skip
+    if [argument.name for argument in function.arguments] != ["retptr", "excinfo", *expected]:
+        return None
+    if set(lines) != {"ret i32 0"}:  # it may raise
+        return None
+    function.name = symbol
+    for other in (*module.functions, *module.global_variables):
+        if not other.is_declaration and other.name != symbol:
+            other.linkage = "internal"
+    _remove_unused(llvm, module, library)
+    known = ctypes.CDLL(None)
+    needed = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
+    if "NRT_MemInfo_call_dtor" in needed:
+        module.link_in(llvm.parse_assembly(_NEVER_CALLED.format()))
+        needed.remove("NRT_MemInfo_call_dtor")
+    if any(name.startswith(("NRT_", "Py", "_Py", "numba")) or not hasattr(known, name) for name in needed):
+        return None
+    return bytes(library._codegen._tm.emit_object(module))  # noqa: SLF001 - numba's settings of the processor
+
+
+def _flat_names(sort: str, name: str) -> list[str]:
+    return [f"arg.{name}{part}" for part in _NAMES] if sort.startswith("array(") else [f"arg.{name}"]
+
+
+def _remove_unused(llvm: Any, module: Any, library: Any) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=0)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, llvm.create_pass_builder(library._codegen._tm, options))  # noqa: SLF001
+
+
+class Native:
+    """A function in machine code; numbers and arrays as its signature says."""
+
+    def __init__(self, content: bytes, symbol: str, signature: str) -> None:
+        import llvmlite.binding as llvm
+
+        sorts = re.findall(r"[\w:\[\]]+", signature.removeprefix("void("))
+        self._kinds = [np.dtype(sort.removesuffix("[::1]")) if sort.endswith("[::1]") else None for sort in sorts]
+        self._types = [_NUMBERS.get(sort, ctypes.c_void_p) for sort in sorts]
+        types = [part for sort in sorts for part in ([_NUMBERS[sort]] if sort in _NUMBERS else _PARTS)]
+        with _LOCK:
+            engine = _machine()[0]
+            engine.add_object_file(llvm.ObjectFileRef.from_data(content))
+            engine.finalize_object()
+            address = engine.get_function_address(symbol)
+        self._results = (ctypes.c_int64 * _RESULTS)()  # nobody reads them
+        place = ctypes.addressof(self._results)
+        self._first = [ctypes.c_void_p(place), ctypes.c_void_p(place + ctypes.sizeof(ctypes.c_int64))]
+        self._function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * _RESULTS, *types)(address)
+
+    def __call__(self, *given: Any) -> None:
+        """Call it; other Python code runs meanwhile."""
+        self.call(self.flat(given)[0])
+
+    def call(self, flat: list[Any]) -> None:
+        """Call it with what ``flat`` returned."""
+        self._function(*flat)
+
+    def flat(self, given: Sequence[Any]) -> tuple[list[Any], dict[int, int]]:
+        """Return what the machine code is given, and the place there of the address of each array, by argument."""
+        found: list[Any] = [*self._first]
+        addresses = {}
+        for argument, (value, kind) in enumerate(zip(given, self._kinds, strict=True)):
+            if kind is None:
+                found.append(self._types[argument](value))
+                continue
+            if value.dtype != kind or not value.flags.c_contiguous:
+                msg = f"an array of {value.dtype}, or one with gaps, where one of {kind} belongs"
+                raise TypeError(msg)
+            addresses[argument] = len(found) + _DATA
+            entries, size = ctypes.c_int64(value.size), ctypes.c_int64(kind.itemsize)
+            found += [None, None, entries, size, ctypes.c_void_p(value.ctypes.data), entries, size]
+        return found, addresses
