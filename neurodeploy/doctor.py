@@ -74,6 +74,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "xylosim": "oracles",
         "matplotlib": "plot",
         "z3-solver": "prove",
+        "jinja2": "report",
     }
 )
 ANSWER = "neurodeploy: the oracle answers"
