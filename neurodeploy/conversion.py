@@ -14,9 +14,9 @@ from neurodeploy.approximation.report import errors_of, layer_names
 from neurodeploy.bundles import bundle, load_bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import formats
-from neurodeploy.errors import Fault, raise_if
+from neurodeploy.errors import DoesNotFit, Fault, raise_if
 from neurodeploy.golden import FILE_NAME, check_golden, read_golden
-from neurodeploy.mapper import Placement, map_network, reports
+from neurodeploy.mapper import Placement, map_network, queue_faults, reports
 from neurodeploy.network import Network
 from neurodeploy.oracles import oracles_of
 from neurodeploy.quantizer import Quantization, constrain, quantize
@@ -90,7 +90,8 @@ def convert(
     approximate : replace neurons that the chip does not compute by the nearest that it does (``nd.approximate``). Only
         the cap of spikes in a step is replaced without it, by ``constrain``, and declared all the same
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly
-    Raises Refusal with all reasons; DoesNotFit where the chip is too small.
+    Raises Refusal with all reasons; DoesNotFit where the chip is too small, or its queue loses spikes on
+    the calibration data.
     """
     if approximate:
         made, declared = substitute(model, chip)
@@ -103,6 +104,8 @@ def convert(
     if calibration is not None and not all(step.exact for step in declared):
         errors = errors_of(model, made, constrained, quantized.network, calibration)
     placed = map_network(quantized.network, activity=quantized.spikes)
+    if calibration is not None:
+        raise_if(queue_faults(placed.network, calibration), DoesNotFit)
     return Conversion(placed, quantized, layer_losses(layer_names(model), declared, errors))
 
 

@@ -48,7 +48,9 @@ PRELUDE = {
     "_mul": operator.mul,
     "_shr": operator.rshift,
     "_shl": operator.lshift,
-} | {f"_{name}": lambda address, name=name: Pointer(address, name) for name in TYPES}
+}
+PRELUDE |= {f"_{name}": lambda address, name=name: Pointer(address, name) for name in TYPES}
+PRELUDE |= {f"{name}_": wrap for name, wrap in WIDTHS.items()}
 
 
 def plain(kernel):

@@ -11,9 +11,12 @@ import torch
 from kernel_comparison import BATCH, TOLERANCE, T, compare, everything, firing
 from neuron_variants import N, neuron_classes, said, variants
 
+from neurodeploy import generated
 from neurodeploy.errors import Refusal
 from neurodeploy.kernels import sequence, triton_call
+from neurodeploy.kernels.series import constants_of
 from neurodeploy.kernels.triton_call import LANES, signature_of
+from neurodeploy.kernels.triton_source import _HEAD, _ROUNDED
 from neurodeploy.layers import IAF, LIF, Leaky, Neuron, executors
 from neurodeploy.layers.surrogates import SURROGATES, SingleExponential
 
@@ -60,10 +63,9 @@ def interpreted(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.triton
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("kind", "options"), CASES, ids=NAMES)
-def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options, dtype):
-    compare(kind, options, None, dtype, executor="triton")
+def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options):
+    compare(kind, options, None, torch.float32, executor="triton")  # options in float64: those with every surrogate
 
 
 @pytest.mark.slow
@@ -93,6 +95,30 @@ def test_every_function_of_the_language_runs_alike_interpreted(dtype):
     spikes, moved = compare(Functions, {}, SingleExponential(), dtype, executor="triton")
     assert spikes > 0
     assert moved >= 4
+
+
+ALONE = """
+
+@triton.jit
+def run(x, y, LANES: tl.constexpr):
+    at = tl.arange(0, LANES)
+    tl.store(y + at, _{name}(tl.load(x + at)))
+"""
+
+
+@pytest.mark.triton
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", ["exp", "exp2", "expm1", "round", "floor", "ceil"])
+def test_a_function_is_exact_to_one_and_a_half_epsilon(name, dtype):
+    x = torch.cat([torch.linspace(-2, 2, 2001), torch.linspace(-80, 80, 2093), torch.tensor([0.5, -2.5])]).to(dtype)
+    code = _HEAD + _ROUNDED.format(**constants_of(str(dtype).removeprefix("torch."))) + ALONE.format(name=name)
+    y = torch.empty_like(x)
+    generated.module_in_memory(code).run[(1,)](x, y, LANES=len(x))
+    right = getattr(torch, name)(x.double())
+    allowed = 1.5 * torch.finfo(dtype).eps * right.abs().clamp(min=torch.finfo(dtype).tiny)
+    assert ((y.double() - right).abs() <= allowed).all()
+    assert (y == y.round()).all() == (name in {"round", "floor", "ceil"})
 
 
 @pytest.mark.triton

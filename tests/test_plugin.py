@@ -79,7 +79,6 @@ def test_the_whole_ci_file_of_a_user_passes_and_says_how_much_was_compared(proje
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        (with_weight(small(), "in", 0, 1, 102), "group 'hid', neuron 1 (hardware id 1), sample 0, step 2"),
         (
             with_parameter(small(), "hid", "threshold", 1, 101),
             "group 'hid', neuron 1 (hardware id 1), sample 0, step 2",

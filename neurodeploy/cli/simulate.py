@@ -77,7 +77,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.events = dict[str, int]()
-        self.operations = 0
+        self.operations = self.lost = 0
 
     def add(self, run: Run) -> NDArray[np.int64]:
         """Count a run in; its output."""
@@ -86,6 +86,7 @@ class _Seen:
         for name, counts in run.counts.items():
             self.events[name] = self.events.get(name, 0) + int(counts.sum())
         self.operations += int(run.meetings.sum())
+        self.lost += int(run.lost.sum())
         return run.output
 
 
@@ -139,6 +140,8 @@ def show_simulation(
         (scans,) = seen.first.scans
         result |= {"order": seen.first.order, "scan": {kind: ",".join(axes) for kind, axes in scans.items()}}
         result["synaptic_operations"] = seen.operations
+        if network.chip.file.schedule.when_full == "drop":
+            result["lost_spikes"] = seen.lost
     if given.label is not None:
         evaluation = evaluate(tally, given.label, sample_id=given.sample_id)
         result |= {

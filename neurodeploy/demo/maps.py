@@ -18,7 +18,7 @@ LEVELS = 16
 #: Steps in which the events of an image come, and silent steps in which the network settles.
 SHOWN, SILENCE = 24, 6
 #: Features of the two layers of maps to try, the largest first; more add time and little accuracy.
-FEATURES = ((8, 16), (8, 12), (8, 8), (4, 8), (4, 4))
+FEATURES = ((8, 16), (8, 12), (8, 8), (4, 8), (4, 4), (1, 6))
 #: Where a membrane always leaks, and where a current is always there: time constants in steps.
 TAU_MEM, TAU_SYN = 20.0, 2.0
 #: Factors on torch's initial weights, with which every layer fires from the start.

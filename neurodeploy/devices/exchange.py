@@ -27,6 +27,7 @@ COLUMNS = ("sample", "step", "what", "group", "neuron", "value")
 TOLD = ("session", "device", "firmware", "sdk", "grade", "groups")
 RESET, EVENT, END = "reset", "event", "end"
 MOST_FAULTS = 20  # that are listed; the rest is counted
+MOST_EVENTS = 1 << 31  # of a neuron in a step
 POLL_S = 0.2
 Ints = npt.NDArray[np.int64]
 
@@ -182,7 +183,7 @@ class Exchange:
 
     def _take(self, line: str, heard: Mapping[str, _Heard]) -> tuple[str, str] | None:
         """Take a row; what is wrong with it, and what must be, or None."""
-        row = next(csv.reader(io.StringIO(line)), [])
+        row = _cells(line)
         if len(row) != len(COLUMNS):
             return f"{len(row)} columns", ",".join(COLUMNS)
         sample, step, what, group, neuron, value = row
@@ -208,7 +209,7 @@ class Exchange:
         if not _whole(value):
             return f"value {value!r}", "a whole number"
         if what == EVENT:
-            if group not in self._groups() or int(value) < 1:
+            if group not in self._groups() or not 1 <= int(value) < MOST_EVENTS:
                 return (
                     f"{value} events of group {group!r}",
                     f"1 or more, of {' and '.join(self._groups())}, as stated above",
@@ -239,3 +240,11 @@ def _head(text: str) -> dict[str, str]:
 def _whole(text: str) -> bool:
     """Of a size that 64 bits hold."""
     return len(text) < 19 and text.removeprefix("-").isdecimal() and text.isascii()
+
+
+def _cells(line: str) -> list[str]:
+    """Cells of a row; none of what is no row."""
+    try:
+        return next(csv.reader(io.StringIO(line)), [])
+    except csv.Error:
+        return []

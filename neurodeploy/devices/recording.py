@@ -206,7 +206,7 @@ def _refuse_contradictions(r: Recording, where: str) -> None:
         known = (events["group"] >= 0) & (events["group"] < len(sizes))
         most = sizes[np.where(known, events["group"], 0)] if len(sizes) else np.zeros(len(events), np.int64)
         sound = known & (events["neuron"] >= 0) & (events["neuron"] < most) & (events["step"] >= 0)
-        if not np.all(sound & (events["count"] > 0)):
+        if not np.all(sound & (events["count"] > 0) & (events["count"] < 1 << 31)):
             must = "events of neurons of the groups that are named, from step 0 on"
             faults.append(Fault("ND2301", f"{where}, sample {note.id!r}", "an event of no neuron", must))
     if faults:

@@ -4,6 +4,7 @@ from neurodeploy.mapper.counts import reports, usage
 from neurodeploy.mapper.mesh import Hops
 from neurodeploy.mapper.place import Placement, fit_faults, map_network
 from neurodeploy.mapper.placed import placed_faults
+from neurodeploy.mapper.queue import queue_faults
 from neurodeploy.mapper.rows import Core, Usage
 from neurodeploy.mapper.values import value_faults
 
@@ -15,6 +16,7 @@ __all__ = [
     "fit_faults",
     "map_network",
     "placed_faults",
+    "queue_faults",
     "reports",
     "usage",
     "value_faults",

@@ -26,6 +26,8 @@ class Size:
 
 #: Many short inputs; and few that last, for states that drift.
 SHORT, LONG = Size(32, 128, 3, 1), Size(1024, 16, 2, 0)
+#: Where events drive the chip, which takes them one by one; and events of a channel in a step there.
+SINGLE, MOST_EVENTS = Size(24, 8, 2, 1), 2
 #: Densities of drawn inputs.
 DENSITIES = (1.0, 0.5, 0.2, 0.05)
 #: Connections that an input is followed along.
@@ -60,7 +62,12 @@ def attack(
 def _caps(network: Network) -> dict[str, tuple[int, int]]:
     """Input group -> least and most events of a channel in a step."""
     entries = {g.name: network.chip.neurons[g.kind].entry.external for g in network.inputs()}
-    return {g: (max(e.allowed.low, 0), e.allowed.high) for g, e in entries.items() if e is not None}
+    most = MOST_EVENTS if network.chip.event_driven else None  # each event is followed on its own there
+    return {
+        g: (max(e.allowed.low, 0), min(e.allowed.high, most or e.allowed.high))
+        for g, e in entries.items()
+        if e is not None
+    }
 
 
 def _aimed(

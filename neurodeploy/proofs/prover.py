@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Group, Network
-from neurodeploy.proofs.attack import LONG, SHORT, Size, attack
+from neurodeploy.proofs.attack import LONG, SHORT, SINGLE, Size, attack
 from neurodeploy.proofs.certificate import Certificate, Solved, check_ranges, clear, identity
 from neurodeploy.proofs.findings import CANNOT, DOES, UNDECIDED, Finding, Proofs, Witness
 from neurodeploy.proofs.induction import Neuron
@@ -89,7 +89,10 @@ class _Prover:
 
     def attacked(self) -> None:
         """Look for inputs that bring open states to a rail."""
-        if not self.open() or self.network.chip.event_driven:
+        if not self.open():
+            return
+        if self.network.chip.event_driven:
+            self.attack(SINGLE, self.open(), SINGLE.batch // 2)
             return
         self.attack(SHORT, self.open(), None)
         rest = [key for key in self.open() if key not in self.witnesses]

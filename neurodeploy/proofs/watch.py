@@ -9,13 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.chips import Handler
+from neurodeploy.chips.compile import GIVEN_ARRIVING
+from neurodeploy.errors import Refusal
 from neurodeploy.network import Network
 from neurodeploy.proofs.boxes import Ints
 from neurodeploy.proofs.rails import Rail, marked
 from neurodeploy.simulator import simulate
+from neurodeploy.simulator.event_engine import EventEngine
 from neurodeploy.simulator.executors import NumpyExecutor, States, Widths
+from neurodeploy.simulator.footprints import assemble_events
 from neurodeploy.simulator.machine import Lane, lanes_of
-from neurodeploy.step import Interval, Text, assigned, run
+from neurodeploy.simulator.stimulus import expand
+from neurodeploy.step import PYTHON, Interval, Text, assigned, run
 
 Mask = npt.NDArray[np.bool_]
 
@@ -93,10 +98,48 @@ class Watch(NumpyExecutor):
         new = {n: np.array(np.broadcast_to(environment[n], shape)) for n in handler.writes}
         for name, value in new.items():
             register = widths[name].interval
-            owners = (name,) if name in lane.kind.states else tuple(sorted(lane.kind.states))
-            line = max(a.line for a in assigned(handler.text.statements) if a.name == name)
-            self._look(handler, lane, Rail(name, "register", line, owners, register), value, places)
+            self._look(handler, lane, self._register(handler, lane, name, register), value, places)
             states[name][at] = np.clip(value, *register)
+
+    def meet(
+        self,
+        handler: Handler,
+        lane: Lane,
+        states: Mapping[str, Ints],
+        slots: Ints,
+        given: Mapping[str, Ints | int],
+        *,
+        once: bool,  # noqa: ARG002 - one after the other anyway
+    ) -> Ints:
+        """See Meeting: where events drive the chip, one neuron after the other."""
+        text, rails = self._text(handler, lane)
+        if self._broken is None:
+            self._broken = np.zeros(len(next(iter(states.values()))) // lane.size, bool)
+        fired = []
+        for number, slot in enumerate(slots.tolist()):
+            sample, position = divmod(slot, lane.size)
+            environment: dict[str, Any] = {n: int(v[position]) for n, v in lane.parameters.items()}
+            environment |= {n: int(v if isinstance(v, int) else v[number]) for n, v in given.items()}
+            environment |= {n: int(v[slot]) for n, v in states.items()} | {GIVEN_ARRIVING: 1}
+            run(text.statements, environment, PYTHON)
+            place = np.array([sample]), np.array([position])
+            ends = [self._register(handler, lane, name, lane.kind.states[name].interval) for name in handler.writes]
+            for rail in (*rails, *ends):
+                if environment[rail.name] not in rail.limits:
+                    self._look(handler, lane, rail, np.array([[environment[rail.name]]]), place)
+            for name in handler.writes:
+                states[name][slot] = np.clip(environment[name], *lane.kind.states[name].interval)
+            if handler.emits and environment[handler.emits] == 1:
+                fired.append(number)
+        return np.array(fired, np.int64)
+
+    @staticmethod
+    def _register(handler: Handler, lane: Lane, name: str, register: Interval) -> Rail:
+        """What a text must not leave, as a rail; that of an accumulator is of all states that it may go into."""
+        owners = (name,) if name in lane.kind.states else tuple(sorted(lane.kind.states))
+        return Rail(
+            name, "register", max(a.line for a in assigned(handler.text.statements) if a.name == name), owners, register
+        )
 
     def _text(self, handler: Handler, lane: Lane) -> tuple[Text, tuple[Rail, ...]]:
         key = (id(handler), lane.kind.name)
@@ -143,13 +186,28 @@ def watch(network: Network, counts: Mapping[str, Ints], time_left: Callable[[], 
             raise _StopError
 
     with suppress(_StopError):
-        simulate(network, counts, executor=watching, progress=count, drain=0, keep=[])
+        if network.chip.event_driven:
+            _watch_events(network, counts, watching, count)
+        else:
+            simulate(network, counts, executor=watching, progress=count, drain=0, keep=[])
     owner = _owners(network)
     hits = [
         Hit(step, sample, *owner[kind, position], state, where, line, rail.kind, value, rail.limits)
         for (kind, state, position), (step, sample, where, line, rail, value) in watching.first.items()
     ]
     return sorted(hits, key=lambda h: (h.step, h.group, h.state, h.neuron))
+
+
+def _watch_events(network: Network, counts: Mapping[str, Ints], watching: Watch, count: Callable[[int], None]) -> None:
+    machine = assemble_events(network, None)
+    engine = EventEngine(machine, expand(counts, network.inputs()), executor="reference")
+    engine.meet = watching.meet
+    for t in range(len(next(iter(counts.values())))):
+        try:
+            engine.step()
+        except Refusal:  # the queue is full, or activity never ends: what came before has happened
+            return
+        count(t)
 
 
 def _owners(network: Network) -> dict[tuple[str, int], tuple[str, int]]:

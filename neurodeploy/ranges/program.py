@@ -173,7 +173,6 @@ class _Builder:
         if not len(spelled.targets):
             return
         low, high = (side[spelled.sources] for side in self.counts(projection.source))
-        counts = Interval(int(low.min()), int(high.max()))
         accumulators = {n: s.interval for n, s in kind.registers.items()}
         written = accumulators or self.registers
         plain = {n: v for n, v in fields.items() if n != DELAY}
@@ -181,12 +180,13 @@ class _Builder:
         sums = totals(kind.on_input.text, set(accumulators or self.kind.states), plain, registers, (low, high), TOTAL)
         checked = {n: written[n] for n in kind.on_input.writes}
         if sums is None:
-            ends = {n: Interval(int(v.min()), int(v.max())) for n, v in plain.items()}
-            given = registers | ends | {GIVEN_ARRIVING: counts}
+            given = dict(registers)
             if accumulators:
                 # nothing is known of a sum that is no sum but what its register holds
-                given, zero = given | dict(accumulators), dict(accumulators)
-            yield Op(where, kind.on_input.text, given, zero=zero, checked=checked, times="often")
+                given, zero = given | accumulators, accumulators
+            each = {**{n: (v, v) for n, v in plain.items()}, GIVEN_ARRIVING: (low, high)}
+            columns = {n: self.spread(f"{where}, {n}", spelled.targets, *ends) for n, ends in each.items()}
+            yield Op(where, kind.on_input.text, given, columns, zero=zero, checked=checked, times="often")
             text, parts = None, dict[str, tuple[Ints, Ints]]()
         else:
             text, parts = sums
@@ -216,6 +216,17 @@ class _Builder:
 
     def emits(self, group: Group) -> str:
         return self.chip.neurons[group.kind].emits
+
+    def spread(self, name: str, targets: Ints, least: Ints, most: Ints) -> str:
+        """Ends of a number over the synapses of each neuron; of all synapses where a neuron has none."""
+        name = f"{name}, {len(self.low)}"
+        size = self.group.size
+        low, high = np.full(size, most.max()), np.full(size, least.min())
+        np.minimum.at(low, targets, least)
+        np.maximum.at(high, targets, most)
+        none = np.bincount(targets, minlength=size) == 0
+        self.low[name], self.high[name] = np.where(none, least.min(), low), np.where(none, most.max(), high)
+        return name
 
     def column(self, name: str, targets: Ints, least: Ints, most: Ints) -> str:
         """The sum of what can arrive at each neuron, by sign."""

@@ -12,7 +12,7 @@ from neurodeploy.simulator.fast.deliveries import Deliveries
 from neurodeploy.simulator.fast.freeze import frozen_states
 from neurodeploy.simulator.fast.lanes import stored_type
 from neurodeploy.simulator.fast.neurons import Neurons, Place, Source
-from neurodeploy.simulator.fast.prelude import PRELUDE
+from neurodeploy.simulator.fast.prelude import PRELUDE, short
 from neurodeploy.simulator.fast.reached import Reach, reached_states
 from neurodeploy.simulator.fast.rows import table_of
 from neurodeploy.simulator.fast.tiles import Cut, cut_of
@@ -95,7 +95,7 @@ class _Writer:
                 self._end_of_step()
         memory = {(n, s): code.memory(k, s) for n, k in self.kinds.items() for s in k.lane.kind.states}
         head = f"def run({', '.join(NUMBERS)}):\n"
-        text = PRELUDE + head + "\n".join([*code.head(), *code.lines]) + "\n"
+        text = PRELUDE + short(head + "\n".join([*code.head(), *code.lines]) + "\n")
         cut = cut_of(self.kinds, self.deliveries, code.later, self.machine.chip.schedule)
         return Kernel(text, code.numbers, code.given, code.later, code.work, self.kinds, memory, self.depth, cut)
 
