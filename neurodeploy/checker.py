@@ -9,6 +9,7 @@ import torch
 from neurodeploy.chips import Chip
 from neurodeploy.errors import DoesNotFit, Fault, Refusal
 from neurodeploy.mapper import Core, Usage, map_network, reports, usage
+from neurodeploy.notebook import show
 from neurodeploy.quantizer import constrain, lower, structure
 
 
@@ -41,6 +42,13 @@ class Fit:
         rows = [f"  {u.asked:>7,} of {u.at_most:>7,} {u.unit}" for u in self.usage]
         answer = f"{self.chip}: {'fits' if self.fits else 'does not fit'}"
         return "\n".join([answer, *rows, *(f"- {fault}" for fault in (*self.faults, *self.warnings))])
+
+    def _repr_html_(self) -> str:
+        rows = [(u.unit, u.asked, u.at_most, u.fits, u.grade) for u in self.usage]
+        columns = ("what", "asked", "at most", "fits", "grade")
+        return show(
+            f"{self.chip}: {'fits' if self.fits else 'does not fit'}", columns, rows, (*self.faults, *self.warnings)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from neurodeploy.notebook import show
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -40,6 +42,10 @@ class Refusal(ValueError):
     def __init__(self, faults: Fault | Sequence[Fault]) -> None:
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+    def _repr_html_(self) -> str:
+        rows = [(f.code, f.where, f.was, f.must, f.todo) for f in self.faults]
+        return show(type(self).__name__, ("code", "where", "was", "must", "what to do"), rows)
 
     @property
     def code(self) -> str:

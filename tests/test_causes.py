@@ -65,6 +65,21 @@ def test_what_somebody_else_shows_of_a_fault_is_explained_as_well(cause, name, c
     assert judged >= 0.8 * len(found)
 
 
+@pytest.mark.parametrize(
+    ("cause", "name"), [("transposed-axes", EVENT), ("missing-bias", TARGETS[0]), ("wrap-or-saturate", TARGETS[0])]
+)
+def test_events_alone_tell_the_cause_although_states_parted_before(cause, name):
+    judged = 0
+    for case, (a, b) in shown(cause, name, 2)[0]:
+        events_alone = Trace("somebody", b.counts, {})
+        result = compare(a, events_alone)
+        if result.difference is not None:
+            judged += 1
+            assert result.explanation.hints[0].cause == case.cause
+            assert result.difference.step >= compare(a, b).difference.step
+    assert judged >= 1
+
+
 def test_the_table_has_the_seven_causes():
     assert sorted(cause.name for cause in TABLE) == sorted(CAUSES)
 

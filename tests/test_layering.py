@@ -12,8 +12,8 @@ import neurodeploy
 
 PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
-    "codes", "errors", "npz", "archive", "native", "generated", "step", "chips", "network", "simulator", "ranges",
-    "kernels", "layers", "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer",
+    "codes", "notebook", "errors", "npz", "archive", "native", "generated", "step", "chips", "network", "simulator",
+    "ranges", "kernels", "layers", "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer",
     "approximation", "mapper", "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs", "bundles",
     "training", "conversion", "support", "plot", "report", "bench", "demo", "doctor", "cli", "plugin",
 ]  # fmt: skip

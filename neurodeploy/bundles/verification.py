@@ -15,6 +15,7 @@ from neurodeploy.bundles.readback import check_certificate, compare_configuratio
 from neurodeploy.errors import Fault, Missing, Refusal
 from neurodeploy.mapper import placed_faults
 from neurodeploy.network import Network
+from neurodeploy.notebook import show
 from neurodeploy.simulator import Run, Trace, simulate
 from neurodeploy.simulator.registry import AUTO
 from neurodeploy.verifier import Comparison, Difference, OrderReport, compare, observe_orders
@@ -82,6 +83,15 @@ class Verification:
         lines += [f"not asked: {fault}" for fault in self.left_out]
         lines += [str(self.orders)] if self.orders is not None else []
         return "\n".join([*lines, *map(str, (*self.limits, *self.faults, *self.missing))])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (c.oracle, c.version, c.kind, c.grade, c.comparison.exact, c.comparison.compared, c.comparison.spikes)
+            for c in self.checks
+        ]
+        columns = ("compared with", "made by", "kind", "grade", "exact", "values", "events")
+        title = f"{self.path}: {'exact' if self.exact else 'not shown to be exact'}"
+        return show(title, columns, rows, (*self.differences, *self.limits, *self.faults, *self.missing))
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""

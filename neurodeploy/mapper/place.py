@@ -17,6 +17,7 @@ from neurodeploy.mapper.rows import Core, Usage
 from neurodeploy.mapper.values import backward_links, figures_beyond, unsafe_values, value_faults
 from neurodeploy.network import Network
 from neurodeploy.network.network import Ints
+from neurodeploy.notebook import show
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Placement:
     warnings: tuple[Fault, ...]
     cores: tuple[Core, ...] = ()
     hops: Hops | None = None
+
+    def _repr_html_(self) -> str:
+        rows = [(u.unit, u.asked, u.at_most, u.where, u.grade) for u in self.usage]
+        columns = ("what", "asked", "at most", "where", "grade")
+        return show(f"{self.network.chip.name}: placed", columns, rows, self.warnings)
 
     def to_json(self) -> dict[str, Any]:
         """What the report of a placement says, as plain data."""

@@ -13,6 +13,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.errors import raise_if
 from neurodeploy.network import Network, guard_faults, place_identity
 from neurodeploy.network.network import Ints
+from neurodeploy.notebook import show
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
@@ -39,6 +40,11 @@ class Quantization:
     network: Network
     layers: tuple[LayerReport, ...]
     spikes: Mapping[str, Ints] | None = None
+
+    def _repr_html_(self) -> str:
+        columns = ("layer", "neurons", "kind", "weight_error", "clipped_share", "zeroed_share", "threshold_high")
+        rows = [[getattr(layer, name) for name in columns] for layer in self.layers]
+        return show(f"{self.network.chip.name}: quantized", [name.replace("_", " ") for name in columns], rows)
 
     def to_json(self) -> list[dict[str, Any]]:
         """The report as plain data."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
+from neurodeploy.notebook import show
 from neurodeploy.simulator.stimulus import Stimulus
 
 Ints = npt.NDArray[np.int64]
@@ -163,6 +164,11 @@ class Run:
     meetings: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     lost: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     how: How = field(default_factory=How)
+
+    def _repr_html_(self) -> str:
+        rows = [(n, v.shape[0], v.shape[1], v.shape[2], int(v.sum())) for n, v in self.counts.items()]
+        title = f"{self.network.chip.name}: simulated by {self.executor}{', unchecked' if self.unchecked else ''}"
+        return show(title, ("group", "steps", "samples", "neurons", "events"), rows)
 
     def trace(self) -> Trace:
         """The observations alone."""

@@ -20,6 +20,8 @@ Table = Mapping[tuple[str, str], Ints]  # (group, state or EVENTS) -> (time, neu
 SHARE = 0.9
 #: steps before and after the first difference that are looked at
 BEFORE, AFTER = 1000, 200
+#: steps before it where the other side does not show every state, so that each change takes all of them
+UNSEEN = 100
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class _Task:
     """What is to be explained.
 
     begin, end : the steps that are looked at; first : the first that ends differently
-    parted : the step in which the two part, which may still end with equal values
+    parted : the step in which the two part, which may still end with equal values; ``begin`` where nobody can tell
     starts : snapshots of the run at ``begin`` and at ``parted``
     own : the run's own values from ``begin`` on; values : those of the other side, of all steps
     """
@@ -119,13 +121,17 @@ def _one_way(mine: Run, other: Observed, difference: Difference, side: str) -> t
 
 def _task(mine: Run, other: Observed, difference: Difference) -> _Task | None:
     replica, sample = Replica(mine, difference.sample), difference.sample
-    begin, end = max(0, difference.step - BEFORE), min(replica.steps, difference.step + AFTER + 1)
+    end = min(replica.steps, difference.step + AFTER + 1)
     values = _observed(other, sample, end)
+    seen = {(g.name, s) for g in replica.network.groups for s in replica.chip.neurons[g.kind].states} <= set(values)
+    begin = max(0, difference.step - (BEFORE if seen else UNSEEN))
+    # a state that nobody shows may have parted before: then only the whole course tells
+    parted = difference.step if seen else begin
     shown: dict[tuple[str, str], list[Ints]] = {key: [] for key in values}
     course, starts, first = Course(replica, Variant(""), None), list[Snapshot](), None
     for t in range(end):
         here = course.engine.snapshot()
-        starts += [here] * ((t == begin) + (t == difference.step))
+        starts += [here] * ((t == begin) + (t == parted))
         view = course.step(t)
         if t < begin:
             continue
@@ -140,7 +146,7 @@ def _task(mine: Run, other: Observed, difference: Difference) -> _Task | None:
     kept = {key: values[key] for key in own}
     differing = sum(int(np.count_nonzero(own[k] != v[begin:end])) for k, v in kept.items())
     place = Place(replica, difference.group, difference.neuron, difference.source)
-    return _Task(place, begin, difference.step, first, end, (starts[0], starts[1]), own, kept, differing)
+    return _Task(place, begin, parted, first, end, (starts[0], starts[1]), own, kept, differing)
 
 
 def _observed(observed: Observed, sample: int, end: int) -> Table:
