@@ -21,7 +21,7 @@ NUMBA = pytest.mark.skipif(
 class Plain:
     """Stands for ``generated.Compiled``: the generated code as Python runs it."""
 
-    def __init__(self, source):
+    def __init__(self, source, *, alone=False):  # noqa: ARG002 - says how the code is kept on disk
         code = source.code.replace("import numba\n", "")
         self.names = {"numba": types.SimpleNamespace(njit=lambda **_: lambda function: function)}
         exec(compile(code, "generated", "exec"), self.names)  # noqa: S102 - our own code, generated in this test

@@ -305,7 +305,7 @@ def test_spikes_of_both_stay_within_those_of_the_chip(demo):
 def test_the_same_seed_gives_the_same_bytes(tiny):
     one, two = tiny
     names = sorted(str(p.relative_to(one.folder)) for p in one.folder.rglob("*") if p.is_file())
-    assert "digits.nd/configuration.json" in names
+    assert "digits.nd/configurations/samna.json" in names
     for name in set(names) - {"digits.nd/made.json"}:
         assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes(), name
 
