@@ -132,7 +132,7 @@ def corner_cases(op, width):
     return [(a, b) for a in values for b in (second or values)]
 
 
-@pytest.mark.parametrize("width", [32, 64])
+@pytest.mark.parametrize("width", [pytest.param(32, marks=pytest.mark.slow), 64])
 def test_every_operator_in_c_means_what_the_reference_says(width, tmp_path, count):
     used, lines, wanted = set(), [], []
     for op in ("add", "sub", "neg", "min", "max", "abs", "clip", "sat", "wrap", *HELPERS):

@@ -104,7 +104,8 @@ def compare_event(name, sort, executor, seed, order, single, cut):
     assert differing(simulate(network, given_input, executor=executor, **options), must) == []
 
 
-@CLOCKED_CASES
+#: Without compiled code, which takes seconds for each chip: the long version below has it, in .ci/run.
+@pytest.mark.parametrize("executor", [e for e in CLOCKED if e not in {"reference", "numba"}])
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=6, deadline=None, derandomize=True)
 @ANY_CLOCKED

@@ -46,7 +46,9 @@ def course(*counts):
 # --- executors and models ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sort", DRAWN)
+@pytest.mark.parametrize(
+    "sort", [s if i == 0 else pytest.param(s, marks=pytest.mark.slow) for i, s in enumerate(DRAWN)]
+)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=seeds, scan=st.sampled_from(SCANS), order=st.sampled_from(["breadth", "depth"]))
 def test_every_executor_equals_the_reference_in_every_bit(sort, seed, scan, order):
@@ -267,6 +269,7 @@ def test_ticks_make_events_in_ascending_hardware_id_on_a_crossbar():
     assert run.events["cell"]["cause"].tolist() == [-1]
 
 
+@pytest.mark.slow  # compiles; .ci/run has it
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=seeds, order=st.sampled_from(["breadth", "depth"]), waits=st.sampled_from([PLAIN, WAITING]))
 def test_all_executors_agree_on_crossbars_with_queues_that_drop(seed, order, waits):

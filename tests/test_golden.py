@@ -42,8 +42,14 @@ def test_every_xylo_has_golden_vectors():
     assert set(MADE_BY_XYLOSIM) <= set(CHIPS)
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("name", CHIPS)
+#: What takes seconds to compile runs in .ci/run, but for one clocked chip and one that events drive.
+COMPILED = [pytest.param(n, "numba", marks=() if n in ("xylo_audio3", "speck2f") else pytest.mark.slow) for n in CHIPS]
+
+
+@pytest.mark.parametrize(
+    ("name", "executor"),
+    [*((n, e) for n in CHIPS for e in EXECUTORS if e != "numba"), *(COMPILED if "numba" in EXECUTORS else ())],
+)
 def test_every_executor_gives_the_golden_vectors(name, executor, count):
     if executor not in (EVENT if chip(name).event_driven else CLOCKED):
         pytest.skip(f"{executor} does not run {name}")

@@ -54,7 +54,11 @@ def test_the_cases_fire():
 
 
 @NUMBA
-@pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [k if k.__name__ in ("LIF", "GIF") else pytest.param(k, marks=pytest.mark.slow) for k in neuron_classes()],
+    ids=lambda kind: kind.__name__,
+)
 def test_every_neuron_runs_alike_compiled(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
     sequence._kernels.cache_clear()
@@ -193,6 +197,7 @@ def test_a_neuron_of_ones_own_runs_alike_in_the_generated_code(dtype):
 
 
 @NUMBA
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_a_neuron_of_ones_own_runs_alike_compiled(dtype, tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
