@@ -8,6 +8,7 @@
 ``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
     hundreds of kernels are compared without hours of compiling
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
+``@pytest.mark.long`` : left out unless a marker expression names it, and by .ci/run: what half an hour has no room for
 
 NEURODEPLOY_DATA : folder of the public recordings
 NEURODEPLOY_BROWSER : folder with node_modules/puppeteer-core and node_modules/axe-core; .ci/run makes it
@@ -40,6 +41,12 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_collection_modifyitems(config, items):
+    if "long" in config.option.markexpr:
+        return
+    kept = [item for item in items if not item.get_closest_marker("long")]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = kept
     if "slow" in config.option.markexpr:
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

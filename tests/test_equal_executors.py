@@ -116,7 +116,7 @@ def test_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
 @pytest.mark.slow
 @CLOCKED_CASES
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @ANY_CLOCKED
 def test_many_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
     compare_clocked(name, executor, **drawn)
@@ -135,7 +135,7 @@ def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **dr
 @EVENT_CASES
 @pytest.mark.parametrize("sort", DRAWN)
 @pytest.mark.parametrize("name", EVENT_TARGETS)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @ANY_EVENT
 def test_many_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **drawn):
     compare_event(name, sort, executor, **drawn)

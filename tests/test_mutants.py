@@ -31,8 +31,12 @@ EQUIVALENT = {
 }
 
 
-#: The default run judges every fourth mutant of one chip; the second stage of .ci/run all of all chips.
-JUDGED = [(CHIPS[0], 4), *(pytest.param((name, 1), marks=pytest.mark.slow) for name in CHIPS)]
+#: The default run judges every fourth mutant of one chip; the second stage of .ci/run all of the
+#: richest chip, -m long all of all chips.
+JUDGED = [
+    (CHIPS[0], 4),
+    *(pytest.param((name, 1), marks=pytest.mark.slow if name == CHIPS[-1] else pytest.mark.long) for name in CHIPS),
+]
 
 
 @pytest.fixture(scope="module", params=JUDGED)

@@ -85,7 +85,9 @@ def judged(name, network, count, seconds=SECONDS):
     return verdicts, len(back)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS if s != 1)])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(s, marks=pytest.mark.long if s % 5 else pytest.mark.slow) for s in SEEDS if s != 1)]
+)
 def test_a_trained_network_is_never_contradicted(seed, count):
     network = trained(seed)
     verdicts, _ = judged(f"trained {seed:02d} {network.chip.name}", network, count)
