@@ -29,7 +29,7 @@ def judge(case, pair):
     return place(result.difference) == truth(case), bool(hints) and hints[0].cause == case.cause
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", [TARGETS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in TARGETS[1:])])
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_fault_is_found_where_it_is_and_named_for_what_it_is(cause, name):
     ((case, pair),), _ = shown(cause, name, 1)

@@ -136,7 +136,7 @@ def test_a_large_part_goes_to_a_cluster_without_complaint(cluster):
 # --- death ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deadly", [0, 5])
+@pytest.mark.parametrize("deadly", [0, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_process_that_dies_loses_nothing_and_nothing_counts_twice(deadly, tmp_path):
     tasks = [(number, str(tmp_path), deadly) for number in range(9)]
     with opened("loky", 2, None) as pool:

@@ -313,6 +313,7 @@ def test_a_kernel_is_that_of_its_texts_and_types_not_of_sizes_and_values():
 
 
 @pytest.mark.compiled
+@pytest.mark.slow  # .ci/run has it
 def test_compiled_kernels_run_as_by_numpy():
     pytest.importorskip("numba")
     assert different(*drawn(chip("xylo_audio3"), 1)) == []

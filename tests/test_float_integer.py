@@ -104,7 +104,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)))
+@pytest.mark.parametrize(
+    "case",
+    [c if i % 2 == 0 else pytest.param(c, marks=pytest.mark.slow) for i, c in enumerate(CASES)],
+    ids=lambda c: "-".join(map(str, c)),
+)
 def test_rounding_explains_every_running_count(case):
     chip, hidden, recurrent, bias, norm_input, per_neuron, tau_mem, tau_syn, threshold = case
     options = Options(6, hidden, 4, tau_mem, tau_syn, threshold, 1.0, recurrent, bias, norm_input, per_neuron)
@@ -133,7 +137,7 @@ def test_rounding_explains_silent_and_loud_layers(drive):
     assert result[2].counts["1"].max() == {0.3: 2, 3.0: 20, 20.0: 31}[drive]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_rounding_explains_what_calibration_chose_where_no_rail_was_hit(seed):
     options = Options(hidden=(12, 8), recurrent=True, bias=True, per_neuron=True)
     assert_explained_where_free(*integer(options, scales="search", seed=seed, samples=2), at_least=2)

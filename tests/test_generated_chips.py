@@ -12,7 +12,7 @@ from straight_line_model import expected
 from neurodeploy.chips import chip
 from neurodeploy.simulator import Run, simulate
 
-SEEDS = range(72)
+SEEDS = range(48)
 STEPS, BATCH, CUT = 14, 2, 6
 
 

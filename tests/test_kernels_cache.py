@@ -83,7 +83,10 @@ def test_a_changed_source_is_written_anew_and_never_run(folder):
     assert file.read_text() == right
 
 
-@pytest.mark.parametrize("content", [b"", b"cos\nsystem\n(S'false'\ntR.", b"\0" * 999])
+@pytest.mark.parametrize(
+    "content",
+    [b"cos\nsystem\n(S'false'\ntR.", *(pytest.param(c, marks=pytest.mark.slow) for c in (b"", b"\0" * 999))],
+)
 def test_damaged_machine_code_is_compiled_again(folder, machine_code, content):
     spikes()
     for pattern in {machine_code, "*.nbi"}:

@@ -23,7 +23,7 @@ def test_random_networks_use_every_neuron_and_connection_kind_and_fire(name):
     for network, counts in many(name):
         assert {g.kind for g in network.groups} == set(network.chip.neurons)
         assert {p.kind for p in network.projections} == set(network.chip.connections)
-        run = simulate(network, counts, drain=0, raw=True)
+        run = simulate(network, counts, drain=0, raw=True, executor="numpy")
         for g in network.groups:
             emitted[g.kind] = emitted.get(g.kind, 0) + int((run.counts[g.name] > 0).sum())
     assert min(emitted.values()) > 200

@@ -3,9 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from mutants import edited
+from random_networks import Options, random_counts, random_network
 from strategies import values
 
-from neurodeploy.chips import chip
+from neurodeploy.chips import chip, from_raw
 from neurodeploy.network import Convolution, Network, convolution, group, pairs, place_identity, projection
 from neurodeploy.ranges import agreement_faults, prove_group, prove_ranges
 from neurodeploy.simulator import simulate
@@ -209,3 +211,18 @@ def test_only_intervals_that_a_step_keeps_are_given_out():
     found = enclose({"x": Interval(0, 0)}, step, {"x": Interval(-100, 100)})["x"]
     assert found in {(0, 19), (0, 20)}
     assert step({"x": found})[0]["x"].within(found)
+
+
+def test_a_connection_that_reads_a_register_of_its_target_is_proved_too():
+    place = ("connection", "in", "on_input")
+    before = chip("xylo_imu").raw["connection"]["in"]["on_input"]
+    changed = from_raw(edited(chip("xylo_imu").raw, (place, before.replace("* w1", "* dash_mem"))))
+    made = random_network(changed, np.random.default_rng(0), Options(hidden=(3, 5), steps=(8, 8)))
+    counts = random_counts(made, np.random.default_rng(0), Options(hidden=(3, 5), steps=(8, 8)))
+    run = simulate(made, counts, record="i1", raw=True, executor="numpy")
+    for g in made.groups:
+        if g.kind == "hidden":
+            proved = prove_group(made, g).states["i1"].interval
+            assert proved is None or (
+                proved.low <= run.states[g.name]["i1"].min() <= run.states[g.name]["i1"].max() <= proved.high
+            )

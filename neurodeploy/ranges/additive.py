@@ -26,9 +26,10 @@ def totals(
     prefix : the sum that a line takes is called so, with the number of the line behind it
     Returns the text and, by the name of each sum, (synapse,) least and largest part of each synapse.
 
-    A line ``x = f(x + part)`` adds, where part reads nothing that is written and f is nothing, sat, wrap, or min or
-    max with a literal. Saturation is monotone and does not stretch, so that x moves at most by the sum of the parts of
-    one sign, and wraps only if that sum does. Lines of different x do not see each other.
+    A line ``x = f(x + part)`` adds, where part reads nothing that is written and nothing of which each target has its
+    own, and f is nothing, sat, wrap, or min or max with a literal. Saturation is monotone and does not stretch, so
+    that x moves at most by the sum of the parts of one sign, and wraps only if that sum does. Lines of different x do
+    not see each other.
     """
     lines = [line for line in text.statements if isinstance(line, Assign)]
     if len(lines) != len(text.statements) or len({line.name for line in lines}) != len(lines):
@@ -37,9 +38,10 @@ def totals(
     table, which = np.unique(columns, axis=1, return_inverse=True)
     kinds = [(dict(zip(fields, c, strict=False)), Interval(int(c[-2]), int(c[-1]))) for c in table.T]
     statements, sums = list[Assign](), dict[str, tuple[Ints, Ints]]()
+    same_for_all = {*fields, *parameters, "arriving"}
     for line in lines:
         found = _split(line.value, line.name)
-        if found is None or set(names(found[0])) & written:
+        if found is None or set(names(found[0])) & written or not set(names(found[0])) <= same_for_all:
             return None
         part, rest = found
         ends = [_ends(part, own, parameters, arriving, text.where) for own, arriving in kinds]
