@@ -129,7 +129,7 @@ def ranges_for(op, data, ends, seconds, widths):
 
 
 @pytest.mark.parametrize("op", OPERATORS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_the_interval_of_an_operator_holds_its_values_up_to_int64(op, data):
     ends = data.draw(st.sampled_from([(-100, 100), (-(2**31), 2**31), (LOW, HIGH)]))
@@ -145,7 +145,7 @@ def test_the_interval_of_an_operator_holds_its_values_up_to_int64(op, data):
 
 
 @pytest.mark.parametrize("op", [op for op in OPERATORS if op not in {"lt", "le", "gt", "ge", "eq", "ne"}])
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_the_interval_of_one_operator_is_exact(op, data):
     ranges = ranges_for(op, data, (-9, 9), FEW, 5)
