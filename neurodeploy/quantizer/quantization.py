@@ -10,24 +10,21 @@ import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip
-from neurodeploy.errors import raise_if
-from neurodeploy.network import Network, guard_faults, place_identity
+from neurodeploy.errors import Fault, raise_if
+from neurodeploy.network import Network, place_identity
 from neurodeploy.network.network import Ints
 from neurodeploy.notebook import show
 from neurodeploy.quantizer.activity import Activity, observe
+from neurodeploy.quantizer.exact import Arithmetic, arithmetic_of, settled
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.rails import Watch, share_of_register
-from neurodeploy.quantizer.registers import Quantized, build_network
+from neurodeploy.quantizer.registers import Quantized
 from neurodeploy.quantizer.report import LayerReport
-from neurodeploy.quantizer.scale import Choice, Room, room_of
-from neurodeploy.quantizer.search import count_error, settle, trial_of, wanted_counts
+from neurodeploy.quantizer.scale import Choice
+from neurodeploy.quantizer.search import count_error, wanted_counts
 from neurodeploy.quantizer.stages import Lowered, Stage
-from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import Run, simulate
-
-#: How often a layer's scale is lowered, each time by this factor, to bring it where all dialects of the chip agree.
-LOWERINGS, LOWERED = 8, 0.6
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,8 @@ def quantize(
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
+    A model that ``constrain`` made exact keeps the scales that it was trained with: the network is the one that its
+    last forward pass was.
     Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
     shows that they cannot.
     Raises Refusal with all faults: ND16xx and ND17xx, ND2201 where no scale makes the dialects agree, ND2202 where the
@@ -77,35 +76,31 @@ def quantize(
     lowered = lower(model, chip)
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
-    rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
-    trial = None if counts is None or activity is None else trial_of(lowered, counts, activity)
-    choice = Choice(parity=parity) if parity else settle(lowered, rooms, trial)
-    network, done = _agreeing(lowered, choice, rooms, dt_s)
+    trained = _trained(model, chip, parity)
+    given = Choice(parity=parity) if parity else None
+    arithmetic = settled(lowered, counts, activity, given) if trained is None else trained
+    network, done = arithmetic.network(lowered, dt_s)
     if counts is None or activity is None:
         return Quantization(network, tuple(q.report for q in done))
     return _measured(lowered, network, done, counts, activity)
 
 
-def _agreeing(
-    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], dt_s: float | None
-) -> tuple[Network, tuple[Quantized, ...]]:
-    """The network of a choice, with scales lowered where the chip's dialects could differ on it, and inside its guards.
-
-    Raises Refusal with all faults.
-    """
-    for lowering in range(LOWERINGS + 1):
-        network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
-        raise_if(faults)
-        if network is None:
-            raise RuntimeError("a network is missing only where its registers have faults")
-        differing = agreement_faults(network)
-        groups = {str(f.values.get("group", "")) for f in differing} & {s.name for s in lowered.stages}
-        if not groups or lowering == LOWERINGS or choice.parity:
-            raise_if([*differing, *guard_faults(network)])
-            return network, done
-        lower_by = {name: choice.shrink.get(name, 1.0) * LOWERED for name in groups}
-        choice = replace(choice, shrink={**choice.shrink, **lower_by})
-    raise RuntimeError("the last lowering returns or refuses")
+def _trained(model: torch.nn.Module, chip: Chip, parity: str) -> Arithmetic | None:
+    """The arithmetic that a model was trained in; raises Refusal where another is asked for."""
+    own = arithmetic_of(model)
+    if own is None:
+        return None
+    faults, must = [], "the chip and the integers that the model was trained with"
+    if not own.is_of(chip):
+        todo = "nd.constrain(model, chip) gives the float model for another chip"
+        faults.append(
+            Fault("ND1601", f"quantize, {chip.name}", f"a model in the arithmetic of {own.chip.name}", must, todo)
+        )
+    if parity:
+        was, todo = f"parity = {parity!r} for a model in the chip's arithmetic", "leave parity out"
+        faults.append(Fault("ND1601", f"quantize, {chip.name}", was, must, todo))
+    raise_if(faults)
+    return own
 
 
 def _measured(
