@@ -1,6 +1,7 @@
 """Training on the chip's own arithmetic: forwards the integer network, backwards the gradient of the float text."""
 
 import copy
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -10,10 +11,15 @@ import torch
 from float_models import Options, counts_of, model_of
 
 import neurodeploy as nd
-from neurodeploy.chips import chip, target_folders
+from neurodeploy.chips import chip, from_raw, target_folders
 from neurodeploy.conversion import convert
+from neurodeploy.demo import pipeline
+from neurodeploy.demo.design import design_for, rounds_coarsely
+from neurodeploy.demo.digits import digits
 from neurodeploy.demo.maps import neurons
+from neurodeploy.demo.pipeline import calibration_of
 from neurodeploy.errors import Refusal
+from neurodeploy.evaluation import evaluate
 from neurodeploy.layers import IAF, LIF, Delay, Neuron, PerStep
 from neurodeploy.models import load_model, reset_states, save_model
 from neurodeploy.network import place_identity
@@ -367,3 +373,30 @@ def test_dropout_is_off_in_training_too():
 
 def test_nd_constrain_is_the_way_in():
     assert nd.constrain is constrain
+
+
+# --- what it is for
+
+
+@pytest.mark.slow  # .ci/run has it
+def test_training_on_four_bits_closes_at_least_half_of_what_rounding_leaves():
+    described, seed = chip(EVENTS), 2
+    design = replace(design_for(described, 10), exact_epochs=3)
+    parts = digits(10, seed, design.encode)
+    calibration = calibration_of(parts.train).input
+    trained = pipeline._train(described, design, seed, design.epochs, parts, lambda _what, _share: None)
+    converted = convert(trained.model, described, calibration=calibration)
+    run = simulate(converted.network, parts.test.input)
+    assert np.array_equal(run.output, run_model(trained.model, parts.test.input)), "the network in the mapper's places"
+    label = np.asarray(parts.test.label)
+    real, rounded, exact = (evaluate(o, label).accuracy for o in (trained.outputs, trained.rounded, run.output))
+    assert real - rounded > 0.03, "else there is no gap to close"
+    assert exact - rounded > (real - rounded) / 2
+
+
+def test_the_demo_trains_so_where_the_file_of_a_chip_states_few_steps_of_a_weight():
+    assert [name for name in CHIPS if rounds_coarsely(chip(name))] == [EVENTS]
+    raw = copy.deepcopy(dict(chip(EVENTS).raw))
+    for bits, coarse in ((5, True), (6, False)):
+        raw["connection"]["row"]["synapse"]["w"]["signed"] = bits
+        assert rounds_coarsely(from_raw(raw)) == coarse
