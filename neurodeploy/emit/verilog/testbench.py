@@ -68,8 +68,14 @@ def _text(made: Module, steps: int, beats: int, wanted: int) -> str:
     outputs = max(sum(sizes[k] for k in made.outputs), 1)
     checks = []
     for (kind, state), memory in made.memories.items():
-        value = f"$signed(dut.{memory.name}[i])" if memory.signed else f"dut.{memory.name}[i]"
-        checks.append(f'            for (i = 0; i < {memory.size}; i = i + 1) check({value}, "{kind}.{state}", i);')
+        checks.append(f"            for (i = 0; i < {memory.rows}; i = i + 1) begin")
+        for k in range(made.lanes):
+            place = f"lane[{k}].{memory.name}[i]"
+            value = f"$signed(dut.{place})" if memory.signed else f"dut.{place}"
+            there = f"i * {made.lanes} + {k}"
+            partly = f"if ({there} < {memory.size}) " if k >= memory.size % made.lanes > 0 else ""
+            checks.append(f'                {partly}check({value}, "{kind}.{state}", {there});')
+        checks.append("            end")
     for kind, base in made.outputs.items():
         memory = made.memories[kind, made.emits[kind]]
         value = f"$signed(seen[i][{memory.bits - 1}:0])" if memory.signed else f"seen[i][{memory.bits - 1}:0]"
