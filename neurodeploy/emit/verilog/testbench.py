@@ -35,13 +35,19 @@ def testbench(network: Network, made: Module, counts: Mapping[str, Ints], run: R
                     if count:
                         beats.append((base + position) << c_in | (count & (1 << c_in) - 1))
         beats.append(1 << a_in + c_in)
-    wanted = [f"{v & ((1 << 64) - 1):x}" for t in range(steps) for v in _states(network, made, run, t)]
+    mask = (1 << _widest(made)) - 1
+    wanted = [f"{v & mask:x}" for t in range(steps) for v in _states(network, made, run, t)]
     files = {
         f"{made.name}_beats.hex": "".join(f"{b:x}\n" for b in beats),
         f"{made.name}_wanted.hex": "\n".join(wanted) + "\n",
     }
     files[f"{made.name}_tb.v"] = _text(made, steps, len(beats), len(wanted))
     return files
+
+
+def _widest(made: Module) -> int:
+    """Bits that hold every register with its sign."""
+    return max(memory.bits for memory in made.memories.values()) + 1
 
 
 def _states(network: Network, made: Module, run: Run, t: int) -> list[int]:
@@ -85,15 +91,17 @@ def _text(made: Module, steps: int, beats: int, wanted: int) -> str:
 module {made.name}_tb;
     reg clk = 0, rst = 1;
     reg [{a_in + c_in}:0] beats [0:{beats - 1}];
-    reg [63:0] wanted [0:{wanted - 1}];
+    reg [{_widest(made) - 1}:0] wanted [0:{wanted - 1}];
     reg [{c_out - 1}:0] seen [0:{outputs - 1}];
     integer beat = 0, place = 0, step = 0, i, cycles = 0;
     wire in_ready, out_valid, out_last, fault;
     wire [{a_out - 1}:0] out_address;
     wire [{c_out - 1}:0] out_count;
-    // now and then the receiver makes the network wait
-    reg out_ready = 0;
-    wire in_valid = beat < {beats};
+    // now and then the sender has nothing, and the receiver makes the network wait
+    reg out_ready = 0, sent = 0;
+    wire in_valid = sent && beat < {beats};
+    reg waiting = 0;
+    reg [{a_out + c_out}:0] held;
     wire [{a_in + c_in}:0] now = beats[beat];
 
     {made.name} dut (
@@ -106,7 +114,7 @@ module {made.name}_tb;
 
     always #5 clk = !clk;
 
-    task check(input signed [63:0] value, input [8 * 64 - 1:0] name, input integer neuron);
+    task check(input signed [{_widest(made) - 1}:0] value, input [8 * 64 - 1:0] name, input integer neuron);
         begin
             if (value !== $signed(wanted[place])) begin
                 $display("DIFFERS step %0d, %0s, neuron %0d: %0d, must be %0d", step, name, neuron, value,
@@ -132,7 +140,15 @@ module {made.name}_tb;
             $finish;
         end
         if (in_valid && in_ready) beat <= beat + 1;
+        // what was offered stays until it is taken, on both sides
+        sent <= (in_valid && !in_ready) || cycles % 5 != 0;
         out_ready <= cycles % 3 != 0;
+        if (waiting && (!out_valid || {{out_last, out_address, out_count}} !== held)) begin
+            $display("WITHDRAWN step %0d", step);
+            $finish;
+        end
+        waiting <= out_valid && !out_ready;
+        held <= {{out_last, out_address, out_count}};
         if (out_valid && out_ready) begin
             if (!out_last) seen[out_address] = out_count;
             else begin
