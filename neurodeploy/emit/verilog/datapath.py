@@ -23,8 +23,8 @@ def _size(value: int) -> int:
 
 
 def literal(value: int, bits: int = 0) -> str:
-    """Write a signed number with its width: as narrow as it can be, or as it is asked for."""
-    bits = bits or _size(value) + 1
+    """Write a signed number with its width: as it is asked for, or so that its positive twin fits as well."""
+    bits = bits or _size(value) + 2
     return f"-{bits}'sd{-value}" if value < 0 else f"{bits}'sd{value}"
 
 
@@ -215,9 +215,9 @@ class _Writer:
             more = (1 << n.range.high) - 1
             reach = Interval(x.range.low, max(x.range.high, more))
             bits = width_of(reach)
-            rest = literal(more, bits) if n.fixed else f"(({bits}'sd1 <<< {amount}) - {bits}'sd1)"
+            raise_by = literal(more, bits) if n.fixed else f"(({bits}'sd1 <<< {amount}) - {bits}'sd1)"
             raised = self._wire(
-                f"{x.code}[{x.bits - 1}] ? {x.sized(bits)} + {rest} : {x.sized(bits)}", reach, wider=bits
+                f"{x.code}[{x.bits - 1}] ? {x.sized(bits)} + {raise_by} : {x.sized(bits)}", reach, wider=bits
             )
             return self._down(raised, n, result, name)
         # round_half_even

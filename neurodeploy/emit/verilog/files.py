@@ -36,13 +36,13 @@ def write_verilog(network: Network, path: str | Path, lanes: int | None = None) 
     Raises Refusal ND1401 for a name that no module can have, and what ``to_verilog`` raises.
     """
     target = identifier_file(path, SUFFIX, WORDS, "Verilog")
-    for name, text in _files(network, to_verilog(network, target.stem, _lanes(network, lanes))).items():
+    for name, text in _files(network, to_verilog(network, target.stem, lanes_of_design(network, lanes))).items():
         write_atomically(target.with_name(name), text.encode())
 
 
 def verilog_configuration(network: Network, lanes: int | None = None) -> dict[str, Any]:
     """Return all files as plain data, with the bits of memory and the cycles of a step; ``lanes`` as above."""
-    made = to_verilog(network, NAME, _lanes(network, lanes))
+    made = to_verilog(network, NAME, lanes_of_design(network, lanes))
     return {
         "format": FORMAT,
         "chip": network.chip.name,
@@ -64,7 +64,8 @@ class _Table(BaseModel):
     lanes: int = 1
 
 
-def _lanes(network: Network, lanes: int | None) -> int:
+def lanes_of_design(network: Network, lanes: int | None = None) -> int:
+    """How many neurons are computed at once: the given number, or that of the chip's file, or 1."""
     if lanes is not None:
         return lanes
     try:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neurodeploy.chips import Handler, Phase
+from neurodeploy.chips import Handler
 from neurodeploy.chips.compile import GIVEN_EXTERNAL
+from neurodeploy.emit.verilog.control import Control
 from neurodeploy.emit.verilog.datapath import Datapath, Wire, datapath
 from neurodeploy.emit.verilog.deliveries import Deliverer
 from neurodeploy.emit.verilog.memories import (
@@ -15,8 +16,6 @@ from neurodeploy.emit.verilog.memories import (
     address_bits,
     bits_for,
     declare_banks,
-    declare_table,
-    extended,
     number,
     read_signed,
     table,
@@ -25,7 +24,6 @@ from neurodeploy.emit.verilog.parts import Memory, States
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator import assemble
-from neurodeploy.simulator.machine import Delivery
 from neurodeploy.step import Interval
 
 #: Numbers of lanes: powers of two, so that lane and address of a neuron are bits of its position.
@@ -121,7 +119,7 @@ class Writer:
         self.inputs = dict(self._bases([k for k, lane in self.lanes.items() if lane.kind.entry.external is not None]))
         self.outputs = dict(self._bases([k for k, lane in self.lanes.items() if lane.kind.is_output()]))
         self._neurons()
-        self._control()
+        Control(self).write()
         return self._assembled()
 
     def _bases(self, kinds: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -222,162 +220,6 @@ class Writer:
                 return self.lanes[kind].kind.states[state].interval
         top = 1 << memory.bits - 1
         return Interval(-top, top - 1) if memory.signed else Interval(0, 2 * top - 1)
-
-    # control
-
-    def _control(self) -> None:
-        self.zero = number(0, self.address)
-        self.states.add("INIT", *self._counted(self.sweep, "INIT_END"))
-        self.states.issue("state == INIT", "n", "OP_INIT")
-        self.states.add("INIT_END", "state <= INPUT;")
-        self.states.add("INPUT", "if (in_valid && in_last) begin")
-        entries = [self._phase(i, p) for i, p in enumerate(self.network.chip.schedule)]
-        firsts = [first for first, _ in filter(None, entries)]
-        begin = firsts[0] if firsts else "FINISH"
-        self.states.actions["INPUT"] += [*(f"    {line}" for line in self.start), f"    state <= {begin};", "end"]
-        following = [*firsts[1:], "FINISH"]
-        for (_, last), after in zip(filter(None, entries), following, strict=True):
-            for state in last:
-                self.states.actions[state] = [line.replace("@NEXT", after) for line in self.states.actions[state]]
-        self._finish()
-
-    def _counted(self, size: int, after: str) -> list[str]:
-        """Go through so many addresses, one in a cycle."""
-        last = number(size - 1, self.address)
-        return [f"if (n == {last}) begin n <= {self.zero}; state <= {after}; end else n <= n + 1'b1;"]
-
-    def _phase(self, index: int, phase: Phase) -> tuple[str, list[str]] | None:
-        """States of one entry of the schedule: the first, and those that leave it for @NEXT."""
-        if phase.neuron:
-            made = self._sweep(index, phase)
-        else:
-            deliveries = [d for d in self.machine.deliveries[phase.name] if d.rows]
-            made = self._deliveries(index, phase.name, deliveries) if deliveries else None
-        if made is None or phase.every is None:
-            return made
-        first, last = made
-        name = f"P{index}_TURN"
-        bits = address_bits(phase.every.period)
-        self.declared.append(f"    reg [{bits - 1}:0] turn_{index};")
-        self.turns[index] = phase.every.period
-        self.states.add(name, f"state <= (turn_{index} == {number(phase.every.offset, bits)}) ? {first} : @NEXT;")
-        return name, [*last, name]
-
-    def _sweep(self, index: int, phase: Phase) -> tuple[str, list[str]] | None:
-        """All neurons of a kind, one in each cycle; piece by piece where they deliver to each other in between."""
-        if phase.neuron not in self.lanes:
-            return None
-        lane, op = self.lanes[phase.neuron], f"OP_{phase.neuron}_{phase.handler}".upper()
-        if op not in self.states.ops:
-            kept = {s: self.memories[phase.neuron, s] for s in lane.kind.states}
-            label = f"{phase.neuron}_{phase.handler}"
-            self.text(label, op, lane.kind.handlers[phase.handler], self.wires_of[phase.neuron], kept)
-        if any(d.rows for scan in self.machine.scans[phase.name] for _, d in scan.deliveries):
-            return self._relayed(index, phase, op)
-        rows = self.rows(lane.size)
-        self.quiet += rows + 1
-        name, end = f"P{index}_SWEEP", f"P{index}_END"
-        self.states.add(name, *self._counted(rows, end))
-        rest = lane.size % self.banks
-        on = f"n != {number(rows - 1, self.address)} || k < {rest}" if rest else "1'b1"
-        self.states.issue(f"state == {name}", "n", op, on)
-        self.states.add(end, "state <= @NEXT;")
-        return name, [end]
-
-    def _deliveries(self, index: int, name: str, deliveries: Sequence[Delivery]) -> tuple[str, list[str]]:
-        """All deliveries of a connection, one after the other."""
-        step = f"P{index}_NEXT"
-        made = self.deliverers[name] = Deliverer(self, name, deliveries, back=step)
-        many = number(len(deliveries), address_bits(len(deliveries) + 1))
-        self.states.add(step, f"state <= (del_{name}_n == {many}) ? @NEXT : {made.first};")
-        return step, [step]
-
-    def _relayed(self, index: int, phase: Phase, op: str) -> tuple[str, list[str]]:
-        """A piece of the neurons, then what its neurons deliver, then the next piece."""
-        scans = self.machine.scans[phase.name]
-        order = [c for c in phase.connections if any(c == x for s in scans for x, d in s.deliveries if d.rows)]
-        back = f"P{index}_ENTRY"
-        made = {
-            c: Deliverer(self, c, [d for s in scans for x, d in s.deliveries if x == c and d.rows], back=back)
-            for c in order
-        }
-        self.deliverers |= made
-        inner = [[order.index(c) for c, d in s.deliveries if d.rows] for s in scans]
-        b = self.banks
-        columns = {
-            "begin": [s.part.start // b for s in scans],
-            "last": [(s.part.stop - 1) // b for s in scans],
-            "first lanes": [(1 << b) - (1 << s.part.start % b) for s in scans],
-            "last lanes": [(2 << (s.part.stop - 1) % b) - 1 for s in scans],
-            "many": [len(e) for e in inner],
-        }
-        piece = table(f"piece_{index}", len(scans), columns)
-        entry = table(f"entry_{index}", sum(map(len, inner)), {"which": [x for e in inner for x in e]})
-        for t in (piece, entry):
-            bits = address_bits(t.size + 1)
-            self.declared.append(f"    reg [{bits - 1}:0] {t.name}_n;")
-            self.declared += declare_table(t, f"{t.name}_n", self.files, f"{self.name}_{t.name}.hex")
-            self.start.append(f"{t.name}_n <= {number(0, bits)};")
-        many = address_bits(max(len(e) for e in inner) + 1)
-        self.declared.append(f"    reg [{many - 1}:0] left_{index};")
-        p, a, which = f"P{index}", self.address, address_bits(len(order))
-        self.quiet += sum(x - y + 1 for x, y in zip(columns["last"], columns["begin"], strict=True)) + 5 * len(scans)
-        self.states.add(f"{p}_PIECE", f"state <= {p}_READ;")
-        self.states.add(f"{p}_READ", f"n <= {piece.code('begin', a)};", f"state <= {p}_SWEEP;")
-        self.states.add(
-            f"{p}_SWEEP", f"if (n == {piece.code('last', a)}) state <= {p}_END; else n <= n + 1'b1;"
-        )
-        on = self.part_lanes(p.lower(), piece, ("begin", "first lanes"), ("last", "last lanes"))
-        self.states.issue(f"state == {p}_SWEEP", "n", op, on)
-        self.states.add(
-            f"{p}_END", f"n <= {self.zero};", f"left_{index} <= {piece.code('many', many)};", f"state <= {back};"
-        )
-        chosen = made[order[-1]].first
-        for i in reversed(range(len(order) - 1)):
-            chosen = f"({entry.code('which', which)} == {number(i, which)}) ? {made[order[i]].first} : {chosen}"
-        last = number(len(scans) - 1, address_bits(len(scans) + 1))
-        self.states.add(
-            back,
-            f"if (left_{index} == {number(0, many)}) begin",
-            f"    piece_{index}_n <= piece_{index}_n + 1'b1;",
-            f"    state <= (piece_{index}_n == {last}) ? @NEXT : {p}_PIECE;",
-            "end else begin",
-            f"    left_{index} <= left_{index} - 1'b1;",
-            f"    entry_{index}_n <= entry_{index}_n + 1'b1;",
-            f"    state <= {chosen};",
-            "end",
-        )
-        return f"{p}_PIECE", [back]
-
-    def _finish(self) -> None:
-        """The past is kept, counts from outside are cleared, what the outputs emit leaves."""
-        add = self.states.add
-        add("FINISH", *self._counted(self.sweep, "FINISH_END"))
-        self.states.issue("state == FINISH", "n", "OP_FINISH")
-        self.quiet += self.sweep + 3
-        turned = []
-        for i, period in self.turns.items():
-            last, first = (number(x, address_bits(period)) for x in (period - 1, 0))
-            turned.append(f"turn_{i} <= (turn_{i} == {last}) ? {first} : turn_{i} + 1'b1;")
-        head = ["head <= head_next;"] if self.past else []
-        kinds = list(self.outputs)
-        add("FINISH_END", *turned, *head, f"state <= {f'OUT_{kinds[0].upper()}' if kinds else 'LEAVE'};")
-        for i, kind in enumerate(kinds):
-            after = f"OUT_{kinds[i + 1].upper()}" if i + 1 < len(kinds) else "LEAVE"
-            name, size = f"OUT_{kind.upper()}", self.lanes[kind].size
-            shift = address_bits(self.banks) if self.banks > 1 else 0
-            at = extended(f"n[{self.address - 1}:{shift}]", self.address - shift, self.address) if shift else "n"
-            self.states.issue(f"state == {name} || state == {name}_WAIT", at, "OP_NONE")
-            add(name, f"state <= {name}_WAIT;")
-            add(
-                f"{name}_WAIT",
-                "if (!out_valid || out_ready) begin",
-                f"    n <= (n == {number(size - 1, self.address)}) ? {self.zero} : n + 1'b1;",
-                f"    state <= (n == {number(size - 1, self.address)}) ? {after} : {name};",
-                "end",
-            )
-            self.quiet += 2 * size
-        add("LEAVE", "if (out_ready) state <= INPUT;")
 
     # the file
 

@@ -23,18 +23,8 @@ def testbench(network: Network, made: Module, counts: Mapping[str, Ints], run: R
     counts : input group -> (time, 1, neuron); run : what ``trace_of`` returned, or anything else to compare with
     It ends with one line, ``PASS`` with the number of values compared, or the first difference.
     """
-    lanes, steps = lanes_of(network), len(next(iter(counts.values())))
-    beats = []
-    a_in, c_in = made.address_bits[0], made.count_bits[0]
-    for t in range(steps):
-        for kind, base in made.inputs.items():
-            for g in network.of_kind(kind):
-                for position, count in zip(
-                    lanes[kind].slices[g.name].tolist(), counts[g.name][t, 0].tolist(), strict=True
-                ):
-                    if count:
-                        beats.append((base + position) << c_in | (count & (1 << c_in) - 1))
-        beats.append(1 << a_in + c_in)
+    steps = len(next(iter(counts.values())))
+    beats = beats_of(network, made, {n: c[:, 0] for n, c in counts.items()})
     mask = (1 << _widest(made)) - 1
     wanted = [f"{v & mask:x}" for t in range(steps) for v in _states(network, made, run, t)]
     files = {
@@ -43,6 +33,24 @@ def testbench(network: Network, made: Module, counts: Mapping[str, Ints], run: R
     }
     files[f"{made.name}_tb.v"] = _text(made, steps, len(beats), len(wanted))
     return files
+
+
+def beats_of(network: Network, made: Module, counts: Mapping[str, Ints]) -> list[int]:
+    """Beats of the input stream for one sample: ``last``, address, count, side by side.
+
+    counts : input group -> (time, neuron)
+    """
+    lanes, beats = lanes_of(network), list[int]()
+    a_in, c_in = made.address_bits[0], made.count_bits[0]
+    for t in range(len(next(iter(counts.values())))):
+        for kind, base in made.inputs.items():
+            for g in network.of_kind(kind):
+                places = lanes[kind].slices[g.name].tolist()
+                for position, count in zip(places, counts[g.name][t].tolist(), strict=True):
+                    if count:
+                        beats.append((base + position) << c_in | (count & (1 << c_in) - 1))
+        beats.append(1 << a_in + c_in)
+    return beats
 
 
 def _widest(made: Module) -> int:

@@ -8,6 +8,7 @@ from neurodeploy.emit.verilog.parts import Memory, below
 if TYPE_CHECKING:
     from neurodeploy.emit.verilog.module import Writer
 
+
 def module_code(w: "Writer", count_bits: tuple[int, int], widths: tuple[int, int]) -> str:
     """The whole file."""
     outputs = _outputs(w, count_bits[1], widths[1])
@@ -169,12 +170,11 @@ def _remembered(w: "Writer") -> list[str]:
         wide, row, place = bits + 1, w.deliverers[name].tables["row"], address_bits(depth * rows)
         sum_, slot, at = (f"{word}_{kind}_{name}" for word in ("back", "slot", "from"))
         wanted = max(place, wide)
-        source = row.code("source", wanted)
+        source, turn = row.code("source", wanted), number(depth, wide)
         lines += [
             f"    // what arrives over {name}, its delay before",
             f"    wire [{wide - 1}:0] {sum_} = {extended('head', bits, wide)} + {row.code('back', wide)};",
-            f"    wire [{wide - 1}:0] {slot} = ({sum_} >= {number(depth, wide)}) ? "
-            f"{sum_} - {number(depth, wide)} : {sum_};",
+            f"    wire [{wide - 1}:0] {slot} = ({sum_} >= {turn}) ? {sum_} - {turn} : {sum_};",
             f"    wire [{wanted - 1}:0] {at} = {extended(slot, wide, wanted)} * {number(rows, wanted)} + {source};",
         ]
     return [*lines, ""]
