@@ -314,8 +314,10 @@ def test_for_another_chip_the_model_is_a_float_one_again():
 
 def test_other_integers_than_those_of_the_training_are_refused():
     model = exact_on("speck2f")
-    with pytest.raises(Refusal, match="parity = 'sinabs' for a model in the chip's arithmetic"):
+    with pytest.raises(Refusal, match="parity = 'sinabs' for an exact model; the integers that the model was trained"):
         quantize(model, chip("speck2f"), parity="sinabs")
+    with pytest.raises(Refusal, match=r"weight_bits = \{'1': 5\} for an exact model"):
+        quantize(exact_on(LOIHI), chip(LOIHI), weight_bits={"1": 5})
 
 
 def test_what_the_chip_cannot_do_is_refused_as_quantize_does():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip
-from neurodeploy.errors import Fault, raise_if
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, place_identity
 from neurodeploy.network.network import Ints
 from neurodeploy.notebook import show
@@ -18,6 +18,7 @@ from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.exact import Arithmetic, arithmetic_of, settled
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
+from neurodeploy.quantizer.narrow import narrow
 from neurodeploy.quantizer.rails import Watch, share_of_register
 from neurodeploy.quantizer.registers import Quantized
 from neurodeploy.quantizer.report import LayerReport
@@ -55,6 +56,7 @@ def quantize(
     calibration: npt.ArrayLike | None = None,
     dt_s: float | None = None,
     parity: str = "",
+    weight_bits: Mapping[str, int] | None = None,
 ) -> Quantization:
     """Turn a float model into an integer network for a chip.
 
@@ -63,6 +65,8 @@ def quantize(
         it they follow from the weights, with room for states of 8 thresholds
     dt_s : duration of a step in seconds, carried along
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly; "" for our own
+    weight_bits : layer -> most bits of each weight that ends there, on a chip with a register of their width; what is
+        not named has all bits. ``nd.search`` finds the smallest
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
@@ -70,13 +74,17 @@ def quantize(
     last forward pass was.
     Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
     shows that they cannot.
-    Raises Refusal with all faults: ND16xx and ND17xx, ND2201 where no scale makes the dialects agree, ND2202 where the
-    network breaks a guard of the chip, and ND1302 for calibration counts above the cap of the input.
+    Raises Refusal with all faults: ND16xx and ND17xx (ND1705 for widths that cannot be had), ND2201 where no scale
+    makes the dialects agree, ND2202 where the network breaks a guard of the chip, and ND1302 for calibration counts
+    above the cap of the input.
     """
-    lowered = lower(model, chip)
+    if parity and weight_bits:
+        must = "either of both: a parity has widths of its own"
+        raise Refusal(Fault("ND1705", chip.name, f"parity = {parity!r} and weight_bits", must))
+    lowered = narrow(lower(model, chip), weight_bits or {})
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
-    trained = _trained(model, chip, parity)
+    trained = _trained(model, chip, {"parity": parity, "weight_bits": weight_bits})
     given = Choice(parity=parity) if parity else None
     arithmetic = settled(lowered, counts, activity, given) if trained is None else trained
     network, done = arithmetic.network(lowered, dt_s)
@@ -85,20 +93,21 @@ def quantize(
     return _measured(lowered, network, done, counts, activity)
 
 
-def _trained(model: torch.nn.Module, chip: Chip, parity: str) -> Arithmetic | None:
+def _trained(model: torch.nn.Module, chip: Chip, options: Mapping[str, object]) -> Arithmetic | None:
     """The arithmetic that a model was trained in; raises Refusal where another is asked for."""
     own = arithmetic_of(model)
     if own is None:
         return None
-    faults, must = [], "the chip and the integers that the model was trained with"
+    where, faults = f"quantize, {chip.name}", list[Fault]()
     if not own.is_of(chip):
-        todo = "nd.constrain(model, chip) gives the float model for another chip"
+        was, must = f"a model in the arithmetic of {own.chip.name}", "the chip that the model was trained for"
         faults.append(
-            Fault("ND1601", f"quantize, {chip.name}", f"a model in the arithmetic of {own.chip.name}", must, todo)
+            Fault("ND1601", where, was, must, "nd.constrain(model, chip) makes it a float model of another chip")
         )
-    if parity:
-        was, todo = f"parity = {parity!r} for a model in the chip's arithmetic", "leave parity out"
-        faults.append(Fault("ND1601", f"quantize, {chip.name}", was, must, todo))
+    for name, value in options.items():
+        if value:
+            must = "the integers that the model was trained with"
+            faults.append(Fault("ND1601", where, f"{name} = {value!r} for an exact model", must, f"leave {name} out"))
     raise_if(faults)
     return own
 
