@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
     from neurodeploy.verifier import compare, load_trace, observe_orders, save_trace
+    from neurodeploy.widths import Budget, search
 
 #: public name -> (module, name there)
 _HOME = {
+    "Budget": ("widths", "Budget"),
     "Graph": ("layers", "Graph"),
     "adopt": ("foreign", "adopt"),
     "approximate": ("approximation", "approximate"),
@@ -63,6 +65,7 @@ _HOME = {
     "save_model": ("models", "save_model"),
     "save_network": ("network", "save_network"),
     "save_trace": ("verifier", "save_trace"),
+    "search": ("widths", "search"),
     "simulate": ("simulator", "simulate"),
     "stimulus": ("events", "stimulus"),
     "stream": ("streams", "stream"),
@@ -73,6 +76,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Budget",
     "Graph",
     "adopt",
     "approximate",
@@ -105,6 +109,7 @@ __all__ = [
     "save_model",
     "save_network",
     "save_trace",
+    "search",
     "simulate",
     "stimulus",
     "stream",

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,28 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary name in the same folder and rename; an interrupted write leaves the old file."""
     with npz.replacing(path) as stream:
         stream.write(content)
+
+
+def file_named(path: str | Path, suffix: str) -> Path:
+    """The path of a file to write; raises Refusal ND1401 for another suffix."""
+    target = Path(path)
+    if target.suffix != suffix:
+        must, todo = f"a name that ends in {suffix}", str(target.with_suffix(suffix))
+        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
+    return target
+
+
+def identifier_file(path: str | Path, suffix: str, reserved: Collection[str], language: str) -> Path:
+    """The path of a file whose name, without the suffix, names what is in it; raises Refusal ND1401."""
+    target = file_named(path, suffix)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", target.stem) or target.stem in reserved:
+        plain = re.sub(r"[^a-z0-9_]", "_", target.stem.lower())
+        todo = str(target.with_stem(plain if re.match("[a-z]", plain) and plain not in reserved else f"net_{plain}"))
+        must = (
+            f"lower case letters, digits and _, a letter first, no word of {language}: names in the file begin with it"
+        )
+        raise Refusal(Fault("ND1401", str(target), f"name {target.stem!r}", must, todo))
+    return target
 
 
 def canonical_json(value: object) -> str:

@@ -28,6 +28,8 @@ from neurodeploy.native import Native, file_name, is_native, object_of
 FOLDER = "NEURODEPLOY_CACHE"
 LIST = "compiled.json"
 KEPT = {".nbi", ".nbc", ".o"}
+#: what is compiled for its machine code alone: Python never calls it, no array is made, nothing is rewritten
+BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True, "_nrt": False}
 _LOG = logging.getLogger("neurodeploy")
 _LOCK = threading.RLock()
 
@@ -67,7 +69,7 @@ class Source(Protocol):
 class Compiled:
     """Functions of one source, each compiled when it is first called for.
 
-    alone : its functions allocate nothing and raise nothing, so that their machine code is used without numba
+    alone : its functions make no arrays and raise nothing, so that their machine code is used without numba
     """
 
     def __init__(self, source: Source, *, alone: bool = False) -> None:
@@ -121,7 +123,8 @@ class Compiled:
                 prepare(self._folder, self._source.code)
                 self._module = _module_of(self._source.code, self._folder)
             signature = self._source.signature(name)
-            compiled = numba.njit(signature, nogil=True, error_model="numpy", cache=keep)(getattr(self._module, name))
+            options: dict[str, Any] = {"cache": True} if keep else BARE
+            compiled = numba.njit(signature, nogil=True, error_model="numpy", **options)(getattr(self._module, name))
         finally:
             settings.CACHE_DIR = before
         write_list(self._folder)

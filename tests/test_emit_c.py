@@ -210,7 +210,7 @@ def test_two_networks_stand_in_one_program(tmp_path):
 
 @pytest.mark.parametrize("name", ["Net.c", "2net.c", "my-net.c", "while.c"])
 def test_a_file_name_that_is_no_name_in_c_is_refused(name, tmp_path):
-    with pytest.raises(Refusal, match="public names begin with it"):
+    with pytest.raises(Refusal, match="names in the file begin with it"):
         write_c(sample("xylo_imu", 1)[0], tmp_path / name)
     assert not list(tmp_path.iterdir())
 

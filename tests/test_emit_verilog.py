@@ -212,7 +212,7 @@ def test_the_configuration_states_memory_and_cycles_and_the_same_network_gives_t
 
 @pytest.mark.parametrize("name", ["Net.v", "2net.v", "my-net.v", "module.v"])
 def test_a_file_name_that_no_module_can_have_is_refused(name, tmp_path):
-    with pytest.raises(Refusal, match="the module has this name"):
+    with pytest.raises(Refusal, match="names in the file begin with it"):
         write_verilog(sample("xylo_imu", 1)[0], tmp_path / name)
     assert not list(tmp_path.iterdir())
 

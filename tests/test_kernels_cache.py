@@ -164,16 +164,37 @@ x = torch.ones(3, 2, 4, requires_grad=True)
 layer(x).sum().backward()
 print("numba" in sys.modules, layer(x * 9).sum().item() > 0)
 """
+SIMULATED = """
+import sys
+import numpy as np
+from neurodeploy.chips import chip
+from neurodeploy.network import Convolution, Network, convolution, group, place_identity, projection
+from neurodeploy.simulator import simulate
+one = chip("loihi1")
+ends = group(one, "in", "input", 2), group(one, "out", "lif", 2, threshold=1, du=4095, dv=4095)
+dense = projection(one, "dense", *ends, w=np.full((2, 2), 64))
+two = chip("speck2f")
+maps = group(two, "in", "pixel", (1, 2, 2)), group(two, "out", "unit", (1, 2, 2), threshold_high=5, threshold_low=-5)
+kernel = convolution(two, "convolve", *maps, Convolution((1, 2, 2), (1, 1, 1, 1)), w=np.full((1, 1, 1, 1), 9))
+fired = 0
+for of, groups, synapses in ((one, ends, dense), (two, maps, kernel)):
+    network = place_identity(Network(of, groups, (synapses,)))
+    counts = np.ones((9, 1, network.inputs()[0].size), np.int64)
+    run = simulate(network, counts, executor="numba")
+    fired += run.counts["out"].any()
+print("numba" in sys.modules, fired == 2)
+"""
 
 
 @NATIVE
-def test_the_next_process_compiles_nothing_and_does_not_import_the_compiler(tmp_path):
+@pytest.mark.parametrize("code", [FIRST, SIMULATED], ids=["training", "simulation"])
+def test_the_next_process_compiles_nothing_and_does_not_import_the_compiler(tmp_path, code):
     environment = os.environ | {"PYTHONPATH": str(Path(neurodeploy.__file__).parents[1])}
     environment |= {"NEURODEPLOY_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     said, files = [], []
     for _ in range(2):
         done = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-c", FIRST], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
         )
         said.append(done.stdout.split())
         files.append({(f.name, f.stat().st_mtime_ns) for f in tmp_path.rglob("*.o")})
@@ -210,6 +231,17 @@ def test_a_function_that_needs_numba_when_it_runs_is_called_through_numba(tmp_pa
     x = np.array([0.0, 1e-9, 8.0])
     function(1, x)
     assert x[0] == (np.expm1(1e-9) + 4.0 if alone else 1.0)
+
+
+@NATIVE
+def test_a_fault_that_machine_code_tells_of_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    function = generated.Compiled(Written("for i in range(0, 3, n): x[0] += 1"), alone=True).function("run")
+    x = np.zeros(1)
+    function(1, x)
+    assert x[0] == 3
+    with pytest.raises(RuntimeError, match="machine code tells of a fault"):
+        function(0, x)
 
 
 @NATIVE

@@ -24,6 +24,13 @@ torch.set_num_threads(1)
 
 CASES = [(kind, options) for kind in neuron_classes() for options in variants(kind)]
 NAMES = [f"{kind.__name__}-{said(options)}" for kind, options in CASES]
+#: every neuron with every surrogate and type; CI takes one type of each pair, in turn, and leaves the other to a hand
+GRADIENTS = [
+    pytest.param(kind, surrogate, dtype, marks=pytest.mark.slow if (i + j + k) % 2 else pytest.mark.long)
+    for i, kind in enumerate(neuron_classes())
+    for j, surrogate in enumerate(SURROGATES.values())
+    for k, dtype in enumerate(TOLERANCE)
+]
 #: functions that no registered neuron has in its step
 FUNCTIONS = """
 rise = width * exp((min(v, 2) - 0.5) / width) + round(3 * x) * 0.01 + floor(2 * v) * 0.01
@@ -68,12 +75,9 @@ def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options):
     compare(kind, options, None, torch.float32, executor="triton")  # options in float64: those with every surrogate
 
 
-@pytest.mark.slow
 @pytest.mark.triton
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=list(SURROGATES))
-@pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("kind", "surrogate", "dtype"), GRADIENTS, ids=lambda of: getattr(of, "__name__", str(of)))
 def test_every_surrogate_of_every_neuron_has_the_gradient_of_the_torch_executor(kind, surrogate, dtype):
     _, moved = compare(kind, variants(kind)[-1], surrogate(), dtype, executor="triton")
     assert moved >= 2

@@ -15,7 +15,7 @@ LAYERS = [
     "codes", "notebook", "errors", "npz", "archive", "native", "generated", "step", "chips", "network", "simulator",
     "ranges", "kernels", "layers", "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer",
     "approximation", "mapper", "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs", "bundles",
-    "training", "conversion", "support", "plot", "report", "bench", "demo", "doctor", "cli", "plugin",
+    "training", "conversion", "widths", "support", "plot", "report", "bench", "demo", "doctor", "cli", "plugin",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -31,6 +31,7 @@ TORCH_AT_THE_TOP = {
     "checker",
     "training",
     "conversion",
+    "widths",
     "support",
     "plot",
     "report",

@@ -160,7 +160,7 @@ def test_a_code_is_explained_in_sentences_and_each_in_its_own():
     for code, entry in CODES.items():
         assert re.fullmatch(
             r"(step text|chip file|network|simulation|file|data|evaluation|float model|quantizer|mapper"
-            r"|configuration|device|verification|bundle|proof|guard|recording): .+|unknown chip|usage"
+            r"|configuration|device|verification|bundle|proof|guard|recording|search): .+|unknown chip|usage"
             r"|optional package .+",
             entry.meaning,
         ), code

@@ -110,7 +110,7 @@ def test_energy_has_a_range_a_source_and_a_grade_where_somebody_published_it(mad
     assert energy["power_w"] == pytest.approx(
         energy["sample_j"] / (numbers_of(made["loihi2"])["summary"]["steps"] * 1e-3)
     )
-    assert energy["grade"] == "documentation"
+    assert energy["grade"] == "inferred"
     assert "Davies" in energy["source"]
     for target in ("xylo_audio3", "speck2f"):
         assert numbers_of(made[target])["activity"]["energy"] is None

@@ -1,14 +1,12 @@
 """The two files, and as plain data for a bundle."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.archive import write_atomically
+from neurodeploy.archive import identifier_file, write_atomically
 from neurodeploy.emit.c.selftest import with_self_test
 from neurodeploy.emit.c.source import to_c
 from neurodeploy.emit.c.text import RESERVED
-from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
 FORMAT = "c/1"
@@ -22,13 +20,7 @@ def write_c(network: Network, path: str | Path) -> None:
 
     Raises Refusal ND1401 for a name that is none in C, and what ``to_c`` raises.
     """
-    target = Path(path)
-    if target.suffix != SUFFIX:
-        must, todo = f"a name that ends in {SUFFIX}", str(target.with_suffix(SUFFIX))
-        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", target.stem) or target.stem in RESERVED:
-        must = "lower case letters, digits and _, first a letter, no word of C: public names begin with it"
-        raise Refusal(Fault("ND1401", str(target), f"name {target.stem!r}", must))
+    target = identifier_file(path, SUFFIX, RESERVED, "C")
     made = to_c(network, target.stem)
     write_atomically(target.with_suffix(".h"), made.header.encode())
     write_atomically(target, with_self_test(network, made).encode())

@@ -66,10 +66,9 @@ class _Writer:
         self.network, self.prefix = network, prefix
         self.where = f"{network.chip.name}, c"
         if network.chip.event_driven:
-            must = "a chip that takes steps: a queue of events has no fixed step"
-            raise Refusal(Fault("ND1901", self.where, "events drive the chip", must))
+            raise Refusal(Fault("ND1901", self.where, "driven by events", "a chip that takes steps", "its own format"))
         if not network.inputs():
-            raise Refusal(Fault("ND1901", self.where, "a network without an input group", "at least one"))
+            raise Refusal(Fault("ND1901", self.where, "a network without an input group", "at least one", "add one"))
         self.machine = assemble(network)
         self.lanes = {k: lane for k, lane in self.machine.lanes.items() if lane.size}
         self.tables, self.members = Tables(), list[tuple[str, str, int]]()
@@ -222,7 +221,8 @@ class _Writer:
     def _delivered(self, name: str, deliveries: Sequence[Delivery]) -> Delivered:
         kind = self.network.chip.connections[name]
         if sum(row.targets.size for d in deliveries for row in d.rows) > MOST:
-            raise Refusal(Fault("ND1901", self.where, f"{name}: more than {MOST:,} synapses", f"at most {MOST:,}"))
+            was = f"{name}: more than {MOST:,} synapses"
+            raise Refusal(Fault("ND1901", self.where, was, f"at most {MOST:,}", "split the network"))
         registers = dict(self.registers[kind.target])
         for register, entry in kind.registers.items():
             registers[register] = self._member(f"{name}_{register}", entry.interval, self.lanes[kind.target].size)

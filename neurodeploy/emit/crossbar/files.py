@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.archive import canonical_json, exactly, write_atomically
+from neurodeploy.archive import canonical_json, exactly, file_named, write_atomically
 from neurodeploy.chips import Chip
 from neurodeploy.emit.crossbar.images import Images, images_of, unpacked, unpacked_weights
 from neurodeploy.emit.crossbar.stream import lines, transfers
@@ -58,10 +58,7 @@ def write_crossbar(network: Network, path: str | Path) -> None:
 
     Raises Refusal ND1401 for another suffix, ND1901 with everything that the core does not hold.
     """
-    target = Path(path)
-    if target.suffix != SUFFIX:
-        must, todo = f"a name that ends in {SUFFIX}", str(target.with_suffix(SUFFIX))
-        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
+    target = file_named(path, SUFFIX)
     table = crossbar_table(network.chip)
     images = images_of(network, table)
     bits = table.port.address_bits + table.port.data_bits

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.archive import file_named
 from neurodeploy.emit.netx.file import write_file
 from neurodeploy.emit.netx.layers import chain_of, to_layers
 from neurodeploy.emit.netx.reset import told
 from neurodeploy.emit.netx.table import FORMAT, netx_table
-from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
 NOTE = (
@@ -33,10 +33,7 @@ def write_netx(network: Network, path: str | Path) -> None:
 
     Raises Refusal ND1901 with everything that the file cannot express, or that its loader would change in silence.
     """
-    target = Path(path)
-    if target.suffix != ".net":
-        must = "a name that ends in .net"
-        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, str(target.with_suffix(".net"))))
+    target = file_named(path, ".net")
     write_file(target, to_layers(network), about(network))
 
 

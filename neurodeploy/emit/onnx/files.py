@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.archive import write_atomically
+from neurodeploy.archive import file_named, write_atomically
 from neurodeploy.emit.onnx.models import OPSET, to_run_model, to_step_model
-from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
 FORMAT = "onnx/1"
@@ -16,12 +15,12 @@ SUFFIX = ".onnx"
 
 def write_run(network: Network, path: str | Path) -> None:
     """Write the whole run; needs onnx: ``pip install "neurodeploy[onnx]"``. Raises the same as ``to_run_model``."""
-    _write(network, Path(path), to_run_model)
+    _write(network, path, to_run_model)
 
 
 def write_step(network: Network, path: str | Path) -> None:
     """Write one step with explicit states; raises the same as ``to_step_model``."""
-    _write(network, Path(path), to_step_model)
+    _write(network, path, to_step_model)
 
 
 def run_configuration(network: Network) -> dict[str, Any]:
@@ -34,10 +33,8 @@ def step_configuration(network: Network) -> dict[str, Any]:
     return _configuration(network, to_step_model)
 
 
-def _write(network: Network, target: Path, make: Callable[[Network], Any]) -> None:
-    if target.suffix != SUFFIX:
-        must, todo = f"a name that ends in {SUFFIX}", str(target.with_suffix(SUFFIX))
-        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
+def _write(network: Network, path: str | Path, make: Callable[[Network], Any]) -> None:
+    target = file_named(path, SUFFIX)
     write_atomically(target, make(network).SerializeToString(deterministic=True))
 
 

@@ -46,8 +46,9 @@ class Deliverer:
         target = self.w.lanes[self.kind.target].kind
         if target.emits in self.kind.on_input.writes and any(row.delay for row in self.rows):
             where = f"{self.w.network.chip.name}, verilog, {self.name}"
-            was, must = "a text that writes what it delivers, over synapses with delays", "one of the two"
-            raise Refusal(Fault("ND1901", where, was, must))
+            was = "a text that writes what it delivers, over synapses with delays"
+            must = "no delays on this connection: a row may change what its source showed before an older row is read"
+            raise Refusal(Fault("ND1901", where, was, must, "remove the delays, or emit C or ONNX"))
 
     def _declare(self, suffix: str, columns: dict[str, Ints | list[int]], size: int) -> None:
         made = table(f"{suffix}_{self.name}", size, columns)

@@ -1,13 +1,11 @@
 """The module, its tables and its testbench as files, and as plain data for a bundle."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.archive import write_atomically
+from neurodeploy.archive import identifier_file, write_atomically
 from neurodeploy.emit.verilog.module import Module, to_verilog
 from neurodeploy.emit.verilog.testbench import testbench, trace_of
-from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator.selftest import self_test_counts
 
@@ -33,13 +31,7 @@ def write_verilog(network: Network, path: str | Path) -> None:
 
     Raises Refusal ND1401 for a name that no module can have, and what ``to_verilog`` raises.
     """
-    target = Path(path)
-    if target.suffix != SUFFIX:
-        must, todo = f"a name that ends in {SUFFIX}", str(target.with_suffix(SUFFIX))
-        raise Refusal(Fault("ND1401", str(target), f"suffix {target.suffix!r}", must, todo))
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", target.stem) or target.stem in WORDS:
-        must = "lower case letters, digits and _, first a letter, no word of Verilog: the module has this name"
-        raise Refusal(Fault("ND1401", str(target), f"name {target.stem!r}", must))
+    target = identifier_file(path, SUFFIX, WORDS, "Verilog")
     for name, text in _files(network, to_verilog(network, target.stem)).items():
         write_atomically(target.with_name(name), text.encode())
 

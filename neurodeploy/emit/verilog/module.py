@@ -78,9 +78,9 @@ class Writer:
         n, where = self.network, f"{self.network.chip.name}, verilog"
         if n.chip.event_driven:
             must = "a chip that takes steps: a queue of events has no schedule to walk"
-            raise Refusal(Fault("ND1901", where, "events drive the chip", must))
+            raise Refusal(Fault("ND1901", where, "events drive the chip", must, "take a format of the chip's own"))
         if not n.inputs():
-            raise Refusal(Fault("ND1901", where, "a network without an input group", "at least one"))
+            raise Refusal(Fault("ND1901", where, "a network without an input group", "at least one", "add one"))
         self.machine = assemble(n)
         self.lanes = {k: lane for k, lane in self.machine.lanes.items() if lane.size}
         self.depth = self.machine.longest_delay + 1

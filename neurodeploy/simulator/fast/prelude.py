@@ -60,7 +60,7 @@ _add, _sub, _mul, _shr, _shl = map(_narrow, ("add", "sub", "mul", "ashr", "shl")
 '''
 _PLACES = '''
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True)
 def _places(words, many, values, places, busy):
     """Positions of the bytes that are not 0, in order, eight to a word; without a branch that depends on the values."""
     some = np.uint64(0)
@@ -80,7 +80,7 @@ def _places(words, many, values, places, busy):
     return found
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True)
 def _wide_places(size, values, places):
     found = 0
     for j in range(size):
