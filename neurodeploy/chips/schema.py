@@ -369,7 +369,7 @@ class AgreementEntry(Part):
 
 
 class ProgrammableEntry(Part):
-    """A machine that computes any step text: neuron kinds are derived from a model (``neurodeploy.fixed``).
+    """A machine that computes any step text: neuron kinds are derived from a model's own texts.
 
     input : the input kind, whose width is that of the model's input
     bits : width of states, parameters and weights where nobody asks for another

@@ -115,8 +115,7 @@ class Curves:
         return chosen
 
     def quotient(self, a: Fixed, b: Fixed, target: Format) -> Fixed:
-        """a / b, rounded toward 0; a divisor of 0 counts as its smallest step."""
-        shift = target.fraction - a.fraction + b.fraction
+        """Quotient, rounded toward 0; a divisor of 0 counts as its smallest step."""
         b = self.arithmetic.narrowed(b, WIDEST // 2)
         shift = max(target.fraction - a.fraction + b.fraction, 0)
         a = self.arithmetic.narrowed(a, max(WIDEST - shift, WIDEST // 2))

@@ -11,7 +11,7 @@ from neurodeploy.layers import Neuron
 from neurodeploy.network import Convolution
 from neurodeploy.quantizer.nodes import LINEAR
 from neurodeploy.quantizer.pieces import Piece
-from neurodeploy.quantizer.ways import Way, numbers, weight_of
+from neurodeploy.quantizer.ways import Way, numbers, pair, weight_of
 
 #: Matrices up to this size are spelled out where a pooled map meets all neurons of a layer.
 SPELLED = 1 << 26
@@ -82,12 +82,13 @@ def _back(piece: Piece, module: torch.nn.Module) -> Edge:
         return Edge(name, np.ascontiguousarray(weight_of(module).T))
     if type(module) is torch.nn.Conv2d and piece.map is not None and module.dilation == (1, 1):
         kernel = numbers(module.weight)
-        pairs = [(int(a), int(b)) for a, b in (module.stride, module.padding) if not isinstance(a, str)]
         form = kernel.shape
         shape = (form[0], form[1], form[2], form[3])
-        return Edge(name, kernel, 0, Convolution(piece.map, shape, pairs[0], pairs[1], groups=module.groups))
+        lies = Convolution(piece.map, shape, pair(module.stride), pair(module.padding), groups=module.groups)
+        if not list(lies.faults(piece.where)) and lies.target == piece.map:
+            return Edge(name, kernel, 0, lies)
     was = f"rec_connect = {type(module).__name__}"
-    must = "weights from spikes to the input: Linear, SparseLinear, EventLinear, Identity, Conv2d"
+    must = "weights from spikes to the input: Linear, SparseLinear, EventLinear, Identity, a Conv2d that keeps the map"
     raise Refusal(Fault("ND1603", piece.where, was, must))
 
 

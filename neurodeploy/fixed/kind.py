@@ -214,4 +214,3 @@ def _commented(neuron: Plain, written: Written, states: Mapping[str, Format]) ->
         head.append(f"#   {name}: {constant.format}" + (f"; {meaning}" if meaning else ""))
     head += [f"#   {name}: {form}" for name, form in written.formats.items()]
     return "\n".join(head) + "\n" + written.text
-

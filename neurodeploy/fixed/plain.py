@@ -130,11 +130,14 @@ class _Folder:
                 constant.append(Call("div", (Const(1), folded)) if inverse else folded)
             else:
                 (below if inverse else above).append(folded)
-        factor = self._named(_multiplied(constant)) if constant else None
-        if factor is not None and (self._uniform(factor, 0) or not (above or below)):
-            return Const(0) if self._uniform(factor, 0) else factor
-        if factor is not None and not self._uniform(factor, 1):
-            above.insert(0, factor)
+        if constant:
+            factor = self._named(_multiplied(constant))
+            if self._uniform(factor, 0):
+                return Const(0)
+            if not (above or below):
+                return factor
+            if not self._uniform(factor, 1):
+                above.insert(0, factor)
         top = _multiplied(above) if above else Const(1)
         return Call("div", (top, _multiplied(below))) if below else top
 

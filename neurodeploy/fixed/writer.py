@@ -120,14 +120,15 @@ class Writer:
                 continue
             condition = self._condition(statement.condition)
             self.out.lines.append(f"{indent}if {written(condition)}:")
-            before, guarded, self.guarded = dict(self.known), self.guarded, True
+            before: dict[str, Value] = dict(self.known)
+            guarded, self.guarded = self.guarded, True
             self._block(statement.body, indent + "    ")
             self.guarded = guarded
             # what existed before is a register of one format; what is new ends here
             self.known = {name: self._joined(name, value) for name, value in before.items()}
 
     def _joined(self, name: str, before: Value) -> Value:
-        after = self.known[name]
+        after: Value = self.known[name]
         if isinstance(before, Fixed) and isinstance(after, Fixed) and after.fraction == before.fraction:
             low, high = min(before.range.low, after.range.low), max(before.range.high, after.range.high)
             return Fixed(before.tree, before.fraction, Interval(low, high))
@@ -148,12 +149,12 @@ class Writer:
             wanted = Format(wanted.bits, 0, signed=True) if name in self.whole else wanted
             self._keep(name, self._at(value, wanted.fraction), wanted, indent)
         else:
-            found = self._value(value)
-            if isinstance(found, Exact):
-                self.known[name] = found
+            made = self._value(value)
+            if isinstance(made, Exact):
+                self.known[name] = made
             else:
-                wanted = self._working(name, negative=found.range.low < 0)
-                self._keep(name, self._coarse(found, wanted), wanted, indent)
+                wanted = self._working(name, negative=made.range.low < 0)
+                self._keep(name, self._coarse(made, wanted), wanted, indent)
 
     def _keep(self, name: str, found: Fixed, wanted: Format, indent: str) -> None:
         target = self.states.get(name)
