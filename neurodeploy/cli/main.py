@@ -235,12 +235,13 @@ def simulate(
 @click.argument("network", type=_FILE)
 @click.option("--format", "name", default=None, metavar="FORMAT", help="The default is the chip's first.")
 @click.option("--out", required=True, type=_FILE, help="File to write.")
+@click.option("--lanes", default=None, type=click.IntRange(1), help="Verilog: neurons that are computed at once.")
 @json_option
-def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
+def emit(*, network: Path, name: str | None, out: Path, lanes: int | None, as_json: bool) -> None:
     """Write NETWORK (a bundle or a placed network file) in a format of its chip; all reasons if it cannot be."""
     from neurodeploy.cli.emit import write_file
 
-    write_file(network, out, name=name, as_json=as_json)
+    write_file(network, out, name=name, lanes=lanes, as_json=as_json)
 
 
 @main.command(short_help="Check a bundle again, also against other simulators.")
