@@ -109,14 +109,14 @@ def certificates_of(loaded: Bundle, checked: Mapping[str, int]) -> Iterator[dict
 
 def _proved(network: Network, certificate: Certificate) -> Iterator[dict[str, Any]]:
     """Neurons of each state that are never cut, and the range that all its neurons stay in."""
-    for group, many in certificate.claims.items():
-        registers = network.chip.neurons[network.group(group).kind].states
-        for state, mask in many.items():
-            ends = certificate.ranges[group][state]
-            solved = sum(len(s.neurons) for s in certificate.solved if (s.group, s.state) == (group, state))
+    for g in network.groups:
+        registers = network.chip.neurons[g.kind].states
+        for state, mask in certificate.claims.get(g.name, {}).items():
+            ends = certificate.ranges[g.name][state]
+            solved = sum(len(s.neurons) for s in certificate.solved if (s.group, s.state) == (g.name, state))
             low, high = registers[state].interval
             yield {
-                "layer": group,
+                "layer": g.name,
                 "state": state,
                 "neurons": int(mask.size),
                 "proved": int(mask.sum()) + solved,
