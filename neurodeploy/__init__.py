@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
     from neurodeploy.events import data, load_data, load_events, moving_edge, save_data, save_events, stimulus
+    from neurodeploy.fixed import derive
     from neurodeploy.foreign import adopt
     from neurodeploy.layers import Graph
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from neurodeploy.streams import stream
     from neurodeploy.training import run_model, train
     from neurodeploy.verifier import compare, load_trace, observe_orders, save_trace
+    from neurodeploy.widths import Budget, search
 
 #: public name -> (module, name there)
 _HOME = {
+    "Budget": ("widths", "Budget"),
     "Graph": ("layers", "Graph"),
     "adopt": ("foreign", "adopt"),
     "approximate": ("approximation", "approximate"),
@@ -42,6 +45,7 @@ _HOME = {
     "convert": ("conversion", "convert"),
     "convert_ann": ("ann", "convert_ann"),
     "data": ("events", "data"),
+    "derive": ("fixed", "derive"),
     "evaluate": ("evaluation", "evaluate"),
     "load_data": ("events", "load_data"),
     "load_events": ("events", "load_events"),
@@ -63,6 +67,7 @@ _HOME = {
     "save_model": ("models", "save_model"),
     "save_network": ("network", "save_network"),
     "save_trace": ("verifier", "save_trace"),
+    "search": ("widths", "search"),
     "simulate": ("simulator", "simulate"),
     "stimulus": ("events", "stimulus"),
     "stream": ("streams", "stream"),
@@ -73,6 +78,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Budget",
     "Graph",
     "adopt",
     "approximate",
@@ -84,6 +90,7 @@ __all__ = [
     "convert",
     "convert_ann",
     "data",
+    "derive",
     "evaluate",
     "load_data",
     "load_events",
@@ -105,6 +112,7 @@ __all__ = [
     "save_model",
     "save_network",
     "save_trace",
+    "search",
     "simulate",
     "stimulus",
     "stream",

@@ -199,6 +199,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "Counts of another shape or above the cap, or data on which no neuron fires.",
             "Calibrate on a part of the training data, in the steps of the deployment.",
         ),
+        "ND1705": Code(
+            "quantizer: width that cannot be chosen",
+            "A chip whose weights have one width, a layer that is not there, or bits that hold no weight but 0.",
+            "neurodeploy search says which widths there are; leave the others out.",
+        ),
         "ND1801": Code(
             "mapper: limit exceeded",
             "More neurons, synapses, fan-in or memory than the chip has.",
@@ -258,6 +263,16 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "recording: incomplete, contradicts itself, or of another network or input",
             "The board lost or reordered events, a time-out cut the session, or the file belongs to another bundle.",
             "Record again; the message says which samples are whole.",
+        ),
+        "ND2401": Code(
+            "search: budget or data",
+            "Nothing is stated that must be kept, or an accuracy is asked of data without labels.",
+            "State error=..., accuracy=... or both; give labels with the calibration data.",
+        ),
+        "ND2402": Code(
+            "search: results of another search",
+            "The file holds evaluations of another model, target, calibration, or version of this program.",
+            "Give the search a file of its own; what stands in the other one is left as it is.",
         ),
         "ND9001": Code(
             "optional package or oracle missing",

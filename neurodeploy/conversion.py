@@ -1,6 +1,6 @@
 """Float model -> placed network -> bundle, in one call; and what is known about the exactness of a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def convert(
     dt_s: float | None = None,
     approximate: bool = False,
     parity: str = "",
+    weight_bits: Mapping[str, int] | None = None,
 ) -> Conversion:
     """Constrain, quantize and map a float model.
 
@@ -90,6 +91,7 @@ def convert(
     approximate : replace neurons that the chip does not compute by the nearest that it does (``nd.approximate``). Only
         the cap of spikes in a step is replaced without it, by ``constrain``, and declared all the same
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly
+    weight_bits : layer -> most bits of its weights, as in ``quantize``
     Raises Refusal with all reasons; DoesNotFit where the chip is too small, or its queue loses spikes on
     the calibration data.
     """
@@ -99,7 +101,7 @@ def convert(
     else:
         constrained = constrain(model, chip)
         made, declared = substitute(model, chip, only=CONSTRAINED)
-    quantized = quantize(constrained, chip, calibration=calibration, dt_s=dt_s, parity=parity)
+    quantized = quantize(constrained, chip, calibration=calibration, dt_s=dt_s, parity=parity, weight_bits=weight_bits)
     errors = tuple[SpikeError, ...]()
     if calibration is not None and not all(step.exact for step in declared):
         errors = errors_of(model, made, constrained, quantized.network, calibration)

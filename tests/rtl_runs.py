@@ -13,10 +13,10 @@ def shell(command, folder, timeout=300):
     )
 
 
-def written(network, counts, folder, run=None):
+def written(network, counts, folder, lanes=1, run=None):
     """The module, with the testbench for these counts, in a folder."""
     counts = {n: c[:, :1] for n, c in counts.items()}
-    made = to_verilog(network, "net")
+    made = to_verilog(network, "net", lanes)
     folder.mkdir(exist_ok=True)
     run = run or trace_of(network, counts)
     for name, text in {"net.v": made.code, **made.files, **bench_of(network, made, counts, run)}.items():
@@ -33,9 +33,9 @@ def told(folder, name="net"):
     return done.stdout.strip().splitlines()[-1]
 
 
-def judge(network, counts, folder, count):
+def judge(network, counts, folder, count, lanes=1):
     """Compare; return cycles by step."""
-    made = written(network, counts, folder)
+    made = written(network, counts, folder, lanes)
     found = re.fullmatch(r"PASS\s+(\d+) values,\s+(\d+) cycles", line := told(folder))
     assert found, line
     count("values of networks in Verilog equal to the simulation", int(found[1]))

@@ -31,6 +31,7 @@ COMMANDS = [
     "demo",
     "check",
     "convert",
+    "search",
     "map",
     "simulate",
     "emit",

@@ -4,15 +4,13 @@ import json
 import os
 import re
 
-import numpy as np
 import pytest
 from c_runs import COMPILER, compiled, run_differences, self_test
 from command_line import run
 from drawn_networks import CHIPS as DELAYED
 from drawn_networks import random_counts as drawn_counts
 from drawn_networks import random_network as drawn_network
-from generated_chips import draw, network, plain_network, toml
-from random_networks import Options, random_counts, random_network
+from emitted_networks import CLOCKED, generated, sample
 
 from neurodeploy.chips import chip, target_folders
 from neurodeploy.emit import all_formats, emitter
@@ -24,26 +22,8 @@ from neurodeploy.step.intervals import RANGES
 
 REQUIRED = bool(os.environ.get("NEURODEPLOY_REQUIRE_ORACLES"))
 pytestmark = pytest.mark.skipif(COMPILER is None and not REQUIRED, reason="no C compiler")
-CLOCKED = [name for name in target_folders() if not chip(name).event_driven]
 #: networks of each chip that .ci/run compares
 MANY = 8
-
-
-def sample(name, seed):
-    rng = np.random.default_rng(seed)
-    options = Options(groups=1 + 2 * (seed % 2), doubled=0.1 * (seed % 2), hidden=(3, 12), steps=(14, 14))
-    made = random_network(chip(name), rng, options)
-    return made, random_counts(made, rng, options)
-
-
-def generated(folder, seed):
-    drawn = draw(seed)
-    folder.mkdir()
-    (folder / "chip.toml").write_text(toml(drawn))
-    plain = plain_network(drawn)
-    made = network(chip(str(folder)), drawn, plain)
-    counts = {g.name: np.random.default_rng(seed).integers(0, 3, (12, 1, g.size)) for g in made.inputs()}
-    return made, counts
 
 
 def judge(made, counts, folder, count):

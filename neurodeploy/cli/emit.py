@@ -11,7 +11,7 @@ from neurodeploy.emit import all_formats, chip_format, emitter, formats
 from neurodeploy.errors import Fault, Refusal
 
 
-def write_file(network_path: Path, out: Path, *, name: str | None, as_json: bool) -> None:
+def write_file(network_path: Path, out: Path, *, name: str | None, lanes: int | None, as_json: bool) -> None:
     """Write the file and say what it is."""
     npz.refuse_place(out)  # before any work is spent
     network = load_placed(network_path)
@@ -22,8 +22,16 @@ def write_file(network_path: Path, out: Path, *, name: str | None, as_json: bool
         must = "a chip whose file has an [emit] table"
         raise Refusal(Fault("ND9002", f"{chip.name}, emit", "no format", must, todo))
     chosen = chip_format(chip, name or formats(chip)[0])
-    emitter(chosen).write(network, out)
+    made = emitter(chosen)
+    if lanes is None:
+        made.write(network, out)
+    elif made.write_lanes is None:
+        able = ", ".join(n for n in all_formats(chip) if emitter(n).write_lanes is not None)
+        must = f"a format that computes several neurons at once: {able or 'this chip has none'}"
+        raise Refusal(Fault("ND9002", f"{chip.name}, emit, --lanes {lanes}", f"format {chosen!r}", must))
+    else:
+        made.write_lanes(network, out, lanes)
     if as_json:
         emit_json({"target": chip.name, "format": chosen, "out": str(out)})
     else:
-        click.echo(f"Written: {out}, {emitter(chosen).title}.")
+        click.echo(f"Written: {out}, {made.title}.")

@@ -12,6 +12,7 @@ from neurodeploy.cli.group import Commands
 from neurodeploy.cli.looks import compare, report
 from neurodeploy.cli.output import bound, console, emit_json, errors, executor_option, json_option, table
 from neurodeploy.cli.record import record
+from neurodeploy.cli.search import bits_option, search
 from neurodeploy.cli.targets import targets
 from neurodeploy.errors import raise_if
 
@@ -78,6 +79,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--emit", multiple=True, metavar="FORMAT", help="Of the configuration; default: the chip's first.")
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
+@bits_option
 @json_option
 def convert(
     *,
@@ -89,6 +91,7 @@ def convert(
     emit: tuple[str, ...],
     approximate: bool,
     parity: str,
+    widths: dict[str, int] | None,
     as_json: bool,
 ) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
@@ -107,9 +110,8 @@ def convert(
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
-    converted = convert_model(
-        loaded, chip(target), calibration=counts, dt_s=info.dt_s, approximate=approximate, parity=parity
-    )
+    how: dict[str, Any] = {"approximate": approximate, "parity": parity, "weight_bits": widths}
+    converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, **how)
     write_bundle(converted, golden.input, out, emit=emit or None)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
@@ -123,6 +125,9 @@ def convert(
     for warning in converted.warnings:
         click.echo(f"- {warning}")
     click.echo(f"Written: {out}. Next: neurodeploy verify {out}")
+
+
+main.add_command(search)
 
 
 @main.command("import", short_help="NIR or ONNX file to model; asks for what the file does not say.")
@@ -230,12 +235,13 @@ def simulate(
 @click.argument("network", type=_FILE)
 @click.option("--format", "name", default=None, metavar="FORMAT", help="The default is the chip's first.")
 @click.option("--out", required=True, type=_FILE, help="File to write.")
+@click.option("--lanes", default=None, type=click.IntRange(1), help="Verilog: neurons that are computed at once.")
 @json_option
-def emit(*, network: Path, name: str | None, out: Path, as_json: bool) -> None:
+def emit(*, network: Path, name: str | None, out: Path, lanes: int | None, as_json: bool) -> None:
     """Write NETWORK (a bundle or a placed network file) in a format of its chip; all reasons if it cannot be."""
     from neurodeploy.cli.emit import write_file
 
-    write_file(network, out, name=name, as_json=as_json)
+    write_file(network, out, name=name, lanes=lanes, as_json=as_json)
 
 
 @main.command(short_help="Check a bundle again, also against other simulators.")

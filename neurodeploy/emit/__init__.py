@@ -26,6 +26,7 @@ class Emitter:
     write : (placed network, path) -> writes the file
     read : (configuration, chip) -> its network, which may come back without places; None where nothing reads it back
     takes : chips that it writes although their files say nothing about it
+    write_lanes : the same as ``write`` with a number of neurons that are computed at once; None where it has no lanes
     """
 
     title: str
@@ -34,6 +35,7 @@ class Emitter:
     write: Callable[[Network, Path], None]
     read: Callable[[Mapping[str, Any], Chip], Network] | None = None
     takes: Callable[[Chip], bool] = lambda _: False
+    write_lanes: Callable[[Network, Path, int], None] | None = None
 
 
 def samna_network(configuration: Mapping[str, Any], chip: Chip) -> Network:
@@ -97,6 +99,7 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
             verilog.verilog_configuration,
             verilog.write_verilog,
             takes=_clocked,
+            write_lanes=verilog.write_verilog,
         ),
     }
 )

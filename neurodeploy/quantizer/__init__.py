@@ -3,6 +3,7 @@
 from neurodeploy.quantizer.constraint import constrain
 from neurodeploy.quantizer.decays import whole_registers
 from neurodeploy.quantizer.lower import lower
+from neurodeploy.quantizer.narrow import narrow, width_choices
 from neurodeploy.quantizer.quantization import Quantization, quantize
 from neurodeploy.quantizer.rails import Watch
 from neurodeploy.quantizer.report import DecayReport, LayerReport
@@ -19,7 +20,9 @@ __all__ = [
     "Watch",
     "constrain",
     "lower",
+    "narrow",
     "quantize",
     "structure",
     "whole_registers",
+    "width_choices",
 ]

@@ -93,8 +93,8 @@ def _weights(stage: Stage, edge: Edge, projection: Projection, scale: Floats) ->
     kind, registers = edge.kind.entry, projection.parameters
     field, worth = kind.weights[0], 2.0 ** registers.get(kind.grid.exponent if kind.grid else kind.shift or "", 0)
     exact = edge.matrix * scale
-    step = grid_of(edge.kind, stage.together(edge, scale))[2] if kind.grid else worth
-    end = reach(edge.kind, stage.together(edge)) * (1 if kind.grid else step)
+    step = grid_of(edge.kind, stage.together(edge, scale), edge.bits)[2] if kind.grid else worth
+    end = reach(edge.kind, stage.together(edge), edge.bits) * (1 if kind.grid else step)
     kept, spelled = np.zeros(exact.shape), projection.pairwise
     kept[spelled.sources, spelled.targets] = spelled.fields[field] * worth
     wanted = np.clip(exact, -end, end)

@@ -31,20 +31,29 @@ def magnitude(kind: ConnectionKind, field: str) -> int:
     return int(min(kind.fields[field].interval.high, -kind.fields[field].interval.low))
 
 
-def reach(kind: ConnectionKind, weight: Floats) -> int:
-    """Largest integer weight that a matrix of these signs can have with either sign."""
+def reach(kind: ConnectionKind, weight: Floats, bits: int | None = None) -> int:
+    """Largest integer weight that a matrix of these signs can have with either sign, in so many bits."""
     grid = kind.entry.grid
     if grid is None:
         return magnitude(kind, kind.entry.weights[0])
-    low, high = _sign(grid, weight).values
-    return min(end for end in (high, -low) if end) << largest_exponent(kind)
+    sign = _sign(grid, weight)
+    low, high = sign.values
+    step = _distance(kind, sign, bits)
+    return min(end // step * step for end in (high, -low) if end) << largest_exponent(kind)
 
 
-def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0, together: Floats | None = None) -> Rounded:
+def round_weights(
+    kind: ConnectionKind,
+    exact: Floats,
+    shift: int = 0,
+    together: Floats | None = None,
+    bits: int | None = None,
+) -> Rounded:
     """Round weights, given in integer steps of the scale, to nearest, halves to even, and cut what is too large.
 
     shift : of a chip that shifts all weights of the kind
     together : all weights that share exponent and width with these, and these; None for these alone
+    bits : most bits of a stored weight; None for all that the register of their width holds
     """
     if kind.entry.grid is None:
         limit = magnitude(kind, kind.entry.weights[0])
@@ -54,7 +63,7 @@ def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0, together:
         parameters = {} if kind.entry.shift is None else {kind.entry.shift: shift}
         return Rounded(stored, (stored * 2.0**shift).astype(np.float64), parameters, clipped)
     shared = exact if together is None else together
-    (low, high), fine, step = grid_of(kind, shared)
+    (low, high), fine, step = grid_of(kind, shared, bits)
     ends = np.ceil(low * 2.0**fine / step) * step, np.floor(high * 2.0**fine / step) * step
     rounded = step * np.rint(exact / step)
     worth = np.clip(rounded, *ends)
@@ -66,18 +75,44 @@ def round_weights(kind: ConnectionKind, exact: Floats, shift: int = 0, together:
     return Rounded(stored, worth, found, int((rounded != worth).sum()))
 
 
-def grid_of(kind: ConnectionKind, exact: Floats) -> tuple[tuple[int, int], int, float]:
-    """The finest grid that holds a matrix: ends of its mantissas, exponent, and the distance of its weights."""
+def grid_of(kind: ConnectionKind, exact: Floats, bits: int | None = None) -> tuple[tuple[int, int], int, float]:
+    """The finest grid that holds a matrix in so many bits: ends of its mantissas, exponent, distance of its weights."""
     grid = kind.entry.grid
     if grid is None:
         return kind.fields[kind.entry.weights[0]].interval, 0, 1.0
     sign = _sign(grid, exact)
     low, high = sign.values
-    ends = float(np.rint(exact.min(initial=0.0))), float(np.rint(exact.max(initial=0.0)))
-    fits = (e for e in _exponents(kind) if ends[0] >= low * 2.0**e and ends[1] <= high * 2.0**e)
+    ends = exact.min(initial=0.0), exact.max(initial=0.0)
+    fits = (
+        e
+        for e in _exponents(kind)
+        if all(low * 2.0**e <= _rounded(end, kind, sign, e, bits) <= high * 2.0**e for end in ends)
+    )
     fine = next(fits, largest_exponent(kind))
-    zeros = sign is grid.negative and bool((np.rint(exact) == 0).any())
-    return sign.values, fine, max((sign.step << grid.zero_bits * zeros) * 2.0**fine, 1.0)
+    cut = _unstored(kind, bits)
+    least = max((sign.step << cut) * 2.0**fine, 1.0) if cut else 1.0
+    zeros = sign is grid.negative and bool((np.rint(exact / least) == 0).any())
+    return sign.values, fine, max((sign.step << cut + grid.zero_bits * zeros) * 2.0**fine, 1.0)
+
+
+def _rounded(end: float, kind: ConnectionKind, sign: SignEntry, exponent: int, bits: int | None) -> float:
+    """End of a matrix on the grid of an exponent; without a limit on its bits as a whole number, whatever the step."""
+    step = max(_distance(kind, sign, bits) * 2.0**exponent, 1.0) if _unstored(kind, bits) else 1.0
+    return float(np.rint(end / step) * step)
+
+
+def _distance(kind: ConnectionKind, sign: SignEntry, bits: int | None) -> int:
+    """Distance of mantissas in so many bits; where a limit cuts some, with room for the bits that a 0 may take."""
+    grid, cut = kind.entry.grid, _unstored(kind, bits)
+    if grid is None or not cut:
+        return 1
+    return sign.step << cut + (grid.zero_bits if sign is grid.negative else 0)
+
+
+def _unstored(kind: ConnectionKind, bits: int | None) -> int:
+    """Low bits of a mantissa that a limit on its width leaves out."""
+    name = kind.entry.grid.bits if kind.entry.grid else ""
+    return 0 if bits is None or not name else max(kind.parameters[name].interval.high - bits, 0)
 
 
 def grid_registers(kind: ConnectionKind, weights: Ints) -> dict[str, int]:

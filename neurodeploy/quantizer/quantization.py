@@ -10,13 +10,14 @@ import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip
-from neurodeploy.errors import raise_if
+from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network, guard_faults, place_identity
 from neurodeploy.network.network import Ints
 from neurodeploy.notebook import show
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
+from neurodeploy.quantizer.narrow import narrow
 from neurodeploy.quantizer.rails import Watch, share_of_register
 from neurodeploy.quantizer.registers import Quantized, build_network
 from neurodeploy.quantizer.report import LayerReport
@@ -58,6 +59,7 @@ def quantize(
     calibration: npt.ArrayLike | None = None,
     dt_s: float | None = None,
     parity: str = "",
+    weight_bits: Mapping[str, int] | None = None,
 ) -> Quantization:
     """Turn a float model into an integer network for a chip.
 
@@ -66,15 +68,21 @@ def quantize(
         it they follow from the weights, with room for states of 8 thresholds
     dt_s : duration of a step in seconds, carried along
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly; "" for our own
+    weight_bits : layer -> most bits of each weight that ends there, on a chip with a register of their width; what is
+        not named has all bits. ``nd.search`` finds the smallest
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
     Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
     shows that they cannot.
-    Raises Refusal with all faults: ND16xx and ND17xx, ND2201 where no scale makes the dialects agree, ND2202 where the
-    network breaks a guard of the chip, and ND1302 for calibration counts above the cap of the input.
+    Raises Refusal with all faults: ND16xx and ND17xx (ND1705 for widths that cannot be had), ND2201 where no scale
+    makes the dialects agree, ND2202 where the network breaks a guard of the chip, and ND1302 for calibration counts
+    above the cap of the input.
     """
-    lowered = lower(model, chip)
+    if parity and weight_bits:
+        must = "either of both: a parity has widths of its own"
+        raise Refusal(Fault("ND1705", chip.name, f"parity = {parity!r} and weight_bits", must))
+    lowered = narrow(lower(model, chip), weight_bits or {})
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
     rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}

@@ -48,7 +48,7 @@ def quantize_stage(
         exact = edge.weight * edge.spread(scale)
         if theirs is None:
             shift = choice.shifts.get(edge.kind.name, 0)
-            rounded = round_weights(edge.kind, exact, shift, stage.together(edge, scale))
+            rounded = round_weights(edge.kind, exact, shift, stage.together(edge, scale), edge.bits)
         else:
             rounded, more = as_stored(where, stage, index, theirs)
             faults += more

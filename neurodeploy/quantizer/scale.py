@@ -103,7 +103,7 @@ def scale_of(stage: Stage, choice: Choice, room: Room) -> Floats:
     """(neuron,) scale: the weights of a neuron fill their registers, unless its states then leave theirs."""
     scale = np.minimum(room.registers, room.states * choice.reach.get(stage.name, 1.0))
     for edge in stage.edges:
-        most = reach(edge.kind, stage.together(edge)) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
+        most = reach(edge.kind, stage.together(edge), edge.bits) * 2.0 ** choice.shifts.get(edge.kind.name, 0)
         scale = np.minimum(scale, _over(most / choice.full.get(stage.name, 1.0), edge.largest))
     scale = scale * choice.shrink.get(stage.name, 1.0)
     deploy = stage.kind.deploy
@@ -154,7 +154,8 @@ def expected_error(stage: Stage, choice: Choice, room: Room) -> float:
     for edge in stage.edges:
         each, unit = edge.spread(scale), edge.spread(stage.threshold)
         shift = choice.shifts.get(edge.kind.name, 0)
-        weights = round_weights(edge.kind, edge.weight * each, shift, stage.together(edge, scale)).worth / each
+        together = stage.together(edge, scale)
+        weights = round_weights(edge.kind, edge.weight * each, shift, together, edge.bits).worth / each
         errors += float((((weights - edge.weight) / unit) ** 2).sum())
         powers += float(((edge.weight / unit) ** 2).sum())
     states = 0.0

@@ -21,6 +21,7 @@ class Edge:
     weight : (source, target) matrix; with a geometry the kernel (features, channels, rows, columns)
     delay : what the model asks for, in steps; None where it states nothing
     geometry : of the convolution where the connection kind stores kernels
+    bits : most bits of a stored weight, where the kind has a register of their width; None for all that it holds
     """
 
     kind: ConnectionKind
@@ -28,6 +29,7 @@ class Edge:
     weight: Floats
     delay: int | None
     geometry: Convolution | None = None
+    bits: int | None = None
 
     def spread(self, values: Floats) -> Floats:
         """(target,) values in a shape that multiplies ``weight``; with a kernel those of each feature's first neuron.

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from neurodeploy.archive import identifier_file, write_atomically
 from neurodeploy.emit.verilog.module import Module, to_verilog
 from neurodeploy.emit.verilog.testbench import testbench, trace_of
+from neurodeploy.errors import Fault, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator.selftest import self_test_counts
 
-FORMAT = "verilog/1"
+FORMAT = "verilog/2"
 SUFFIX = ".v"
 NAME = "network"
 #: Words of Verilog-2005 that a module could be named after; all others have a capital, a $ or are no likely name.
@@ -26,22 +29,24 @@ WORDS = frozenset(
 )
 
 
-def write_verilog(network: Network, path: str | Path) -> None:
+def write_verilog(network: Network, path: str | Path, lanes: int | None = None) -> None:
     """Write ``NAME.v`` with the module NAME, ``NAME_tb.v``, and beside them the ``.hex`` files that both read.
 
+    lanes : neurons that are computed at once; None takes what the chip's file says, or else 1
     Raises Refusal ND1401 for a name that no module can have, and what ``to_verilog`` raises.
     """
     target = identifier_file(path, SUFFIX, WORDS, "Verilog")
-    for name, text in _files(network, to_verilog(network, target.stem)).items():
+    for name, text in _files(network, to_verilog(network, target.stem, lanes_of_design(network, lanes))).items():
         write_atomically(target.with_name(name), text.encode())
 
 
-def verilog_configuration(network: Network) -> dict[str, Any]:
-    """Return all files as plain data, with the bits of memory and the cycles of a step."""
-    made = to_verilog(network, NAME)
+def verilog_configuration(network: Network, lanes: int | None = None) -> dict[str, Any]:
+    """Return all files as plain data, with the bits of memory and the cycles of a step; ``lanes`` as above."""
+    made = to_verilog(network, NAME, lanes_of_design(network, lanes))
     return {
         "format": FORMAT,
         "chip": network.chip.name,
+        "lanes": made.lanes,
         "memory_bits": made.bits,
         "operators": made.wires,
         "cycles_per_step": {"nothing fires": made.quiet_cycles, "everything fires": made.busy_cycles},
@@ -49,6 +54,26 @@ def verilog_configuration(network: Network) -> dict[str, Any]:
         "out": dict(made.outputs),
         "files": _files(network, made),
     }
+
+
+class _Table(BaseModel):
+    """``[emit.verilog]``: lanes of the design where nobody asks for another number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    evidence: str | None = None
+    lanes: int = 1
+
+
+def lanes_of_design(network: Network, lanes: int | None = None) -> int:
+    """How many neurons are computed at once: the given number, or that of the chip's file, or 1."""
+    if lanes is not None:
+        return lanes
+    try:
+        return _Table.model_validate(network.chip.file.emit.get("verilog", {})).lanes
+    except ValidationError as error:
+        where = f"{network.chip.name}, emit.verilog"
+        raise_if([Fault("ND1102", where, f"found {e['input']!r}"[:80], e["msg"].lower()) for e in error.errors()])
+        raise
 
 
 def _files(network: Network, made: Module) -> dict[str, str]:

@@ -23,25 +23,39 @@ def testbench(network: Network, made: Module, counts: Mapping[str, Ints], run: R
     counts : input group -> (time, 1, neuron); run : what ``trace_of`` returned, or anything else to compare with
     It ends with one line, ``PASS`` with the number of values compared, or the first difference.
     """
-    lanes, steps = lanes_of(network), len(next(iter(counts.values())))
-    beats = []
-    a_in, c_in = made.address_bits[0], made.count_bits[0]
-    for t in range(steps):
-        for kind, base in made.inputs.items():
-            for g in network.of_kind(kind):
-                for position, count in zip(
-                    lanes[kind].slices[g.name].tolist(), counts[g.name][t, 0].tolist(), strict=True
-                ):
-                    if count:
-                        beats.append((base + position) << c_in | (count & (1 << c_in) - 1))
-        beats.append(1 << a_in + c_in)
-    wanted = [f"{v & ((1 << 64) - 1):x}" for t in range(steps) for v in _states(network, made, run, t)]
+    steps = len(next(iter(counts.values())))
+    beats = beats_of(network, made, {n: c[:, 0] for n, c in counts.items()})
+    mask = (1 << _widest(made)) - 1
+    wanted = [f"{v & mask:x}" for t in range(steps) for v in _states(network, made, run, t)]
     files = {
         f"{made.name}_beats.hex": "".join(f"{b:x}\n" for b in beats),
         f"{made.name}_wanted.hex": "\n".join(wanted) + "\n",
     }
     files[f"{made.name}_tb.v"] = _text(made, steps, len(beats), len(wanted))
     return files
+
+
+def beats_of(network: Network, made: Module, counts: Mapping[str, Ints]) -> list[int]:
+    """Beats of the input stream for one sample: ``last``, address, count, side by side.
+
+    counts : input group -> (time, neuron)
+    """
+    lanes, beats = lanes_of(network), list[int]()
+    a_in, c_in = made.address_bits[0], made.count_bits[0]
+    for t in range(len(next(iter(counts.values())))):
+        for kind, base in made.inputs.items():
+            for g in network.of_kind(kind):
+                places = lanes[kind].slices[g.name].tolist()
+                for position, count in zip(places, counts[g.name][t].tolist(), strict=True):
+                    if count:
+                        beats.append((base + position) << c_in | (count & (1 << c_in) - 1))
+        beats.append(1 << a_in + c_in)
+    return beats
+
+
+def _widest(made: Module) -> int:
+    """Bits that hold every register with its sign."""
+    return max(memory.bits for memory in made.memories.values()) + 1
 
 
 def _states(network: Network, made: Module, run: Run, t: int) -> list[int]:
@@ -68,8 +82,14 @@ def _text(made: Module, steps: int, beats: int, wanted: int) -> str:
     outputs = max(sum(sizes[k] for k in made.outputs), 1)
     checks = []
     for (kind, state), memory in made.memories.items():
-        value = f"$signed(dut.{memory.name}[i])" if memory.signed else f"dut.{memory.name}[i]"
-        checks.append(f'            for (i = 0; i < {memory.size}; i = i + 1) check({value}, "{kind}.{state}", i);')
+        checks.append(f"            for (i = 0; i < {memory.rows}; i = i + 1) begin")
+        for k in range(made.lanes):
+            place = f"lane[{k}].{memory.name}[i]"
+            value = f"$signed(dut.{place})" if memory.signed else f"dut.{place}"
+            there = f"i * {made.lanes} + {k}"
+            partly = f"if ({there} < {memory.size}) " if k >= memory.size % made.lanes > 0 else ""
+            checks.append(f'                {partly}check({value}, "{kind}.{state}", {there});')
+        checks.append("            end")
     for kind, base in made.outputs.items():
         memory = made.memories[kind, made.emits[kind]]
         value = f"$signed(seen[i][{memory.bits - 1}:0])" if memory.signed else f"seen[i][{memory.bits - 1}:0]"
@@ -79,15 +99,17 @@ def _text(made: Module, steps: int, beats: int, wanted: int) -> str:
 module {made.name}_tb;
     reg clk = 0, rst = 1;
     reg [{a_in + c_in}:0] beats [0:{beats - 1}];
-    reg [63:0] wanted [0:{wanted - 1}];
+    reg [{_widest(made) - 1}:0] wanted [0:{wanted - 1}];
     reg [{c_out - 1}:0] seen [0:{outputs - 1}];
     integer beat = 0, place = 0, step = 0, i, cycles = 0;
     wire in_ready, out_valid, out_last, fault;
     wire [{a_out - 1}:0] out_address;
     wire [{c_out - 1}:0] out_count;
-    // now and then the receiver makes the network wait
-    reg out_ready = 0;
-    wire in_valid = beat < {beats};
+    // now and then the sender has nothing, and the receiver makes the network wait
+    reg out_ready = 0, sent = 0;
+    wire in_valid = sent && beat < {beats};
+    reg waiting = 0;
+    reg [{a_out + c_out}:0] held;
     wire [{a_in + c_in}:0] now = beats[beat];
 
     {made.name} dut (
@@ -100,7 +122,7 @@ module {made.name}_tb;
 
     always #5 clk = !clk;
 
-    task check(input signed [63:0] value, input [8 * 64 - 1:0] name, input integer neuron);
+    task check(input signed [{_widest(made) - 1}:0] value, input [8 * 64 - 1:0] name, input integer neuron);
         begin
             if (value !== $signed(wanted[place])) begin
                 $display("DIFFERS step %0d, %0s, neuron %0d: %0d, must be %0d", step, name, neuron, value,
@@ -126,7 +148,15 @@ module {made.name}_tb;
             $finish;
         end
         if (in_valid && in_ready) beat <= beat + 1;
+        // what was offered stays until it is taken, on both sides
+        sent <= (in_valid && !in_ready) || cycles % 5 != 0;
         out_ready <= cycles % 3 != 0;
+        if (waiting && (!out_valid || {{out_last, out_address, out_count}} !== held)) begin
+            $display("WITHDRAWN step %0d", step);
+            $finish;
+        end
+        waiting <= out_valid && !out_ready;
+        held <= {{out_last, out_address, out_count}};
         if (out_valid && out_ready) begin
             if (!out_last) seen[out_address] = out_count;
             else begin

@@ -1,0 +1,7 @@
+"""The smallest widths that keep what is asked of a network: each one quantized, simulated, measured."""
+
+from neurodeploy.widths.budget import Budget
+from neurodeploy.widths.smallest import search
+from neurodeploy.widths.table import Row, WidthTable
+
+__all__ = ["Budget", "Row", "WidthTable", "search"]
