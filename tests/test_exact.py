@@ -361,6 +361,12 @@ def test_calibration_data_belong_to_exact_models():
         constrain(small(chip(EVENTS)), chip(EVENTS), calibration=zeros_and_ones())
 
 
+def test_a_machine_that_takes_any_neuron_has_no_integers_to_train_on():
+    with pytest.raises(Refusal, match=r"exact = True for a machine that takes any neuron; .* nd.derive the network"):
+        constrain(small(chip(EVENTS)), chip("fixed"), exact=True)
+    assert arithmetic_of(constrain(exact_on(EVENTS), chip("fixed"))) is None
+
+
 def test_dropout_is_off_in_training_too():
     described, counts = chip(EVENTS), zeros_and_ones()
     model = small(described)

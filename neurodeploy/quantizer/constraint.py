@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip, NeuronKind
-from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Delay, Neuron
 from neurodeploy.quantizer.compute import most_spikes, neuron_faults
 from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults, decay_grid, decay_keep, decay_registers
@@ -42,8 +42,11 @@ def constrain(
     Raises Refusal with everything that cannot be had by constraining: modules, resets, comparisons, delays, time
     constants outside the grid; of exact models all that ``quantize`` refuses, here and in every forward pass.
     """
-    if calibration is not None and not exact:
-        raise Refusal(Fault("ND1601", "constrain", "calibration data", "exact = True, which alone reads them"))
+    raise_if(_exact_faults(chip, exact=exact, calibrated=calibration is not None))
+    if chip.file.programmable is not None:  # it computes every neuron as it is
+        result = copy.deepcopy(model)
+        release(result)  # from the arithmetic of another chip
+        return result
     wiring, faults = wire(model, chip)
     replaced, delays = dict[str, torch.nn.Module](), dict[str, int]()
     kinds = {INPUT: wiring.input_kind} | {w.piece.name: w.kind for w in wiring.layers} if wiring else {}
@@ -63,6 +66,16 @@ def constrain(
     if known is not None and known.is_of(chip) and calibration is None:
         result.register_forward_pre_hook(known)
     return made_exact(result, chip, calibration) if exact and arithmetic_of(result) is None else result
+
+
+def _exact_faults(chip: Chip, *, exact: bool, calibrated: bool) -> list[Fault]:
+    faults = []
+    if calibrated and not exact:
+        faults.append(Fault("ND1601", "constrain", "calibration data", "exact = True, which alone reads them"))
+    if exact and chip.file.programmable is not None:
+        was, must = "exact = True for a machine that takes any neuron", "a chip with neurons of its own"
+        faults.append(Fault("ND1701", chip.name, was, must, "train in float, then nd.derive the network"))
+    return faults
 
 
 def with_modules(
