@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neurodeploy.conversion import convert
     from neurodeploy.evaluation import evaluate
     from neurodeploy.events import data, load_data, load_events, moving_edge, save_data, save_events, stimulus
+    from neurodeploy.fixed import derive
     from neurodeploy.foreign import adopt
     from neurodeploy.layers import Graph
     from neurodeploy.mapper import map_network as map  # noqa: A004 - the name of the pass; reached as nd.map
@@ -44,6 +45,7 @@ _HOME = {
     "convert": ("conversion", "convert"),
     "convert_ann": ("ann", "convert_ann"),
     "data": ("events", "data"),
+    "derive": ("fixed", "derive"),
     "evaluate": ("evaluation", "evaluate"),
     "load_data": ("events", "load_data"),
     "load_events": ("events", "load_events"),
@@ -88,6 +90,7 @@ __all__ = [
     "convert",
     "convert_ann",
     "data",
+    "derive",
     "evaluate",
     "load_data",
     "load_events",

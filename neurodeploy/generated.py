@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -28,8 +29,6 @@ from neurodeploy.native import Native, file_name, is_native, object_of
 FOLDER = "NEURODEPLOY_CACHE"
 LIST = "compiled.json"
 KEPT = {".nbi", ".nbc", ".o"}
-#: what is compiled for its machine code alone: Python never calls it, no array is made, nothing is rewritten
-BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True, "_nrt": False}
 _LOG = logging.getLogger("neurodeploy")
 _LOCK = threading.RLock()
 
@@ -70,10 +69,11 @@ class Compiled:
     """Functions of one source, each compiled when it is first called for.
 
     alone : its functions make no arrays and raise nothing, so that their machine code is used without numba
+    whole : all their numbers are whole
     """
 
-    def __init__(self, source: Source, *, alone: bool = False) -> None:
-        self._source, self._alone = source, alone and is_native()
+    def __init__(self, source: Source, *, alone: bool = False, whole: bool = False) -> None:
+        self._source, self._alone, self._whole = source, alone and is_native(), whole
         self._folder = entry_folder(source.code)
         self._module: ModuleType | None = None
         self._functions: dict[str, Any] = {}
@@ -91,7 +91,7 @@ class Compiled:
             found = self._native(name)
             if found is not None:
                 return found
-        return self._numba(name, keep=True)
+        return self._numba(name)
 
     def _native(self, name: str) -> Native | None:
         """Machine code by itself, from its file or compiled now; None where it cannot stand alone."""
@@ -101,7 +101,8 @@ class Compiled:
             file = self._folder / "__pycache__" / file_name(name)
             content = file.read_bytes() if file.is_file() else None
             if content is None or hashlib.sha256(content).hexdigest() != _listed(self._folder).get(file.name):
-                content = object_of(self._numba(name, keep=False), symbol)
+                with self._loaded(name) as function:
+                    content = object_of(function, self._source.signature(name), symbol, whole=self._whole)
                 if content is None:
                     return None
                 file.parent.mkdir(exist_ok=True)
@@ -112,23 +113,29 @@ class Compiled:
             _LOG.debug("%s is called through numba: %s", name, fault)
             return None
 
-    def _numba(self, name: str, *, keep: bool) -> Any:
+    def _numba(self, name: str) -> Any:
+        import numba
+
+        with self._loaded(name) as function:
+            compiled = numba.njit(self._source.signature(name), nogil=True, error_model="numpy", cache=True)(function)
+        write_list(self._folder)
+        return compiled
+
+    @contextlib.contextmanager
+    def _loaded(self, name: str) -> Iterator[Any]:
+        """A function of the source, while numba keeps machine code beside it, where its hashes stand."""
         import numba
 
         settings: Any = numba.config
         before = settings.CACHE_DIR
-        settings.CACHE_DIR = ""  # machine code belongs beside its source, where its hashes stand
+        settings.CACHE_DIR = ""
         try:
             if self._module is None:
                 prepare(self._folder, self._source.code)
                 self._module = _module_of(self._source.code, self._folder)
-            signature = self._source.signature(name)
-            options: dict[str, Any] = {"cache": True} if keep else BARE
-            compiled = numba.njit(signature, nogil=True, error_model="numpy", **options)(getattr(self._module, name))
+            yield getattr(self._module, name)
         finally:
             settings.CACHE_DIR = before
-        write_list(self._folder)
-        return compiled
 
 
 def _module_of(code: str, folder: Path) -> ModuleType:

@@ -8,6 +8,7 @@ file.
 
 import ctypes
 import hashlib
+import importlib
 import re
 import sys
 import threading
@@ -53,15 +54,19 @@ def file_name(function: str) -> str:
     return f"{function}.{_machine()[1]}.o"
 
 
-def object_of(dispatcher: Any, symbol: str) -> bytes | None:
-    """Object file of what numba has just compiled, under a name of its own; None where it cannot stand alone."""
+def object_of(function: Any, signature: str, symbol: str, *, whole: bool) -> bytes | None:
+    """Object file of a function, under a name of its own; None where it cannot stand alone.
+
+    whole : its numbers are whole; a name then needs no new one at each assignment, as a wider type holds the same value
+    """
     import llvmlite.binding as llvm
 
-    (compiled,) = dispatcher.overloads.values()
-    library = compiled.library
+    compiled, library = _compiled(function, signature, whole=whole)
+    if compiled is None:
+        return None
     module = llvm.parse_assembly(library.get_llvm_str())
     function = module.get_function(compiled.fndesc.llvm_func_name)
-    expected = [name for sort, name in zip(dispatcher.signatures[0], compiled.fndesc.args, strict=True)
+    expected = [name for sort, name in zip(compiled.signature.args, compiled.fndesc.args, strict=True)
                 for name in _flat_names(str(sort), name)]  # fmt: skip
     if [argument.name for argument in function.arguments] != ["retptr", "excinfo", *expected]:
         return None
@@ -78,6 +83,60 @@ def object_of(dispatcher: Any, symbol: str) -> bytes | None:
     if any(name.startswith(("NRT_", "Py", "_Py", "numba")) or not hasattr(known, name) for name in needed):
         return None
     return bytes(library._codegen._tm.emit_object(module))  # noqa: SLF001 - numba's settings of the processor
+
+
+def _core(name: str) -> Any:
+    """An inner part of numba, which promises no types."""
+    return importlib.import_module(f"numba.core.{name}")
+
+
+def _compiled(function: Any, signature: str, *, whole: bool) -> tuple[Any, Any]:
+    """What numba knows of a function, and its code; None where whole numbers are promised and others appear."""
+    compiler = _core("compiler")
+    arguments, result = _core("sigutils").normalize_signature(signature)
+    flags, target = compiler.Flags(), _core("registry").cpu_target
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_rewrites = flags.no_compile = True
+    flags.error_model = "numpy"
+    library = target.target_context.codegen().create_library(function.__name__)
+    # its machine code is not put into memory
+    library._finalize_final_module = lambda: setattr(library, "_finalized", True)  # noqa: SLF001
+    with _core("compiler_lock").global_compiler_lock:
+        compiled = compiler.compile_extra(
+            target.typing_context,
+            target.target_context,
+            function,
+            arguments,
+            result,
+            flags,
+            {},
+            library=library,
+            pipeline_class=_pipeline(reused=not whole),
+        )
+        if whole and any(isinstance(t, _core("types").Float) for t in compiled.type_annotation.typemap.values()):
+            return None, library  # numba's type for what holds int64 and uint64
+        library.finalize()
+    return compiled, library
+
+
+def _pipeline(*, reused: bool) -> type:
+    """Stages of the compiler, without those for closures, lists and whatever else is not in generated code.
+
+    reused : a name may have several types
+    """
+    before, after = _core("untyped_passes"), _core("typed_passes")
+    chosen = [before.TranslateByteCode, before.FixupArgs, before.IRProcessing, before.InlineInlinables]
+    chosen += [before.ReconstructSSA] if reused else []
+    chosen += [after.NopythonTypeInference, *([after.PreLowerStripPhis] if reused else [])]
+    chosen += [after.IRLegalization, after.AnnotateTypes, after.NativeLowering, after.NoPythonBackend]
+
+    def define_pipelines(_: Any) -> list[Any]:
+        passes = _core("compiler_machinery").PassManager("neurodeploy")
+        for one in chosen:
+            passes.add_pass(one, one.__name__)
+        passes.finalize()
+        return [passes]
+
+    return type("Pipeline", (_core("compiler").CompilerBase,), {"define_pipelines": define_pipelines})
 
 
 def _flat_names(sort: str, name: str) -> list[str]:

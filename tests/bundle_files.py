@@ -1,9 +1,13 @@
-"""What tests of bundles do to their files."""
+"""A bundle with every kind of file, and what tests of bundles do to its files."""
 
 import hashlib
 import json
 
+import pytest
+from xylo_networks import events, small
+
 from neurodeploy.archive import canonical_json
+from neurodeploy.bundles import bundle
 
 
 def content(path):
@@ -18,3 +22,19 @@ def resigned(path):
     del manifest["digest"]
     manifest["digest"] = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
     (path / "manifest.json").write_text(canonical_json(manifest))
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A bundle with every kind of file."""
+    path = tmp_path / "small.nd"
+    bundle(
+        small(),
+        events(samples=3),
+        path,
+        report={"accuracy": 0.5},
+        emit=["samna"],
+        notes={"from": "a test"},
+        samples=[2, 0],
+    )
+    return path

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from layer_networks import chain
+from samna_layers_boards import package
 from samna_layers_stand_in import Clock
 from samna_layers_stand_in import Device as Board
-from test_emit_samna_layers_board import package, quiet, real
+from test_emit_samna_layers_board import quiet, real
 from xylo_networks import small
 
 from neurodeploy.bundles.recorded import compare_recording

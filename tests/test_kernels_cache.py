@@ -234,6 +234,19 @@ def test_a_function_that_needs_numba_when_it_runs_is_called_through_numba(tmp_pa
 
 
 @NATIVE
+@pytest.mark.parametrize(
+    ("body", "alone"), [("y = x[1]; y = n; x[0] = y", True), ("y = x[1]; y = n; x[0] = y / 2", False)]
+)
+def test_a_name_has_one_type_only_where_all_numbers_are_whole(tmp_path, monkeypatch, body, alone):
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
+    function = generated.Compiled(Written(body, "int8"), alone=True, whole=True).function("run")
+    assert isinstance(function, native.Native) == alone
+    x = np.zeros(2, np.int8)
+    function(4, x)
+    assert x[0] == (4 if alone else 2)
+
+
+@NATIVE
 def test_a_fault_that_machine_code_tells_of_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path))
     function = generated.Compiled(Written("for i in range(0, 3, n): x[0] += 1"), alone=True).function("run")

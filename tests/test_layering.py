@@ -14,8 +14,9 @@ PACKAGE = Path(neurodeploy.__file__).parent
 LAYERS = [
     "codes", "notebook", "errors", "npz", "archive", "native", "generated", "step", "chips", "network", "simulator",
     "ranges", "kernels", "layers", "models", "nir", "ann", "foreign", "events", "evaluation", "streams", "quantizer",
-    "approximation", "mapper", "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs", "bundles",
-    "training", "conversion", "widths", "support", "plot", "report", "bench", "demo", "doctor", "cli", "plugin",
+    "fixed", "approximation", "mapper", "checker", "emit", "devices", "oracles", "golden", "verifier", "proofs",
+    "bundles", "training", "conversion", "widths", "support", "plot", "report", "bench", "demo", "doctor",
+    "cli", "plugin",
 ]  # fmt: skip
 STRANGERS = {"emit", "oracles"}  # one file per format or program: they never know each other
 TORCH_AT_THE_TOP = {
@@ -28,6 +29,7 @@ TORCH_AT_THE_TOP = {
     "foreign",
     "approximation",
     "quantizer",
+    "fixed",
     "checker",
     "training",
     "conversion",

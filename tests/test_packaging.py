@@ -19,6 +19,7 @@ from neurodeploy.codes import CODES
 PACKAGE = ROOT / "neurodeploy"
 FILES = sorted(PACKAGE.rglob("*.py"))
 CHIPS = sorted(folder.parent.name for folder in (ROOT / "targets").glob("*/chip.toml"))
+DATA = sorted(f for chip in CHIPS for f in (ROOT / "targets" / chip).iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 #: Files above 350 lines, with the reason.
 LONG: dict[str, str] = {
@@ -59,7 +60,7 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_holds_the_package_its_chips_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     ours = {str(f.relative_to(ROOT)) for f in FILES}
-    data = {f"neurodeploy/targets/{chip}/{name}" for chip in CHIPS for name in ("chip.toml", "golden.json")}
+    data = {f"neurodeploy/{f.relative_to(ROOT)}" for f in DATA}
     info = f"neurodeploy-{version('neurodeploy')}.dist-info/"
     other = {"neurodeploy/py.typed", "neurodeploy/bench/simulations.toml", "neurodeploy/report/page.html"}
     assert ours | data | other == {n for n in names if not n.startswith(info)}
@@ -69,9 +70,13 @@ def test_the_wheel_holds_the_package_its_chips_and_nothing_else(wheel):
 
 def test_the_chips_of_the_wheel_are_those_of_the_repository(wheel):
     archive = zipfile.ZipFile(wheel)
-    for chip in CHIPS:
-        for name in ("chip.toml", "golden.json"):
-            assert archive.read(f"neurodeploy/targets/{chip}/{name}") == (ROOT / "targets" / chip / name).read_bytes()
+    for file in DATA:
+        assert archive.read(f"neurodeploy/{file.relative_to(ROOT)}") == file.read_bytes()
+
+
+def test_a_chip_without_golden_vectors_is_a_machine_that_is_defined_here():
+    assert {f.name for f in DATA} == {"chip.toml", "golden.json"}
+    assert {c for c in CHIPS if (ROOT / "targets" / c / "golden.json") not in DATA} == {"fixed"}
 
 
 def test_the_wheel_names_its_command_its_version_and_its_extras(wheel):

@@ -25,7 +25,7 @@ from neurodeploy.support.matrix import _arithmetic, as_the_chip, sample_counts, 
 from neurodeploy.support.matrix import tested as layer_of
 
 torch.set_num_threads(1)
-CHIPS = sorted(target_folders())
+CHIPS = sorted(name for name in target_folders() if nd.chip(name).file.programmable is None)
 #: Chips whose rounding ``bracket`` explains: reset by subtraction, in steps.
 EXPLAINED = [name for name in CHIPS if "xylosim" in nd.chip(name).oracles]
 OURS = [

@@ -1,8 +1,11 @@
+"""Comparisons of two runs: every planted change is found where it acts first, and named."""
+
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from verifier_places import FIRE, observed, place
 from xylo_networks import EVENT_STEP, STEPS, busy, events, small, with_alias, with_chip, with_parameter, with_weight
 
 from neurodeploy.errors import Differs, Refusal
@@ -10,7 +13,6 @@ from neurodeploy.simulator import Trace, simulate
 from neurodeploy.simulator.executors import STEPPING, NumpyExecutor
 from neurodeploy.verifier import compare
 
-FIRE = "v = v - fired * threshold"
 ADD = "i1 = sat(i1 + arriving * w1, 16)"
 
 
@@ -20,10 +22,6 @@ def found(first, second, counts=None, record=("v", "i1")):
     result = compare(*(simulate(n, counts, record=record, drain=1) for n in (first, second)))
     assert not result.faults
     return result.difference
-
-
-def place(difference):
-    return difference.group, difference.neuron, difference.step, difference.phase, difference.state
 
 
 def after_phases(network, counts):
@@ -475,68 +473,6 @@ def test_the_first_difference_is_the_one_that_a_look_at_everything_finds(seed):
             assert difference.state in states
         assert f"{difference.state} =" in difference.line
     assert differing >= 3
-
-
-# --- observations of others
-
-
-def observed(network, counts, change=None, states=("v", "i1")):
-    """A foreign trace of a network; ``change`` edits its arrays in place."""
-    run = simulate(network, counts, record=states)
-    trace = Trace(
-        "somebody 1.0",
-        {g: v.copy() for g, v in run.counts.items()},
-        {g: {s: v.copy() for s, v in many.items()} for g, many in run.states.items()},
-    )
-    if change is not None:
-        change(trace)
-    return run, trace
-
-
-def test_one_changed_value_of_a_trace_is_found():
-    run, trace = observed(small(), events(), lambda t: t.states["hid"]["v"].__setitem__((6, 0, 2), 13))
-    difference = compare(run, trace).difference
-    assert place(difference) == ("hid", 2, 6, "hidden.step", "v")
-    assert difference.after == (12, 13)
-    assert difference.before == (75, 75)
-    assert difference.line == FIRE
-    assert difference.source is None
-    assert difference.sides == (run.trace().made_by, "somebody 1.0")
-    assert compare(trace, run).difference.after == (13, 12)
-
-
-def test_in_a_trace_counts_come_after_states_and_outputs_after_hidden_neurons():
-    def change(trace):
-        trace.counts["hid"][7, 0, 0] += 1
-        trace.states["hid"]["v"][7, 0, 2] += 1
-        trace.states["out"]["i1"][7, 0, 0] += 1
-        trace.states["out"]["v"][8, 0, 0] += 1
-
-    run, trace = observed(small(), events(), change)
-    result = compare(run, trace)
-    assert place(result.difference) == ("hid", 2, 7, "hidden.step", "v")
-    assert result.differing == 4
-    without = replace(trace, states={"out": trace.states["out"]})
-    assert place(compare(run, without).difference) == ("hid", 0, 7, "hidden.step", "count")
-
-
-def test_a_count_alone_names_the_line_that_counts():
-    run, trace = observed(small(), events(), lambda t: t.counts["out"].__setitem__((3, 0, 0), 1), states=())
-    difference = compare(run, trace).difference
-    assert place(difference) == ("out", 0, 3, "output.step", "count")
-    assert difference.line == "count = 1 if v >= threshold else 0"
-    assert difference.where == "xylo_audio3, neuron.output.on.step, line 6"
-
-
-def test_two_traces_are_compared_without_a_network():
-    _, one = observed(small(), events())
-    _, other = observed(small(), events(), lambda t: t.counts["out"].__setitem__((0, 0, 1), 9))
-    assert compare(one, one).exact
-    difference = compare(one, other).difference
-    assert place(difference) == ("out", 1, 0, "", "events")
-    assert difference.hardware_id is None
-    assert difference.before == (None, None)
-    assert difference.line == ""
 
 
 # --- the words

@@ -27,6 +27,8 @@ def evidence_keys(file: ChipFile) -> list[Key]:
         for name, plain in tables.items():
             stated = plain.get("evidence")
             result.append((f"{kind}.{name}", file.evidence if stated is None else str(stated)))
+    if file.programmable is not None:
+        result.append(("programmable", file.programmable.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))
     return result
 

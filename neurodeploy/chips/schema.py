@@ -368,6 +368,25 @@ class AgreementEntry(Part):
     connection: Mapping[Identifier, Mapping[str, Range]] = {}
 
 
+class ProgrammableEntry(Part):
+    """A machine that computes any step text: neuron kinds are derived from a model's own texts.
+
+    input : the input kind, whose width is that of the model's input
+    bits : width of states, parameters and weights where nobody asks for another
+    guard_bits : what a value within a step has more than a state
+    state_bits, parameter_bits, weight_bits : widths that may be asked for
+    rounding : words of the roundings that there are, the usual one first
+    """
+
+    input: Identifier
+    bits: Annotated[int, Field(ge=2, le=40)]
+    guard_bits: Annotated[int, Field(ge=0, le=20)]
+    state_bits: Range
+    parameter_bits: Range
+    weight_bits: Range
+    rounding: tuple[Literal["nearest", "floor", "to_zero"], ...]
+
+
 class ChipFile(Part):
     """The whole file, after ``extends``, ``without`` and ``like`` are resolved.
 
@@ -392,6 +411,7 @@ class ChipFile(Part):
     core: CoreEntry | None = None
     layer_core: LayerCoreEntry | None = None
     mesh: MeshEntry | None = None
+    programmable: ProgrammableEntry | None = None
     schedule: ScheduleEntry
     report: Mapping[Identifier, Figure] = {}
     block: Mapping[Identifier, BlockEntry] = {}

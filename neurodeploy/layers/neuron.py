@@ -1,6 +1,7 @@
 """Neurons as texts: a layer is a docstring and a step text; this class runs the text over the torch table."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from inspect import Signature
 from typing import Any, ClassVar
 
@@ -17,6 +18,21 @@ from neurodeploy.layers.table import torch_table
 from neurodeploy.layers.values import value_faults
 from neurodeploy.step import Assign, Name, Text, assigned, check_names, run
 from neurodeploy.step.tree import read
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What a layer computes, options resolved.
+
+    once, step : its texts
+    starts : state -> start value, a number or the name of a value
+    values : everything else that the texts read, by name: tensors that broadcast to the neurons, and numbers
+    """
+
+    once: Text
+    step: Text
+    starts: Mapping[str, float | str]
+    values: Mapping[str, Any]
 
 
 class Neuron(Stateful):
@@ -170,6 +186,10 @@ class Neuron(Stateful):
     def options(self) -> dict[str, Any]:
         """Copy of the constructor's options; tensors as {"shape": [...]}."""
         return dict(self._options)
+
+    def anatomy(self) -> Anatomy:
+        """Return the texts of the layer under its options, with what they read."""
+        return Anatomy(self._once, self._step, dict(self._states), self._parameters_by_name())
 
     def derived(self) -> dict[str, Any]:
         """Return what ``once`` assigns, as the next call would see it."""

@@ -138,7 +138,7 @@ def pooled(value: Value, size: int, factor: float) -> Value:
 def convolved(value: Value, module: torch.nn.Conv2d, name: str) -> Value:
     """Convolution of a value that has met no weights yet."""
     weight = numbers(module.weight)
-    stride, padding = _pair(module.stride), _pair(module.padding)
+    stride, padding = pair(module.stride), pair(module.padding)
     ways = tuple(
         replace(
             way,
@@ -228,6 +228,7 @@ def numbers(value: object) -> Floats:
     return np.array(torch.as_tensor(value).detach().cpu().double().numpy())
 
 
-def _pair(value: object) -> Pair:
+def pair(value: object) -> Pair:
+    """Rows and columns of an option that may be one number for both."""
     numbers_ = value if isinstance(value, tuple) else (value, value)
     return int(numbers_[0]), int(numbers_[1])

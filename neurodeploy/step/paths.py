@@ -18,6 +18,9 @@ MOST_PATHS = 1 << 8
 #: A sum whose parts read the same name is computed on so many pieces of that name's range: x - (x >> 2) is less than x.
 PIECES = 20
 
+#: A choice among so many literals or more is a table: one range, for which no path is split.
+TABLE = 8
+
 #: Ranges of names, and by ``id`` of expressions that a condition of this path has bounded.
 _Path = dict[str | int, Interval]
 
@@ -51,6 +54,7 @@ def path_reach(text: Text, ranges: Mapping[str, Interval]) -> tuple[dict[str, In
 class _Follower:
     def __init__(self, text: Text) -> None:
         self.text, self.reach = text, Interval(0, 0)
+        self.tables: dict[int, Interval | None] = {}  # by ``id`` of a choice
 
     def block(self, statements: tuple[Statement, ...], paths: list[_Path]) -> list[_Path]:
         for statement in statements:
@@ -78,6 +82,8 @@ class _Follower:
             yield path[expression.id], path
         elif id(expression) in path:
             yield path[id(expression)], path
+        elif expression.op == "select" and (table := self.table(expression)) is not None:
+            yield table, path
         elif expression.op == "select":
             condition, first, second = expression.args
             for truth, chosen in ((True, first), (False, second)):
@@ -88,6 +94,15 @@ class _Follower:
             yield hull(*(value for piece in pieces for value, _ in self.whole(expression, piece))), path
         else:
             yield from self.whole(expression, path)
+
+    def table(self, choice: Call) -> Interval | None:
+        """Range of a choice that is a table; None for any other."""
+        if id(choice) not in self.tables:
+            entries = list(_literals(choice))
+            known = [entry for entry in entries if entry is not None]
+            table = len(entries) >= TABLE and len(known) == len(entries)
+            self.tables[id(choice)] = Interval(min(known), max(known)) if table else None
+        return self.tables[id(choice)]
 
     def whole(self, expression: Call, path: _Path) -> Iterator[tuple[Interval, _Path]]:
         for arguments, end in self.values(expression.args, path):
@@ -130,6 +145,15 @@ class _Follower:
                 low, high = _bounded(op, left, right), _bounded(_MIRRORED[op], right, left)
                 if low is not None and high is not None:
                     yield end | _known(condition.args[0], low) | _known(condition.args[1], high)
+
+
+def _literals(expression: Expression) -> Iterator[int | None]:
+    """What a choice chooses from; None for what is no literal."""
+    if isinstance(expression, Call) and expression.op == "select":
+        yield from _literals(expression.args[1])
+        yield from _literals(expression.args[2])
+    else:
+        yield int(expression.value) if isinstance(expression, Const) else None
 
 
 def _shared(expression: Call, path: _Path) -> str | None:

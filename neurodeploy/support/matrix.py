@@ -78,9 +78,12 @@ def support_matrix(
     """Every variant on every chip, as a hidden and as an output layer.
 
     integer : measure the integer networks, too; without, the errors are those of the substitutes alone
+    A programmable chip has no rows: it takes every neuron (``nd.derive``).
     """
     asked, known, result = variants() if rows is None else list(rows), dict[object, Support](), list[Support]()
     for chip in chips:
+        if chip.file.programmable is not None:
+            continue
         same = _arithmetic(chip)
         for row in asked:
             for role in ROLES:

@@ -24,7 +24,7 @@ _FUNCTIONS: dict[str, Run] = {}  # compiled kernels by their code: other network
 def function_of(kernel: Kernel) -> Run:
     """Return the compiled code of a kernel."""
     if kernel.code not in _FUNCTIONS:
-        _FUNCTIONS[kernel.code] = Compiled(kernel, alone=True).function("run")
+        _FUNCTIONS[kernel.code] = Compiled(kernel, alone=True, whole=True).function("run")
     return _FUNCTIONS[kernel.code]
 
 

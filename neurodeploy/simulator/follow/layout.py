@@ -39,7 +39,7 @@ class Program:
 
 @lru_cache(maxsize=50)
 def _compiled(code: str, arguments: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Compiled:
-    return Compiled(EventSource(code, dict(arguments)), alone=True)
+    return Compiled(EventSource(code, dict(arguments)), alone=True, whole=True)
 
 
 @dataclass
