@@ -30,6 +30,8 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
     Raises Refusal with everything that cannot be had by constraining: modules, resets, comparisons, delays, time
     constants outside the grid.
     """
+    if chip.file.programmable is not None:  # it computes every neuron as it is
+        return copy.deepcopy(model)
     wiring, faults = wire(model, chip)
     replaced, delays = dict[str, torch.nn.Module](), dict[str, int]()
     kinds = {INPUT: wiring.input_kind} | {w.piece.name: w.kind for w in wiring.layers} if wiring else {}

@@ -79,6 +79,11 @@ def quantize(
     makes the dialects agree, ND2202 where the network breaks a guard of the chip, and ND1302 for calibration counts
     above the cap of the input.
     """
+    if chip.file.programmable is not None:
+        must = "a chip with neurons of its own"
+        raise Refusal(
+            Fault("ND1701", chip.name, "a machine that takes any neuron", must, "use nd.derive, or nd.convert")
+        )
     if parity and weight_bits:
         must = "either of both: a parity has widths of its own"
         raise Refusal(Fault("ND1705", chip.name, f"parity = {parity!r} and weight_bits", must))

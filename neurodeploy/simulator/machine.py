@@ -13,6 +13,7 @@ from neurodeploy.chips import Chip, ConnectionKind, NeuronKind, Phase
 from neurodeploy.chips.compile import DELAY
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network, Projection
+from neurodeploy.simulator.sorting import ascending, sorted_by
 from neurodeploy.step import NUMPY, run
 
 Ints = npt.NDArray[np.int64]
@@ -226,35 +227,52 @@ def _rows(
             if network.group(p.source).kind != source_kind:
                 continue
             fields, at = stored_fields(kind, p.pairwise.fields, p.parameters), p.pairwise
-            sources = lanes[source_kind].slices[p.source][at.sources]
-            targets = lanes[kind.target].slices[p.target][at.targets]
-            delay = fields.get(DELAY, np.zeros(len(sources), np.int64))
-            columns.append((np.full(len(sources), order), sources, delay, targets, *(fields[n] for n in names)))
-    if not columns:
+            sources = _positions(lanes[source_kind], p.source, at.sources)
+            targets = _positions(lanes[kind.target], p.target, at.targets)
+            none = np.broadcast_to(np.int64(0), sources.shape)
+            columns.append((none + order, sources, -fields.get(DELAY, none), targets, *(fields[n] for n in names)))
+    if not sum(len(c[0]) for c in columns):
         return
-    table = np.stack([np.concatenate(parts) for parts in zip(*columns, strict=True)])
-    if table.shape[1] == 0:
-        return
-    # a target that stands twice in a row is delivered in a second pass, in the order they were given
-    occurrence = _occurrences(table[:4])
-    table = np.vstack([table[:3], occurrence[None], table[3:]])
+    table = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*columns, strict=True)]
     # by source kind, source, longest delay first (the older event)
-    table = table[:, np.lexsort((table[4], table[3], -table[2], table[1], table[0]))]
-    heads = table[:4]
-    starts = np.flatnonzero(np.any(np.diff(heads, axis=1, prepend=-1), axis=0))
-    for begin, end in zip(starts, [*starts[1:], table.shape[1]], strict=True):
-        kind_index, position, steps = (int(x) for x in table[:3, begin])
-        part = table[4:, begin:end]
-        yield Row(kind.sources[kind_index], position, steps, part[0], dict(zip(names, part[1:], strict=True)))
+    occurrence = np.broadcast_to(np.int64(0), table[0].shape)
+    if not ascending(*table[:4]):
+        order_of = sorted_by(*table[:4])
+        table = [values[order_of] for values in table]
+        occurrence = _occurrences(table[:4])
+        if occurrence.any():
+            # a target that stands twice in a row is delivered in a second pass, in the order they were given
+            order_of = sorted_by(*table[:3], occurrence, table[3])
+            table, occurrence = [values[order_of] for values in table], occurrence[order_of]
+    starts = np.flatnonzero(_changes([*table[:3], occurrence]))
+    for begin, end in zip(starts, [*starts[1:], len(occurrence)], strict=True):
+        kind_index, position, delay = (int(x[begin]) for x in table[:3])
+        parts = {n: values[begin:end] for n, values in zip(names, table[4:], strict=True)}
+        yield Row(kind.sources[kind_index], position, -delay, table[3][begin:end], parts)
 
 
-def _occurrences(columns: Ints) -> Ints:
-    """How many equal columns stand before each."""
-    order = np.lexsort(columns)  # equal ones stay in order
-    heads = np.flatnonzero(np.any(np.diff(columns[:, order], axis=1, prepend=-1), axis=0))
-    found = np.empty(columns.shape[1], np.int64)
-    found[order] = np.arange(len(order)) - np.repeat(heads, np.diff(np.append(heads, len(order))))
+def _positions(lane: Lane, group: str, members: Ints) -> Ints:
+    """Positions of members of a group; where the group begins at 0, that is no new memory."""
+    part = lane.part(group)
+    if isinstance(part, slice):
+        return members + part.start if part.start else members
+    return part[members]
+
+
+def _changes(columns: Sequence[Ints]) -> npt.NDArray[np.bool_]:
+    """Where a place differs from the one before it."""
+    found = np.ones(len(columns[0]), bool)
+    found[1:] = False
+    for values in columns:
+        found[1:] |= values[1:] != values[:-1]
     return found
+
+
+def _occurrences(columns: Sequence[Ints]) -> Ints:
+    """How many equal places stand before each, of sorted columns."""
+    heads = np.flatnonzero(_changes(columns))
+    sizes = np.diff(heads, append=len(columns[0]))
+    return np.arange(len(columns[0])) - np.repeat(heads, sizes)
 
 
 def _segments(size: int, links: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

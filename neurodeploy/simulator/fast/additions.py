@@ -1,11 +1,12 @@
 """Code of rows that only add: in order and bounded after each, or in any order where no rail can be met."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodeploy.simulator.fast.code import PIECE
-from neurodeploy.simulator.fast.lanes import Lines, held_class, width_of
+from neurodeploy.simulator.fast.code import PIECE, Array
+from neurodeploy.simulator.fast.lanes import Lines, held_class, stored_type, width_of
 from neurodeploy.simulator.fast.synapse import ARRIVING, Addition
 from neurodeploy.simulator.fast.values import Value, Values
 from neurodeploy.simulator.machine import Ints
@@ -30,33 +31,35 @@ class Adder:
         self.of, self.code, self.c, self.table = of, of.code, of.number, of.table
         self.additions: tuple[Addition, ...] = of.additions or ()
         self.railed = [a for a in self.additions if a.rail is not None]
-        amounts = [a.amount for a in self.additions]
-        if of.dense:
-            amounts = self._spread(amounts)
-        for a, values in zip(self.additions, amounts, strict=True):
-            of.code.array(f"d{self.c}_add_{a.name}", values, held_class(a.amount, signed(64)))
+        lay_out = self._spread() if of.dense else lambda amount, _: amount
+        for a in self.additions:
+            held = held_class(a.amount, signed(64))
+            of.code.array(f"d{self.c}_add_{a.name}", lay_out(a.amount, stored_type(held)), held)
         if self.railed and not of.walks:
             self._bounds()
 
-    def _spread(self, amounts: list[Ints]) -> list[Ints]:
-        """Lay rows out with padding; names their places and widths."""
+    def _spread(self) -> Callable[[Ints, str], Array]:
+        """Lay rows out with padding: names their places and widths, and returns what moves values there."""
         code, c, table = self.code, self.c, self.table
         sizes = np.diff(table.row_ends)
         wide = (sizes + WHOLE - 1) // WHOLE * WHOLE
         starts = np.concatenate([[0], np.cumsum(wide)])
-        rows = np.repeat(np.arange(len(sizes)), sizes)
-        at = starts[rows] + np.arange(len(rows)) - table.row_ends[rows]
-        first = [int(np.searchsorted(table.row_ends, low)) for low, _ in table.spans]
+        rows = [tuple(int(np.searchsorted(table.row_ends, end)) for end in span) for span in table.spans]
+        first = [low for low, _ in rows]
         code.array(f"d{c}_at", starts[table.ends])
         code.array(f"d{c}_wide", wide[first])
         code.array(f"d{c}_size", sizes[first])
         code.array(f"d{c}_j0", table.targets[table.row_ends[first]])
         code.number(f"d{c}_zeros", int(starts[-1]))
-        spread = []
-        for amount in amounts:
-            values = np.zeros(int(starts[-1]) + int(wide.max()), np.int64)
-            values[at] = amount
-            spread.append(values)
+
+        def spread(amount: Ints, sort: str) -> Array:
+            values = np.zeros(int(starts[-1]) + int(wide.max()), sort)
+            for (low, high), (begin, end) in zip(rows, table.spans, strict=True):
+                # the rows of a piece are equally long
+                padded = values[starts[low] : starts[high]].reshape(high - low, -1)
+                padded[:, : sizes[low]] = amount[begin:end].reshape(high - low, -1)
+            return values
+
         return spread
 
     def _bounds(self) -> None:
@@ -66,13 +69,12 @@ class Adder:
         high = [int(table.targets[a:b].max()) + 1 for a, b in table.spans]
         code.array(f"d{c}_from", np.array(low))
         code.array(f"d{c}_to_end", np.array(high))
-        entries = table.entry_of_synapse()
-        rows = np.repeat(np.arange(len(table.delays)), np.diff(table.row_ends))
+        heads = table.row_ends[:-1]
         for a in self.railed:
-            largest = np.zeros(len(table.delays), np.int64)
-            np.maximum.at(largest, rows, np.abs(a.amount))
-            most, heads = np.zeros(len(table.ends), np.int64), table.row_ends[:-1]
-            np.add.at(most, entries[heads], largest)
+            most = np.zeros(len(table.ends), np.int64)
+            # no row is empty
+            lowest, highest = (np.abs(end.reduceat(a.amount, heads)) for end in (np.minimum, np.maximum))
+            np.add.at(most, table.entry_of_row(), np.maximum(lowest, highest))
             code.array(f"d{c}_most_{a.name}", most)
 
     def begin(self) -> None:

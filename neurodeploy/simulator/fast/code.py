@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from neurodeploy.simulator.fast.lanes import held_class, reached_class, stored_type
 from neurodeploy.simulator.fast.reached import Reach
-from neurodeploy.simulator.machine import Ints, Lane, Machine
+from neurodeploy.simulator.machine import Lane, Machine
 from neurodeploy.step import Interval
 
 Array = npt.NDArray[np.generic]
@@ -117,7 +117,7 @@ class Code:
         self.numbers[name] = value
         return name
 
-    def array(self, name: str, values: Ints, interval: Interval | None = None) -> str:
+    def array(self, name: str, values: Array, interval: Interval | None = None) -> str:
         """Take an array that the network decides, in the narrowest type of a range (64 bits without)."""
         kind = "int64" if interval is None else stored_type(interval)
         self.given[name] = np.ascontiguousarray(values, kind)

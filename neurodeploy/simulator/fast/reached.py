@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-import numpy as np
-
 from neurodeploy.chips import ConnectionKind, Handler
 from neurodeploy.chips.compile import GIVEN_EXTERNAL
 from neurodeploy.errors import Refusal
-from neurodeploy.simulator.fast.rows import Table
+from neurodeploy.simulator.fast.rows import Table, sums_at
 from neurodeploy.simulator.fast.synapse import Addition
 from neurodeploy.simulator.machine import Ints, Lane, Machine
 from neurodeploy.step import Guard, Interval, Text, signed
@@ -137,7 +135,7 @@ def without_last(text: Text) -> Text:
 
 
 def _largest(targets: Ints, amount: Ints) -> int:
-    sums = np.bincount(targets, np.abs(amount).astype(np.float64))
+    sums = sums_at(targets, amount)
     return int(sums.max()) + 1 if sums.size else 0
 
 

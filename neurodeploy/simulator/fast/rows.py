@@ -6,9 +6,12 @@ from functools import cached_property
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.chips import ConnectionKind
 from neurodeploy.simulator.machine import Delivery, Ints, Lane, Machine, Part, Row
+
+AT_ONCE = 1 << 20  # synapses whose sums take memory at a time
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,9 @@ class Table:
             for a, b in zip(rows, [*rows[1:], len(lengths)], strict=True)
         )
 
-    def entry_of_synapse(self) -> Ints:
-        """Return the entry of ``ends`` that each synapse belongs to."""
-        rows = np.repeat(np.arange(len(self.delays)), np.diff(self.row_ends))
-        return np.searchsorted(self.ends, rows, side="right") - 1
+    def entry_of_row(self) -> Ints:
+        """Return the entry of ``ends`` that each row belongs to."""
+        return np.searchsorted(self.ends, np.arange(len(self.delays)), side="right") - 1
 
 
 def table_of(machine: Machine, kind: ConnectionKind) -> Table:
@@ -68,6 +70,7 @@ def table_of(machine: Machine, kind: ConnectionKind) -> Table:
     pieces, kinds = list[Delivery](), list[str]()
     first, last, base, ends, delays = (list[int]() for _ in range(5))
     targets, sizes, fields = list[Ints](), [0], dict[str, list[Ints]]()
+    registers = dict[str, list[tuple[int, int]]]()
     for delivery, source_kind, rows in _groups(machine.deliveries[kind.name]):
         low, high = rows[0].source, rows[-1].source + 1
         pieces.append(delivery)
@@ -83,10 +86,11 @@ def table_of(machine: Machine, kind: ConnectionKind) -> Table:
             sizes.append(row.targets.size)
             for name, values in row.fields.items():
                 fields.setdefault(name, []).append(values)
-            for name, value in delivery.registers.items():
-                fields.setdefault(name, []).append(np.full(row.targets.size, value, np.int64))
-    joined = {n: np.concatenate(v) for n, v in fields.items()}
-    whole = np.concatenate(targets) if targets else np.zeros(0, np.int64)
+        size = sum(row.targets.size for row in rows)
+        for name, value in delivery.registers.items():
+            registers.setdefault(name, []).append((value, size))
+    joined = {n: _joined(v) for n, v in fields.items()} | {n: _repeated(v) for n, v in registers.items()}
+    whole = _joined(targets) if targets else np.zeros(0, np.int64)
     return Table(
         tuple(pieces),
         tuple(kinds),
@@ -99,6 +103,41 @@ def table_of(machine: Machine, kind: ConnectionKind) -> Table:
         whole,
         joined,
     )
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    """All parts in one array; where they stand one behind the other in memory, that is no new memory."""
+    base, whole = parts[0].base, sum(part.size for part in parts)
+    if isinstance(base, np.ndarray) and base.ndim == 1 and base.flags.c_contiguous and base.dtype == parts[0].dtype:
+        begin, place = _address(parts[0]) - _address(base), _address(parts[0])
+        for part in parts:
+            if part.base is not base or _address(part) != place or not part.flags.c_contiguous:
+                break
+            place += part.nbytes
+        else:
+            return base[begin // base.itemsize :][:whole]
+    return np.concatenate(parts)
+
+
+def _repeated(pieces: list[tuple[int, int]]) -> Ints:
+    """A register for each synapse, from values and synapses of pieces; what all share is there once."""
+    values, sizes = zip(*pieces, strict=True)
+    if len(set(values)) == 1:
+        return np.broadcast_to(np.int64(values[0]), (sum(sizes),))
+    return np.repeat(np.array(values, np.int64), sizes)
+
+
+def _address(values: Ints) -> int:
+    return int(values.__array_interface__["data"][0])
+
+
+def sums_at(targets: Ints, amount: Ints) -> npt.NDArray[np.float64]:
+    """Sum of magnitudes at each target, a piece after the other."""
+    total = np.zeros(int(targets.max(initial=-1)) + 1)
+    for begin in range(0, targets.size, AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        total += np.bincount(targets[part], np.abs(amount[part]).astype(np.float64), minlength=total.size)
+    return total
 
 
 def _groups(deliveries: tuple[Delivery, ...]) -> Iterator[tuple[Delivery, str, list[Row]]]:

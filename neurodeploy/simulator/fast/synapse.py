@@ -8,7 +8,7 @@ import numpy as np
 from neurodeploy.chips import ConnectionKind
 from neurodeploy.chips.schema import StateEntry
 from neurodeploy.simulator.fast.lanes import held_class
-from neurodeploy.simulator.fast.rows import Table
+from neurodeploy.simulator.fast.rows import Table, sums_at
 from neurodeploy.simulator.fast.values import Values
 from neurodeploy.simulator.machine import Ints
 from neurodeploy.step import Interval, signed
@@ -60,7 +60,7 @@ def additions(
             return None
         if arriving != Interval(0, 1) and not _linear(values, amount_node, before[ARRIVING]):
             return None
-        amount = np.broadcast_to(values.evaluate(amount_node, given), table.targets.shape).astype(np.int64)
+        amount = np.broadcast_to(values.evaluate(amount_node, given), table.targets.shape).astype(np.int64, copy=False)
         if not amount.any() and (rail is None or known[name].within(signed(rail))):
             continue
         bound = None
@@ -114,8 +114,6 @@ def _linear(values: Values, node: int, arriving: int) -> bool:
 
 def _largest_sum(table: Table, amount: Ints) -> int:
     """Most that one event of every source can add to a register of one target in one piece."""
-    sums = [
-        np.bincount(table.targets[low:high], np.abs(amount[low:high]).astype(np.float64)) for low, high in table.spans
-    ]
+    sums = [sums_at(table.targets[low:high], amount[low:high]) for low, high in table.spans]
     # floating-point sums are exact below 2**53, and beyond that no register ends
     return max((int(s.max()) + 1 for s in sums if s.size), default=0)
