@@ -65,7 +65,7 @@ class Arithmetic:
         for stage, quantized in zip(lowered.stages, done, strict=True):
             module = model.get_submodule(stage.name)
             if isinstance(module, Neuron):
-                _lead(module, stage, quantized, run)
+                _lead(module, stage, quantized, run, given[0].device)
 
 
 def settled(lowered: Lowered, counts: Ints | None, activity: Activity | None, choice: Choice | None) -> Arithmetic:
@@ -130,11 +130,11 @@ def _states_of(stage: Stage) -> dict[str, str]:
     return {name: state for name, state in known.items() if name != "i" or stage.module.alpha_syn is not None}
 
 
-def _lead(module: Neuron, stage: Stage, quantized: Quantized, run: Run) -> None:
+def _lead(module: Neuron, stage: Stage, quantized: Quantized, run: Run, device: torch.device) -> None:
     """Make a layer take the course of its neurons on the chip, in the layer's own units."""
 
     def shaped(values: Any) -> torch.Tensor:
-        rows = torch.as_tensor(values).to(next(module.parameters(), torch.empty(0)).device, module.dtype)
+        rows = torch.as_tensor(values).to(device, module.dtype)
         return rows.reshape(*rows.shape[:2], *module.shape)
 
     states = {}
