@@ -16,6 +16,7 @@ from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.agreeing import agreeing_network
 from neurodeploy.quantizer.decays import Floats
+from neurodeploy.quantizer.explain import arriving, stored_matrix
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.nodes import NORMS
 from neurodeploy.quantizer.registers import Quantized
@@ -140,7 +141,20 @@ def _lead(module: Neuron, stage: Stage, quantized: Quantized, run: Run, device: 
     states = {}
     for name, state in _states_of(stage).items():
         states[name] = shaped(run.states[stage.name][state] * _worth(stage, quantized.scale, name))
-    module.follow(shaped(run.counts[stage.name]), states)
+    module.follow(shaped(run.counts[stage.name]), states, shaped(_added(stage, quantized, run)))
+
+
+def _added(stage: Stage, quantized: Quantized, run: Run) -> Floats:
+    """(time, batch, neuron) what the rounding of weights adds to the input of the layer.
+
+    Kernels are left out: spelled out they would be the largest matrices, and they are stored where weights are fine.
+    """
+    added = np.zeros(run.counts[stage.name].shape)
+    for edge, projection in zip(stage.edges, quantized.projections, strict=True):
+        if edge.geometry is None:
+            rounded = stored_matrix(edge, projection, edge.weight.shape) / quantized.scale
+            added += arriving(edge, run) @ (rounded - edge.weight)
+    return added
 
 
 def _worth(stage: Stage, scale: Floats, name: str) -> Floats:
