@@ -156,9 +156,11 @@ def _cut(model: torch.nn.Module) -> Cut:
 
 def _inputs_of(model: torch.nn.Module, data: npt.NDArray[Any], found: Cut) -> dict[str, Floats]:
     """(time, batch, neuron) what arrives at each layer of neurons in the float model, its own spikes left out."""
+    if isinstance(model, Neuron):
+        return {ALONE: np.asarray(data, np.float64).reshape(*data.shape[:2], -1)}
     model = copy.deepcopy(model).cpu().eval()
     reset_states(model)
-    modules = {ALONE: model} if isinstance(model, Neuron) else dict(model.named_modules())
+    modules = dict(model.named_modules())
     seen: dict[str, torch.Tensor] = {}
     for piece in found.pieces:
         layer = modules[piece.name]
@@ -209,7 +211,7 @@ class _Builder:
         where = f"{self.chip.name}, {piece.where}"
         neuron = plain(piece.neuron, where)
         edges = edges_of(piece, self.sizes)
-        measured = measure(neuron, x, _feedback(piece))
+        measured = measure(neuron, x, feedback_of(piece.neuron))
         self.sizes[piece.name] = piece.size
         own = measured[0].reach[SPIKE]
         weights, brought = [], []
@@ -238,11 +240,12 @@ class _Builder:
         return name
 
 
-def _feedback(piece: Piece) -> Feedback | None:
-    module = piece.neuron.rec_connect
+def feedback_of(neuron: Neuron) -> Feedback | None:
+    """What the spikes of a layer bring back to it; None where nothing comes back."""
+    module, shape = neuron.rec_connect, neuron.shape
     if module is None:
         return None
-    double, shape = copy.deepcopy(module).cpu().double(), piece.neuron.shape
+    double = copy.deepcopy(module).cpu().double()
 
     def back(spikes: Floats) -> Floats:
         with torch.no_grad():
