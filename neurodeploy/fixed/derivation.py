@@ -12,7 +12,7 @@ import torch
 from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.fixed.assembly import Layer, assemble_network, rounded_weights
-from neurodeploy.fixed.edges import bias_of, edges_of
+from neurodeploy.fixed.edges import bias_of, edges_of, late_bias_of
 from neurodeploy.fixed.floats import Floats
 from neurodeploy.fixed.formats import Bits, Format, most_places
 from neurodeploy.fixed.kind import Brought, derive_kind, state_format
@@ -114,7 +114,7 @@ def underivable(model: torch.nn.Module, chip: Chip) -> list[Fault]:
         return list(refusal.faults)
     sizes = {INPUT: found.inputs} | {piece.name: piece.size for piece in found.pieces}
     for piece in found.pieces:
-        for look in (lambda p: plain(p.neuron, f"{chip.name}, {p.where}"), lambda p: edges_of(p, sizes), bias_of):
+        for look in (lambda p: plain(p.neuron, f"{chip.name}, {p.where}"), lambda p: edges_of(p, sizes)):
             try:
                 look(piece)
             except Refusal as refusal:
@@ -223,11 +223,11 @@ class _Builder:
             reach = np.full(self.sizes[edge.source], max(abs(e) for e in source.interval), np.float64)
             whole = edge if rounded_.values is None else replace(edge, weight=rounded_.values.astype(np.float64))
             most = int(whole.totals(reach, piece.size).max(initial=0.0) * (1 + 2**-50)) + 1
-            brought.append(Brought(rounded_.format.fraction + source.fraction, most, True, back))
+            bias = bias_of(piece) if edge is edges[0] else late_bias_of(piece) if back else None
+            brought.append(Brought(rounded_.format.fraction + source.fraction, most, bias, back, late=back))
             weights.append(rounded_)
-        bias = bias_of(piece)
         name = self._kind_name(piece)
-        kind = derive_kind(name, neuron, brought, bias, bits, self.rounding, measured)
+        kind = derive_kind(name, neuron, brought, bits, self.rounding, measured)
         self.emitted[piece.name] = kind.states[SPIKE]
         self.layers.append(Layer(piece.name, kind, tuple(weights)))
 

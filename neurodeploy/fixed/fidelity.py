@@ -1,7 +1,8 @@
 """How well derived neurons do what their float layers do: spikes, their times, and states against the bound."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ from neurodeploy.fixed.bounds import bound_states
 from neurodeploy.fixed.derivation import ALONE, Derivation, derive, feedback_of
 from neurodeploy.fixed.floats import Floats
 from neurodeploy.fixed.plain import SPIKE
+from neurodeploy.fixed.recorded import recorded_runs
 from neurodeploy.layers import Neuron
 from neurodeploy.network import place_identity
 from neurodeploy.simulator import simulate
 
+#: Widths of the table.
+WIDTHS = (16, 24)
+#: A bound of more than this share of a register says nothing.
+SAID = 1 / 16
 #: What surrounds the table in the README.
 BEGIN, END = "<!-- fixed-point errors: begin -->", "<!-- fixed-point errors: end -->"
 
@@ -23,16 +29,19 @@ BEGIN, END = "<!-- fixed-point errors: begin -->", "<!-- fixed-point errors: end
 class Fidelity:
     """One layer in fixed point beside its float text in double precision, on one input.
 
+    name, run : of the neuron, and of the input
     spikes : of the float neurons, all neurons and samples
     counts_apart : sum of the differences of spike counts, each neuron by itself
     steps_apart : largest distance of the k-th spikes of both, in steps; of neurons with equal counts
     output_error : largest difference of the outputs, where they are values and no spikes; None for spikes
-    state_error : largest difference of a state before the first spike that differs, in units of its last place
+    state_error : largest difference of a state before the first spike that differs, in units of its last place; where
+        its bound is wider than SAID of the register, as in the upswing of an exponential neuron, it is not looked at
     bound : of the same state at the same moment, in the same units
     within : whether no state is beyond its bound, at any moment before the first spike that differs
     """
 
     name: str
+    run: str
     bits: int
     spikes: int
     counts_apart: int
@@ -47,7 +56,7 @@ class Fidelity:
         return asdict(self)
 
 
-def compare_layer(name: str, layer: Neuron, x: Floats, chip: Chip, bits: int) -> Fidelity:
+def compare_layer(name: str, run_name: str, layer: Neuron, x: Floats, chip: Chip, bits: int) -> Fidelity:
     """Derive a layer, run both on an input of (time, batch, neuron), compare."""
     made = derive(layer, chip, calibration=x, bits=bits)
     kind = made.layers[0].kind
@@ -67,7 +76,18 @@ def compare_layer(name: str, layer: Neuron, x: Floats, chip: Chip, bits: int) ->
     worst, within = _worst(made, run.states[ALONE], bounds, same)
     shift, missing = (0, 0) if graded else _times(wanted, found)
     error = float(np.abs(found - wanted).max(initial=0.0)) if graded else None
-    return Fidelity(name, bits, 0 if graded else int(wanted.sum()), missing, shift, error, *worst, within)
+    return Fidelity(name, run_name, bits, 0 if graded else int(wanted.sum()), missing, shift, error, *worst, within)
+
+
+def compare_runs(
+    folder: str | Path, chip: Chip, *, widths: Sequence[int] = WIDTHS, only: Collection[str] = ()
+) -> list[Fidelity]:
+    """Compare every layer of the recorded runs of a folder at every width.
+
+    only : names of neurons; () takes all
+    """
+    runs = [run for run in recorded_runs(folder) if not only or run.neuron in only]
+    return [compare_layer(r.neuron, r.name, r.layer, r.x, chip, bits) for r in runs for bits in widths]
 
 
 def _worst(
@@ -78,7 +98,8 @@ def _worst(
         if name == SPIKE or kind.states[name].fraction == 0:
             continue
         unit = kind.states[name].step
-        error = np.where(same, np.abs(made.decode(ALONE, name, found[name]) - wanted), 0.0) / unit
+        said = bounds[name] <= SAID * unit * 2 ** kind.states[name].bits
+        error = np.where(same & said, np.abs(made.decode(ALONE, name, found[name]) - wanted), 0.0) / unit
         at = np.unravel_index(np.argmax(error), error.shape)
         within &= bool((error <= bounds[name] / unit * (1 + 1e-9) + 1e-9).all())
         if error[at] >= worst[0]:
