@@ -60,6 +60,10 @@ def _print(demo: Demo) -> None:
     names = ("seed", "float", "integer", "95 % interval", "points lost", "ties", "other decision", "rails hit")
     title = f"{first.integer_result.total} test images, decision: {first.integer_result.rule}, ties are wrong"
     screen.print(table(title, names, rows))
+    for trial in demo.trials:
+        if trial.rounded_result is not None:
+            rounded = percent(trial.rounded_result.accuracy)
+            click.echo(f"Seed {trial.seed}: {rounded} before training on the chip's own arithmetic.")
     if any(trial.rails_hit for trial in demo.trials):
         screen.print(
             "rails hit: cells (neuron, image, step) in which a register was full and cut a value, as on the chip."
