@@ -8,6 +8,7 @@ import torch
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import DoesNotFit, Fault, Refusal
+from neurodeploy.fixed import underivable
 from neurodeploy.mapper import Core, Usage, map_network, reports, usage
 from neurodeploy.notebook import show
 from neurodeploy.quantizer import constrain, lower, structure
@@ -69,6 +70,9 @@ def check(model: torch.nn.Module, chip: Chip, *, dt_s: float | None = None) -> F
     model : sequential; its weights may be untrained, those that are not 0 count as synapses
     dt_s : duration of a step in seconds; the chip's slowest step is compared with it
     """
+    if chip.file.programmable is not None:
+        found = underivable(model, chip)
+        return Fit(chip.name, not found, (), {}, tuple(found), ())
     faults, network, biased = list[Fault](), None, set[str]()
     try:
         biased = {stage.name for stage in lower(constrain(model, chip), chip).stages if stage.bias.any()}

@@ -14,7 +14,8 @@ from neurodeploy.approximation.report import errors_of, layer_names
 from neurodeploy.bundles import bundle, load_bundle, verify
 from neurodeploy.chips import Chip
 from neurodeploy.emit import formats
-from neurodeploy.errors import DoesNotFit, Fault, raise_if
+from neurodeploy.errors import DoesNotFit, Fault, Refusal, raise_if
+from neurodeploy.fixed import Bits, Derivation, derive
 from neurodeploy.golden import FILE_NAME, check_golden, read_golden
 from neurodeploy.mapper import Placement, map_network, queue_faults, reports
 from neurodeploy.network import Network
@@ -36,13 +37,13 @@ class Conversion:
     """A float model on a chip.
 
     placement : the placed network, what it uses of each limit, warnings
-    quantization : scales and errors of each layer
+    quantization : scales and errors of each layer; on a programmable chip the derived texts and their formats
     losses : for each layer, whether its neurons are those of the model ("faithful") or others ("approximated"): which,
         and with what error
     """
 
     placement: Placement
-    quantization: Quantization
+    quantization: Quantization | Derivation
     losses: tuple[LayerLoss, ...]
 
     @property
@@ -83,8 +84,9 @@ def convert(
     approximate: bool = False,
     parity: str = "",
     weight_bits: Mapping[str, int] | None = None,
+    width: int | None = None,
 ) -> Conversion:
-    """Constrain, quantize and map a float model.
+    """Constrain, quantize and map a float model; for a programmable chip derive its network and map that.
 
     calibration : (time, batch, channel) counts that the scales are chosen by, the errors of substitutes measured, and
         the spikes counted by which cores are laid on a mesh
@@ -92,9 +94,16 @@ def convert(
         the cap of spikes in a step is replaced without it, by ``constrain``, and declared all the same
     parity : name of another quantizer in the chip's file, whose integers are wanted exactly
     weight_bits : layer -> most bits of its weights, as in ``quantize``
+    width : bits of states, parameters and weights, as in ``derive``; of a programmable chip alone
     Raises Refusal with all reasons; DoesNotFit where the chip is too small, or its queue loses spikes on
     the calibration data.
     """
+    if chip.file.programmable is not None:
+        options = {"approximate": approximate, "parity": parity}
+        return _derived(model, chip, calibration, dt_s, width, weight_bits or {}, options)
+    if width is not None:
+        was, must = f"width = {width}", "a chip whose registers have no width of their own"
+        raise Refusal(Fault("ND1705", chip.name, was, must, "leave it out; weight_bits may say less"))
     if approximate:
         made, declared = substitute(model, chip)
         constrained = constrain(made, chip)
@@ -109,6 +118,32 @@ def convert(
     if calibration is not None:
         raise_if(queue_faults(placed.network, calibration), DoesNotFit)
     return Conversion(placed, quantized, layer_losses(layer_names(model), declared, errors))
+
+
+def _derived(
+    model: torch.nn.Module,
+    chip: Chip,
+    calibration: npt.ArrayLike | None,
+    dt_s: float | None,
+    width: int | None,
+    weight_bits: Mapping[str, int],
+    options: Mapping[str, object],
+) -> Conversion:
+    machine, where = chip.file.programmable, chip.name
+    if machine is None:
+        raise TypeError("only a programmable chip has no neurons of its own")
+    names, must = layer_names(model), "nothing to ask for: every neuron is computed as it is"
+    faults = [Fault("ND1701", where, f"{n} = {v!r}", must, "leave it out") for n, v in options.items() if v]
+    if calibration is None:
+        must = "counts that the formats are chosen by"
+        faults.append(Fault("ND1704", where, "no calibration data", must, "state calibration"))
+    unknown = sorted(set(weight_bits) - set(names))
+    faults += [Fault("ND1705", where, f"bits of layer {n!r}", f"one of {', '.join(names)}") for n in unknown]
+    raise_if(faults)
+    all_ = machine.bits if width is None else width
+    bits = {n: Bits(all_, all_, weight_bits.get(n, all_), machine.guard_bits) for n in names}
+    made = derive(model, chip, calibration=np.asarray(calibration), bits=bits, dt_s=dt_s)
+    return Conversion(map_network(made.network), made, layer_losses(names, ()))
 
 
 def write_bundle(

@@ -6,7 +6,7 @@
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.browser`` : needs Chromium, node, and the folder of node modules that a variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
-``@pytest.mark.compiled`` : kernels of clocked chips are compiled; everywhere else their code runs as Python, so that
+``@pytest.mark.compiled`` : kernels of chips are compiled; everywhere else their code runs as Python, so that
     hundreds of kernels are compared without hours of compiling
 ``@pytest.mark.slow`` : left out unless a marker expression names it (-m slow)
 ``@pytest.mark.long`` : left out unless a marker expression names it, and by .ci/run: what half an hour has no room for
@@ -31,6 +31,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a test run share the cores
 
 import pytest
+from plain_event_kernels import Plain
 from plain_kernels import plain
 
 from neurodeploy.oracles import ORACLES
@@ -92,9 +93,12 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(autouse=True)
 def kernels(request, monkeypatch):
-    """Kernels of clocked chips run as Python unless a test says that it wants them compiled."""
-    if not request.node.get_closest_marker("compiled"):
-        monkeypatch.setattr("neurodeploy.simulator.fast.prepared.function_of", plain)
+    """Kernels run as Python unless a test says that it wants them compiled; a slow one has many events."""
+    if request.node.get_closest_marker("compiled"):
+        return
+    monkeypatch.setattr("neurodeploy.simulator.fast.prepared.function_of", plain)
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("neurodeploy.simulator.follow.layout._compiled", lambda code, _: Plain(code))
 
 
 @pytest.fixture

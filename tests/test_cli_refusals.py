@@ -1,9 +1,5 @@
 """Bad input of every kind to every command: a sentence with a stable code and an exit status, never a traceback."""
 
-import copy
-import hashlib
-import json
-import shutil
 import sys
 
 import numpy as np
@@ -11,28 +7,16 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from command_line import CHANNELS, CHIP, DT_S, SAMPLES, counts, data, make, model, refused, run
+from command_files import SAMNA, SIMULATE, VERIFY, changed, files, made, resign
+from command_line import CHANNELS, CHIP, DT_S, SAMPLES, counts, data, model, refused, run
 
 import neurodeploy as nd
 from neurodeploy import npz
-from neurodeploy.archive import canonical_json, read_arrays, write_arrays
+from neurodeploy.archive import read_arrays, write_arrays
 from neurodeploy.bundles.content import GOLDEN_FORMAT
-from neurodeploy.errors import Refusal
-from neurodeploy.network import file as network_file
 
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(autouse=True)
-def files(made, tmp_path, monkeypatch):
-    """A copy of the good files in the present folder, and a folder beside them."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "folder").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+assert files  # a fixture of every test here: a copy of the good files
+assert made
 
 
 def without(files, *expected):
@@ -42,14 +26,6 @@ def without(files, *expected):
 
 CHECK = ("check", "model.safetensors", "--target", CHIP)
 CONVERT = ("convert", "model.safetensors", "--target", CHIP, "--data", "data.npz", "--out", "new.nd")
-SIMULATE = ("simulate", "bundle.nd", "data.npz")
-SAMNA = "configurations/samna.json"
-VERIFY = ("verify", "bundle.nd")
-
-
-def changed(command, old, new):
-    assert old in command
-    return tuple(new if part == old else part for part in command)
 
 
 @pytest.mark.parametrize("command", [CHECK, CONVERT, SIMULATE, VERIFY], ids=lambda c: c[0])
@@ -358,19 +334,6 @@ def test_a_bundle_that_misses_a_file_is_refused(files, name):
     assert name in answer.json["error"][0]["where"]
 
 
-def resign(bundle):
-    """Give a manifest the hashes of the files as they are now, as somebody with intent would."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["files"] = {n: hashlib.sha256((bundle / n).read_bytes()).hexdigest() for n in manifest["files"]}
-    seal(bundle, manifest)
-
-
-def seal(bundle, manifest):
-    unsigned = {k: v for k, v in manifest.items() if k != "digest"}
-    signed = unsigned | {"digest": hashlib.sha256(canonical_json(unsigned).encode()).hexdigest()}
-    (bundle / "manifest.json").write_text(canonical_json(signed))
-
-
 def test_a_bundle_whose_vectors_differ_is_status_1_and_shows_where(files):
     golden = files / "bundle.nd" / "golden.npz"
     header, arrays = read_arrays(golden, what=GOLDEN_FORMAT, version=1)
@@ -450,190 +413,6 @@ def test_the_demo_without_its_package_is_status_3_with_the_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     answer = refused("ND9001", 3, "demo", "--target", CHIP, "--out", "new")
     assert answer.json["error"][0]["todo"] == 'pip install "neurodeploy[demo]"'
-
-
-# headers with entries of unexpected types, sealed as if they had been written so
-
-VALUES = [None, True, -1, 0, 1.5, 10**30, "x", [], [None], {}, {"a": 1}]
-
-
-def entries(value, at=()):
-    """Places of all entries of a JSON value; of a list the first two stand for all."""
-    if at:
-        yield at
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from entries(inner, (*at, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value[:2]):
-            yield from entries(inner, (*at, index))
-
-
-def variants(header):
-    """Every entry replaced by a value of every type, and left out."""
-    for at in entries(header):
-        for new in [*VALUES, KeyError]:
-            made = copy.deepcopy(header)
-            inner = made
-            for key in at[:-1]:
-                inner = inner[key]
-            if new is KeyError:
-                del inner[at[-1]]
-            else:
-                inner[at[-1]] = new
-            if made != header or type(new) is bool:
-                yield at, new, made
-
-
-def refusals(header, attempt):
-    """How many variants are refused; whatever else than a refusal escapes fails the test."""
-    number = 0
-    for at, new, made in variants(header):
-        try:
-            attempt(made)
-        except Refusal as refusal:
-            number += 1
-            if not all(f.code and f.where and f.was and f.must for f in refusal.faults):
-                pytest.fail(f"{at} = {new!r}: {refusal!r} says too little")
-        except Exception as error:  # noqa: BLE001 - the claim is that none escapes
-            pytest.fail(f"{at} = {new!r}: {type(error).__name__}: {error}")
-    return number
-
-
-def test_no_entry_of_a_model_file_escapes_its_check(files):
-    path = files / "model.safetensors"
-    with safetensors.safe_open(path, framework="pt") as opened:
-        text = opened.metadata()["neurodeploy"]
-        tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
-
-    def attempt(header):
-        path.write_bytes(safetensors.torch.save(tensors, metadata={"neurodeploy": json.dumps(header)}))
-        nd.load_model(path)
-
-    assert refusals(json.loads(text), attempt) > 400
-
-
-def test_no_entry_of_a_network_file_escapes_its_check(files):
-    path = files / "bundle.nd" / "network.npz"
-    header, arrays = read_arrays(path, what=network_file.FORMAT, version=1)
-    chip = header.pop("chip")
-
-    def attempt(changed_header):
-        whole = {"chip": chip, **changed_header}
-        whole["content"] = network_file._digest(whole, arrays)
-        write_arrays(path, whole, arrays)
-        nd.simulate(nd.load_network(path), counts())
-
-    assert refusals(header, attempt) > 300
-
-
-def test_a_network_file_whose_chip_is_no_table_is_refused(files):
-    path = files / "bundle.nd" / "network.npz"
-    header, arrays = read_arrays(path, what=network_file.FORMAT, version=1)
-    for chip in [None, 1, "xylo_imu", [], {}, {"schema_version": 1}]:
-        whole = {**header, "chip": chip}
-        whole["content"] = network_file._digest(whole, arrays)
-        write_arrays(path, whole, arrays)
-        answer = run(*changed(SIMULATE, "bundle.nd", str(path)), "--json")
-        assert answer.status == 2, chip
-        assert set(answer.codes) <= {"ND1401", "ND1102"}
-
-
-@pytest.mark.parametrize("what", ["float", "flat", "short", "scalar", "text", "huge"])
-def test_arrays_of_unexpected_shape_and_type_are_refused(files, what):
-    path = files / "bundle.nd" / "network.npz"
-    header, arrays = read_arrays(path, what=network_file.FORMAT, version=1)
-    for name, array in arrays.items():
-        bad = {
-            "float": array.astype(float),
-            "flat": array[None],
-            "short": array[:-1],
-            "scalar": np.array(3),
-            "text": array.astype(str),
-            "huge": np.full(array.shape, 2**64 - 1, np.uint64),
-        }[what]
-        whole = {**arrays, name: bad}
-        write_arrays(path, {**header, "content": network_file._digest(header, whole)}, whole)
-        answer = run(*changed(SIMULATE, "bundle.nd", str(path)), "--json")
-        assert answer.status == 2, name
-        assert answer.codes[0] in {"ND1201", "ND1202", "ND1401"}
-
-
-def test_no_entry_of_golden_vectors_escapes_verification(files):
-    golden = files / "bundle.nd" / "golden.npz"
-    header, arrays = read_arrays(golden, what=GOLDEN_FORMAT, version=1)
-    statuses = []
-
-    def attempt(changed_header):
-        write_arrays(golden, changed_header, arrays)
-        resign(files / "bundle.nd")
-        result = nd.verify(files / "bundle.nd")
-        json.dumps(result.to_json(), allow_nan=False)
-        statuses.append(result.exit_status)
-
-    refusals(header, attempt)
-    assert statuses.count(2) > 150
-    assert set(statuses) <= {0, 1, 2}
-
-
-@pytest.mark.parametrize("name", ["counts.3", "states.3.v", "input.channel"])
-def test_golden_arrays_of_unexpected_shape_and_type_never_verify(files, name):
-    golden = files / "bundle.nd" / "golden.npz"
-    header, arrays = read_arrays(golden, what=GOLDEN_FORMAT, version=1)
-    for bad in (
-        arrays[name].astype(float),
-        arrays[name][0],
-        arrays[name][:-1],
-        arrays[name][:, :-1],
-        arrays[name][:0],
-        np.array(3),
-        arrays[name].astype(np.int64) - 2**40,
-    ):
-        write_arrays(golden, header, {**arrays, name: bad})
-        resign(files / "bundle.nd")
-        assert run(*VERIFY).status in {1, 2}
-        assert run(*VERIFY, "--json").json["exact"] is False
-
-
-def test_no_entry_of_a_manifest_escapes_verification(files):
-    manifest = json.loads((files / "bundle.nd" / "manifest.json").read_text())
-    statuses = []
-
-    def attempt(changed_manifest):
-        seal(files / "bundle.nd", changed_manifest)
-        statuses.append(nd.verify(files / "bundle.nd").exit_status)
-
-    refusals({k: manifest[k] for k in ("chip", "files", "format", "schema_version")}, attempt)
-    assert statuses.count(2) == len(statuses) > 80
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "report.json", SAMNA])
-@pytest.mark.parametrize(
-    "content", [b"", b"[", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b'{"a":' * 300 + b"}" * 300]
-)
-def test_json_that_is_none_is_refused(files, name, content):
-    (files / "bundle.nd" / name).write_bytes(content)
-    if name != "manifest.json":
-        resign(files / "bundle.nd")
-    answer = run(*VERIFY, "--json")
-    assert answer.status == 2
-
-
-def test_damaged_bytes_anywhere_are_refused_or_harmless(files):
-    draw = np.random.default_rng(7)
-    for name, load in (("data.npz", nd.load_data), ("model.safetensors", nd.load_model)):
-        whole = (files / name).read_bytes()
-        harmless = 0
-        for _ in range(60):
-            content = bytearray(whole)
-            content[draw.integers(len(content))] ^= 1 << draw.integers(8)
-            (files / name).write_bytes(bytes(content))
-            try:
-                load(files / name)
-            except Refusal:
-                continue
-            harmless += 1
-        assert harmless < 60
 
 
 # steps of another length

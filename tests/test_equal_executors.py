@@ -144,6 +144,7 @@ def test_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 @CLOCKED_CASES
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -162,6 +163,7 @@ def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **dr
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 @EVENT_CASES
 @pytest.mark.parametrize("sort", DRAWN)
 @pytest.mark.parametrize("name", EVENT_TARGETS)

@@ -20,15 +20,25 @@ CHANGES = {
         "network.py",
         "[[34, -12",
         "[[35, -12",
-        r"group 'hidden', neuron 0 .*: sum = 26 in .*, 25 in the golden",
+        r"group 'hidden', neuron 0 .*: sum = 26 in .*, 25 in the golden file, from 0 and 0 .*w is 35 against 34",
     ),
-    "threshold": ("network.py", "THRESHOLD = 60", "THRESHOLD = 61", r"group 'hidden', neuron 1 .*, step 3, "),
-    "delay": ("network.py", "[[0, 1]", "[[0, 2]", r"group 'output', neuron 1 .*: sum = 44 in .*, 19 in the golden"),
+    "threshold": (
+        "network.py",
+        "THRESHOLD = 60",
+        "THRESHOLD = 61",
+        r"group 'hidden', neuron 1 .*, step 3, .*, line 3: v = v - threshold if .*threshold is 61 against 60",
+    ),
+    "delay": (
+        "network.py",
+        "[[0, 1]",
+        "[[0, 2]",
+        r"group 'output', neuron 1 .*: sum = 44 in .*, 19 in the golden.*no such event in the first run",
+    ),
     "comparison": (
         "board/chip.toml",
         "v >= threshold",
         "v > threshold",
-        r"group 'output', neuron 0 .*: v = 60 in .*, 0 ",
+        r"group 'output', neuron 0 .*: spike = 0 in .*, 1 in the golden .* line 2: spike = 1 if v > threshold",
     ),
 }
 

@@ -17,12 +17,6 @@ def soon_too_much(monkeypatch):
     monkeypatch.setattr("neurodeploy.simulator.event_engine.SETTLED_AFTER", 400)
 
 
-@pytest.fixture
-def as_python(monkeypatch):
-    """Run generated code without compiling it."""
-    monkeypatch.setattr("neurodeploy.simulator.follow.layout._compiled", lambda code, _: Plain(code))
-
-
 def differing(seeds):
     found = []
     for seed in seeds:
@@ -32,7 +26,6 @@ def differing(seeds):
 
 
 @NUMBA
-@pytest.mark.usefixtures("as_python")
 @pytest.mark.parametrize(("first", "end"), BLOCKS)
 def test_drawn_chips_run_as_by_the_reference(first, end):
     assert differing(range(first, end)) == []
@@ -40,14 +33,15 @@ def test_drawn_chips_run_as_by_the_reference(first, end):
 
 @NUMBA
 @pytest.mark.slow
-@pytest.mark.usefixtures("as_python")
 @pytest.mark.parametrize(("first", "end"), MANY)
-def test_many_drawn_chips_run_as_by_the_reference(first, end):
+def test_many_drawn_chips_run_as_by_the_reference(first, end, monkeypatch):
+    monkeypatch.setattr("neurodeploy.simulator.follow.layout._compiled", lambda code, _: Plain(code))
     assert differing(range(first, end)) == []
 
 
 @NUMBA
 @pytest.mark.slow
+@pytest.mark.compiled
 @pytest.mark.parametrize("seed", range(12))
 def test_drawn_chips_compiled_run_as_by_the_reference(seed):
     assert differing([seed]) == []

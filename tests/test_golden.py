@@ -42,14 +42,19 @@ def test_every_xylo_has_golden_vectors():
     assert set(MADE_BY_XYLOSIM) <= set(CHIPS)
 
 
-#: What takes seconds to compile runs in .ci/run, but for one clocked chip and one that events drive.
-COMPILED = [pytest.param(n, "numba", marks=() if n in ("xylo_audio3", "speck2f") else pytest.mark.slow) for n in CHIPS]
+#: Kernels as Python; what numba compiles takes seconds for each chip and runs in .ci/run.
+GIVEN = [
+    *((n, e) for n in CHIPS for e in EXECUTORS),
+    *(
+        pytest.param(n, e, marks=[pytest.mark.slow, pytest.mark.compiled])
+        for n in CHIPS
+        for e in EXECUTORS
+        if e == "numba"
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "executor"),
-    [*((n, e) for n in CHIPS for e in EXECUTORS if e != "numba"), *(COMPILED if "numba" in EXECUTORS else ())],
-)
+@pytest.mark.parametrize(("name", "executor"), GIVEN)
 def test_every_executor_gives_the_golden_vectors(name, executor, count):
     if executor not in (EVENT if chip(name).event_driven else CLOCKED):
         pytest.skip(f"{executor} does not run {name}")

@@ -23,8 +23,8 @@ from neurodeploy import npz
 from neurodeploy.bundles import bundle, load_bundle
 from neurodeploy.devices import record, save_recording
 from neurodeploy.network import identity, save_network
-from neurodeploy.plugin.comparisons import plain
-from neurodeploy.plugin.golden import read_run
+from neurodeploy.plugin.comparisons import plain, simulated
+from neurodeploy.plugin.golden import compare_run, read_run, write_run
 from neurodeploy.simulator import Trace
 
 REGISTERED = any(e.value == "neurodeploy.plugin" for e in entry_points(group="pytest11"))
@@ -304,7 +304,7 @@ def test_an_update_writes_lists_and_states_maker_version_contract_and_hashes(pro
     assert held.header["chip"] == {"name": "xylo_audio3", "digest": small().chip.digest}
     arrays = {f"counts.{g}" for g in held.trace.counts}
     arrays |= {f"states.{g}.{s}" for g, many in held.trace.states.items() for s in many}
-    assert set(held.header["hashes"]) == arrays
+    assert set(held.header["hashes"]) == arrays | {"network"}
     assert held.trace.counts["out"].sum() > 0
     run(project).assert_outcomes(passed=1)
 
@@ -359,10 +359,31 @@ def test_each_test_has_a_golden_file_of_its_own_and_each_run_a_name(project):
     run(project, "-k", "not twice").assert_outcomes(passed=4)
 
 
+#: changes, and the place inside the step, as the network of the file makes it known
 MUTANTS = {
-    "weight": (lambda: with_weight(small(), "in", 0, 1, 102), ["group 'hid', neuron 1 (hardware id 1)", "step 2"]),
-    "threshold": (lambda: with_parameter(small(), "hid", "threshold", 1, 101), ["group 'hid', neuron 1", "step 2"]),
-    "decay": (lambda: with_parameter(small(), "out", "dash_mem", 0, 3), ["group 'out', neuron 0"]),
+    "weight": (
+        lambda: with_weight(small(), "in", 0, 1, 102),
+        [
+            "group 'hid', neuron 1 (hardware id 1)",
+            "step 2, phase in: i1 = 102 in",
+            ", 101 in the golden file, from 0 and 0",
+            "connection.in.on_input, line 1: i1 = sat(i1 + arriving * w1, 16)",
+            "w1 is 102 against 101",
+        ],
+    ),
+    "threshold": (
+        lambda: with_parameter(small(), "hid", "threshold", 1, 101),
+        ["group 'hid', neuron 1", "step 2", "line 9: v = v - fired * threshold", "threshold is 101 against 100"],
+    ),
+    "decay": (
+        lambda: with_parameter(small(), "out", "dash_mem", 0, 3),
+        [
+            "group 'out', neuron 0",
+            ": v = 98 in",
+            ", 93 in the golden file, from 38 and 38 before",
+            "dash_mem is 3 against 2",
+        ],
+    ),
 }
 
 
@@ -378,6 +399,18 @@ def test_a_golden_file_names_the_first_difference_of_another_network(project, na
     assert all(part in output(result) for part in words)
     assert "in the golden file" in output(result)
     assert "the golden file was made of another network" in output(result)
+
+
+def test_without_its_network_a_golden_file_still_names_the_first_value_that_differs(tmp_path):
+    run, other = (simulated(network, events(samples=2)) for network in (small(), MUTANTS["weight"][0]()))
+    write_run(run, tmp_path / "g.npz")
+    held = read_run(tmp_path / "g.npz")
+    inside, without = (str(compare_run(other, h)) for h in (held, replace(held, network=b"")))
+    assert "phase in: i1 = 102" in inside
+    assert "phase hidden.step: i1 = 101" in without
+    assert compare_run(run, held).exact
+    spoilt = replace(held, trace=replace(held.trace, counts={n: v + 1 for n, v in held.trace.counts.items()}))
+    assert "phase in: i1" not in str(compare_run(other, replace(spoilt, trace=spoilt.trace)))
 
 
 def test_another_input_is_said_to_be_one(project):

@@ -13,10 +13,13 @@ from command_line import refused, run
 from test_fidelity import SAMPLES, STEPS, built
 
 import neurodeploy as nd
+from neurodeploy.bundles import add_certificates, load_bundle
 from neurodeploy.conversion import write_bundle
+from neurodeploy.proofs import prove
 from neurodeploy.report import page_of, value_at, write_report
 
 TARGETS = ("xylo_audio3", "loihi2", "speck2f")
+PROVED = TARGETS[1:]
 DATA = re.compile(r'<data value="([^"]*)" data-place="([^"]*)">([^<]*)</data>')
 LOOK = Path(__file__).parent / "look_at_page.mjs"
 
@@ -29,6 +32,10 @@ def made(tmp_path_factory):
         folder = tmp_path_factory.mktemp(target)
         model, converted, counts = built(target)
         write_bundle(converted, counts, folder / "b.nd")
+        if target in PROVED:
+            add_certificates(
+                folder / "b.nd", {"no_overflow": prove(converted.network, seconds=2).certificate.to_json()}
+            )
         nd.save_model(model, folder / "m.safetensors", dt_s=1e-3)
         label = np.arange(SAMPLES) % 3
         data = nd.data(counts, layout="time,batch,channel", dt_s=1e-3, label=label)
@@ -142,6 +149,43 @@ def test_every_source_of_the_chip_stands_on_the_page_with_its_grade(made):
     assert sum(row["entries"] for row in numbers["assumptions"]) > 40
     assert all(row["date"] in page for row in numbers["assumptions"])
     assert numbers["unknown"] == list(nd.chip("speck2f").unknown)
+
+
+@pytest.mark.parametrize("target", PROVED)
+def test_a_certificate_is_shown_with_the_numbers_of_a_check_made_just_now(made, target, tmp_path):
+    folder, page = made[target], (made[target] / "r.html").read_text()
+    (shown,) = numbers_of(folder)["certificates"]
+    stated = load_bundle(folder / "b.nd").certificates["no_overflow"]
+    assert shown["statements"] == nd.verify(folder / "b.nd", orders=0).certificates["no_overflow"] > 0
+    assert sum(row["proved"] for row in shown["states"]) == shown["statements"]
+    for row in shown["states"]:
+        low, high = stated["ranges"][row["layer"]][row["state"]]
+        assert [row["least"], row["most"]] == [np.min(low), np.max(high)]
+        assert row["low"] <= row["least"] <= row["most"] <= row["high"]
+    assert {place for _, place, _ in DATA.findall(page)} >= {
+        "certificates.0.statements",
+        "certificates.0.states.0.most",
+    }
+    assert {row["worst"] for row in numbers_of(folder)["headroom"]} <= {
+        v for row in shown["states"] for v in range(row["least"], row["most"] + 1)
+    }
+    wrong = stated | {"ranges": stated["ranges"] | {}}
+    layer, state = shown["states"][0]["layer"], shown["states"][0]["state"]
+    wrong["ranges"][layer] = {**wrong["ranges"][layer], state: [0, 0]}
+    shutil.copytree(folder / "b.nd", tmp_path / "b.nd")
+    add_certificates(tmp_path / "b.nd", {"no_overflow": wrong})
+    told = write_report(tmp_path / "b.nd", tmp_path / "r.html")
+    assert told["certificates"] == [{"name": "no_overflow", "statements": None, "states": []}]
+    assert told["summary"]["exact"] is False
+    assert (
+        "The certificate no_overflow does not hold, or could not be checked here" in (tmp_path / "r.html").read_text()
+    )
+
+
+def test_a_bundle_without_a_certificate_says_what_makes_one(made):
+    assert numbers_of(made["xylo_audio3"])["certificates"] == []
+    assert "<code>neurodeploy prove BUNDLE --add</code>" in (made["xylo_audio3"] / "r.html").read_text()
+    assert "neurodeploy prove BUNDLE --add" not in (made["loihi2"] / "r.html").read_text()
 
 
 def test_what_a_user_named_cannot_break_out_of_the_page(made):

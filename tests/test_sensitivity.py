@@ -15,6 +15,8 @@ from neurodeploy.network import Convolution, Network, convolution, group, place_
 from neurodeploy.simulator import scan_orders, simulate, simulate_orders
 from neurodeploy.verifier import observe_orders
 
+pytestmark = pytest.mark.compiled  # a hundred thousand events
+
 CHIP = chip("speck2f")
 
 

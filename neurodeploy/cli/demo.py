@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurodeploy.chips import chip
 from neurodeploy.cli.output import console, emit_json, messages, percent, table
-from neurodeploy.cli.tables import layers_table, usage_table
+from neurodeploy.cli.tables import quantization_table, usage_table
 from neurodeploy.demo import Demo, run_demo
 from neurodeploy.demo.pipeline import CLASSES
 
@@ -60,6 +60,10 @@ def _print(demo: Demo) -> None:
     names = ("seed", "float", "integer", "95 % interval", "points lost", "ties", "other decision", "rails hit")
     title = f"{first.integer_result.total} test images, decision: {first.integer_result.rule}, ties are wrong"
     screen.print(table(title, names, rows))
+    for trial in demo.trials:
+        if trial.rounded_result is not None:
+            rounded = percent(trial.rounded_result.accuracy)
+            click.echo(f"Seed {trial.seed}: {rounded} before training on the chip's own arithmetic.")
     if any(trial.rails_hit for trial in demo.trials):
         screen.print(
             "rails hit: cells (neuron, image, step) in which a register was full and cut a value, as on the chip."
@@ -68,7 +72,7 @@ def _print(demo: Demo) -> None:
         means = f"float {100 * shown['float_accuracy']:.2f} %, integer {100 * shown['integer_accuracy']:.2f} %"
         gaps = f"points lost: mean {shown['mean_points_lost']:.2f}, worst {shown['worst_points_lost']:.2f}"
         click.echo(f"Mean of {len(demo.trials)} seeds: {means}, {gaps}.")
-    screen.print(layers_table(demo.conversion.quantization.layers))
+    screen.print(quantization_table(demo.conversion.quantization))
     screen.print(usage_table(demo.conversion.placement.usage))
     for warning in demo.conversion.warnings:
         click.echo(f"- {warning}")

@@ -80,6 +80,7 @@ def check(*, model: Path, target: str, as_json: bool) -> None:
 @click.option("--approximate", is_flag=True, help="Replace neurons that the chip lacks by the nearest, and say so.")
 @click.option("--parity", default="", metavar="NAME", help="Integers of another quantizer of the chip's file, exactly.")
 @bits_option
+@click.option("--width", default=None, type=click.IntRange(1), help="Bits of all registers of a programmable chip.")
 @json_option
 def convert(
     *,
@@ -92,6 +93,7 @@ def convert(
     approximate: bool,
     parity: str,
     widths: dict[str, int] | None,
+    width: int | None,
     as_json: bool,
 ) -> None:
     """Quantize and map MODEL (.safetensors) and write a bundle that verifies itself."""
@@ -110,16 +112,17 @@ def convert(
     read = {path: load_data(path) for path in (data_file, calibration) if path is not None}
     raise_if([fault for path, found in read.items() for fault in found.step_faults(info.dt_s, str(path))])
     golden, counts = read[data_file], None if calibration is None else read[calibration].input
-    how: dict[str, Any] = {"approximate": approximate, "parity": parity, "weight_bits": widths}
+    how: dict[str, Any] = {"approximate": approximate, "parity": parity, "weight_bits": widths, "width": width}
     converted = convert_model(loaded, chip(target), calibration=counts, dt_s=info.dt_s, **how)
     write_bundle(converted, golden.input, out, emit=emit or None)
     if as_json:
         emit_json(converted.to_json() | {"bundle": str(out)})
         return
-    from neurodeploy.cli.tables import layers_table, losses_lines, usage_table
+    from neurodeploy.cli.tables import losses_lines, quantization_table, usage_table
 
-    console().print(layers_table(converted.quantization.layers))
-    console().print(usage_table(converted.placement.usage))
+    console().print(quantization_table(converted.quantization))
+    if converted.placement.usage:
+        console().print(usage_table(converted.placement.usage))
     for line in losses_lines(converted.losses):
         click.echo(line)
     for warning in converted.warnings:
@@ -250,7 +253,8 @@ def emit(*, network: Path, name: str | None, out: Path, lanes: int | None, as_js
     "--against",
     multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, ...; all: what is here; REC.npz; a device's ID.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, icarus, reference, numba, ...; all: what is here; REC.npz; "
+    "a device's ID.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")

@@ -41,7 +41,7 @@ bits_option = click.option(
 @click.option("--calibration", required=True, type=_FILE, help="Counts (.npz); with labels for an accuracy.")
 @click.option("--error", default=None, type=float, help="Largest spike error of the outputs: 0.05 for 5 %.")
 @click.option("--accuracy", default=None, type=float, help="Smallest accuracy: 0.95 for 95 %.")
-@click.option("--evaluations", default=40, show_default=True, type=int, help="Most sets of widths that are tried.")
+@click.option("--evaluations", default=60, show_default=True, type=int, help="Most sets of widths that are tried.")
 @click.option("--out", required=True, type=_FILE, help="Results (.json); an interrupted search goes on from it.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; the default is on a terminal.")
 @json_option
@@ -89,14 +89,16 @@ def _search(
         def tell(made: int, most: int) -> None:
             bar.update(task, completed=made, total=most)
 
-        found = search_widths(loaded, chip(target), data, budget, dt_s=info.dt_s, results=out, progress=tell)
+        described = chip(target)
+        found = search_widths(loaded, described, data, budget, dt_s=info.dt_s, results=out, progress=tell)
     if as_json:
         emit_json(found.to_json() | {"out": str(out)})
     else:
         console().print(table(f"{found.target}: {budget}", COLUMNS, found.lines()))
         for note in found.notes():
             click.echo(note)
-        if found.chosen is not None:
+        click.echo(f"Written: {out}.")
+        if found.chosen is not None and described.file.programmable is None:
             chosen = " ".join(f"--bits {name}={bits}" for name, bits in found.chosen.widths.items())
-            click.echo(f"Written: {out}. Next: neurodeploy convert {model} --target {target} {chosen} ...")
+            click.echo(f"Next: neurodeploy convert {model} --target {target} {chosen} ...")
     return 0 if found.chosen is not None else 1

@@ -1,13 +1,14 @@
 """Tables that several commands print."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 
 from neurodeploy.approximation import LayerLoss
 from neurodeploy.cli.output import percent, table
+from neurodeploy.fixed import Derivation, Format
 from neurodeploy.mapper import Core, Usage
-from neurodeploy.quantizer import LayerReport
+from neurodeploy.quantizer import LayerReport, Quantization
 
 
 def usage_table(usage: Sequence[Usage]) -> Table:
@@ -54,6 +55,29 @@ def layers_table(layers: Sequence[LayerReport]) -> Table:
         "headroom bits",
     )
     return table("Quantization", columns, rows)
+
+
+def quantization_table(made: Quantization | Derivation) -> Table:
+    """What became of each layer: scales and errors, or derived formats."""
+    if isinstance(made, Quantization):
+        return layers_table(made.layers)
+    rows = [
+        (
+            layer.name,
+            f"{layer.kind.plain.size} {layer.kind.name}",
+            _formats(layer.kind.states),
+            _formats({n: c.format for n, c in layer.kind.constants.items()}),
+            ", ".join(f"{w.format.bits}.{w.format.fraction}" for w in layer.weights),
+        )
+        for layer in made.layers
+    ]
+    return table("Bits.fraction bits", ("layer", "neurons", "states", "parameters", "weights"), rows)
+
+
+def _formats(formats: Mapping[str, Format]) -> str:
+    return ", ".join(
+        f"{name} {'' if form.signed else 'u'}{form.bits}.{form.fraction}" for name, form in formats.items()
+    )
 
 
 def _weights(layer: LayerReport) -> str:

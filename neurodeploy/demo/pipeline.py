@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.bundles import refuse_place
 from neurodeploy.chips import Chip
 from neurodeploy.conversion import Conversion, convert, exact_against, write_bundle
 from neurodeploy.demo.design import Design, design_for
-from neurodeploy.demo.digits import DT_S, Shifts, digits
+from neurodeploy.demo.digits import DT_S, Digits, Shifts, digits
 from neurodeploy.demo.maps import MapShape
 from neurodeploy.demo.network import Shape
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.evaluation import Evaluation, evaluate
 from neurodeploy.events import Data, save_data
 from neurodeploy.models import save_model
+from neurodeploy.oracles import oracles_of
 from neurodeploy.quantizer import Watch, constrain
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model, train
@@ -37,6 +39,8 @@ Progress = Callable[[str, float], None]
 class Trial:
     """One seed: the float and the integer network on the same test images, by the same rule.
 
+    rounded_result : the integer network of the float-trained weights, before it was trained on the chip's own
+        arithmetic; None where it was not
     rails_hit : in how many (neuron, image, step) cells a register was too narrow and a value was cut; 0 where events
         drive the chip, whose simulation refuses a value that does not fit
     """
@@ -45,6 +49,7 @@ class Trial:
     float_result: Evaluation
     integer_result: Evaluation
     rails_hit: int
+    rounded_result: Evaluation | None = None
 
     @property
     def points_lost(self) -> float:
@@ -87,6 +92,7 @@ class Demo:
                     "float_accuracy": t.float_result.accuracy,
                     "integer_accuracy": t.integer_result.accuracy,
                     "points_lost": t.points_lost,
+                    "rounded_accuracy": None if t.rounded_result is None else t.rounded_result.accuracy,
                     "ties": t.integer_result.ties,
                     "disagreements": len(t.integer_result.disagreements),
                     "rails_hit": t.rails_hit,
@@ -112,10 +118,14 @@ def run_demo(
     seeds : how many networks to train, with seeds 0, 1, ...
     epochs : of training; None takes those that the network needs
     Raises DoesNotFit if not even the smallest network fits the chip, Refusal for a folder that cannot be written,
-    before any training is spent; Differs if the bundle differs from what it was compared with.
+    Missing where a program that simulates the chip's own RTL is not installed, all before any training is spent;
+    Differs if the bundle differs from what it was compared with.
     """
     if seeds < 1:
         raise Refusal(Fault("ND9002", "demo", f"seeds = {seeds}", "at least 1"))
+    for oracle in oracles_of(chip):
+        if oracle.program is not None and oracle.available() is None:
+            raise oracle.missing(f"the demo on {chip.name}")
     begin = time.perf_counter()
     tell = progress or (lambda _what, _share: None)
     threads = torch.get_num_threads()
@@ -150,26 +160,51 @@ def _place(folder: Path) -> Path:
     return folder / BUNDLE
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """A trained model, and what it gave on the test images: as floats, and rounded before it was trained on that."""
+
+    model: torch.nn.Module
+    outputs: NDArray[np.int64]
+    rounded: NDArray[np.int64] | None
+
+
+def _train(chip: Chip, design: Design, seed: int, epochs: int, parts: Digits, tell: Progress) -> _Trained:
+    """Train as the design says: in float, then on the chip's own arithmetic where that is worth it."""
+    augment = Shifts(parts.train, design.shape.classes, design.moved, encode=design.encode)
+
+    def go(model: torch.nn.Module, epochs: int, rate: float, label: str) -> None:
+        train(
+            model,
+            parts.train,
+            epochs=epochs,
+            seed=seed,
+            learning_rate=rate,
+            sharpness=design.sharpness,
+            augment=augment,
+            progress=lambda epoch, _loss: tell(label, (epoch + 1) / epochs),
+        )
+
+    model = constrain(design.build(seed), chip)
+    go(model, epochs, design.learning_rate, f"training (seed {seed})")
+    outputs = run_model(model, parts.test.input)
+    if not design.exact_epochs:
+        return _Trained(model, outputs, None)
+    model = constrain(model, chip, exact=True, calibration=calibration_of(parts.train).input)
+    rounded = run_model(model, parts.test.input)
+    label = f"training on the chip's arithmetic (seed {seed})"
+    go(model, min(design.exact_epochs, epochs), design.exact_rate, label)
+    return _Trained(model, outputs, rounded)
+
+
 def _trial(
     chip: Chip, design: Design, seed: int, epochs: int, folder: Path | None, tell: Progress
 ) -> tuple[Trial, Conversion]:
-    classes = design.shape.classes
-    parts = digits(classes, seed, design.encode)
-    model = constrain(design.build(seed), chip)
-    label = f"training (seed {seed})"
-    train(
-        model,
-        parts.train,
-        epochs=epochs,
-        seed=seed,
-        learning_rate=design.learning_rate,
-        sharpness=design.sharpness,
-        augment=Shifts(parts.train, classes, design.moved, encode=design.encode),
-        progress=lambda epoch, _loss: tell(label, (epoch + 1) / epochs),
-    )
+    parts = digits(design.shape.classes, seed, design.encode)
+    trained = _train(chip, design, seed, epochs, parts, tell)
     tell("quantizing and mapping", 0.0)
     calibration = calibration_of(parts.train)
-    converted = convert(model, chip, calibration=calibration.input, dt_s=DT_S)
+    converted = convert(trained.model, chip, calibration=calibration.input, dt_s=DT_S)
     tell("quantizing and mapping", 1.0)
     watch = None if chip.event_driven else Watch()
 
@@ -181,17 +216,19 @@ def _trial(
     looking: dict[str, Any] = {} if watch is None else {"executor": watch, "observer": watch.look}
     run = simulate(converted.network, parts.test.input, progress=step_done, **looking)
     labels, ids = np.asarray(parts.test.label), parts.test.sample_id
-    real = evaluate(run_model(model, parts.test.input), labels, latency=run.latency, sample_id=ids)
+    real = evaluate(trained.outputs, labels, latency=run.latency, sample_id=ids)
+    rounded = trained.rounded
+    before = None if rounded is None else evaluate(rounded, labels, latency=run.latency, sample_id=ids)
     integer = evaluate(run, labels, sample_id=ids, against=real)
     if folder is not None:
         tell("writing the bundle", 0.0)
-        save_model(model, folder / "model.safetensors", dt_s=DT_S)
+        save_model(trained.model, folder / "model.safetensors", dt_s=DT_S)
         save_data(folder / "train.npz", parts.train)
         save_data(folder / "test.npz", parts.test)
         write_bundle(converted, parts.test.input, folder / BUNDLE)
         tell("writing the bundle", 1.0)
     hits = 0 if watch is None else sum(watch.hits_of(converted.network, g.name) for g in converted.network.groups)
-    return Trial(seed, real, integer, hits), converted
+    return Trial(seed, real, integer, hits, before), converted
 
 
 def calibration_of(train_data: Data) -> Data:

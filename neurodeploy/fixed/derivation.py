@@ -105,6 +105,23 @@ def derive(
     return Derivation(network, tuple(builder.layers), form)
 
 
+def underivable(model: torch.nn.Module, chip: Chip) -> list[Fault]:
+    """Why a model has no network in fixed point, as far as it shows without data; empty where it has one."""
+    faults = list[Fault]()
+    try:
+        found = _cut(model)
+    except Refusal as refusal:
+        return list(refusal.faults)
+    sizes = {INPUT: found.inputs} | {piece.name: piece.size for piece in found.pieces}
+    for piece in found.pieces:
+        for look in (lambda p: plain(p.neuron, f"{chip.name}, {p.where}"), lambda p: edges_of(p, sizes), bias_of):
+            try:
+                look(piece)
+            except Refusal as refusal:
+                faults += refusal.faults
+    return faults
+
+
 def _bits(bits: int | Bits | Mapping[str, Bits] | None, layer: str, chip: Chip) -> Bits:
     machine = chip.file.programmable
     if machine is None:

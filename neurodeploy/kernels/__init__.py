@@ -6,6 +6,7 @@ compared with it.
 """
 
 from neurodeploy.generated import has_numba
+from neurodeploy.kernels.course import Course
 from neurodeploy.kernels.events import event_linear, weight_gradient
 from neurodeploy.kernels.recurrent import Feedback
 from neurodeploy.kernels.sequence import DTYPES, SUPPORTED, Result, run_sequence
@@ -14,6 +15,7 @@ from neurodeploy.kernels.triton_call import has_triton, is_interpreted
 __all__ = [
     "DTYPES",
     "SUPPORTED",
+    "Course",
     "Feedback",
     "Result",
     "event_linear",

@@ -12,6 +12,7 @@ import torch
 
 from neurodeploy.kernels import memory
 from neurodeploy.kernels.call import Call
+from neurodeploy.kernels.course import Course
 from neurodeploy.native import Native
 
 _TENSORS = 3  # of Feedback
@@ -45,17 +46,19 @@ class Feedback:
 
 
 def run_recurrent(
-    call: Call, feedback: Feedback, x: torch.Tensor, tensors: list[torch.Tensor]
+    call: Call, feedback: Feedback, course: Course | None, x: torch.Tensor, tensors: list[torch.Tensor]
 ) -> tuple[torch.Tensor, ...]:
     """Spikes, last states and recordings.
 
+    course : what every step leaves, in place of what the text makes
     tensors : states at the start, then the tensors among the hoisted values
     """
-    found: tuple[torch.Tensor, ...] = _Recurrent.apply(call, feedback, x, *feedback.tensors, *tensors)  # type: ignore[no-untyped-call] # torch's
+    given = call, feedback, course, x, *feedback.tensors, *tensors
+    found: tuple[torch.Tensor, ...] = _Recurrent.apply(*given)  # type: ignore[no-untyped-call] # torch's
     return found
 
 
-class _Steps:
+class Steps:
     """One kernel of a call, a step at a time."""
 
     def __init__(self, call: Call, name: str, shared: dict[str, Any], rows: dict[str, Any]) -> None:
@@ -75,6 +78,7 @@ class _Steps:
             ]
 
     def run(self, t: int) -> None:
+        """Run the step whose rows are those of number t."""
         if isinstance(self._function, Native):
             for place, begin, size in self._moving:
                 self._flat[place].value = begin + t * size
@@ -91,7 +95,12 @@ class _Recurrent(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, call: Call, feedback: Feedback, x: torch.Tensor, *tensors: torch.Tensor | None
+        ctx: Any,
+        call: Call,
+        feedback: Feedback,
+        course: Course | None,
+        x: torch.Tensor,
+        *tensors: torch.Tensor | None,
     ) -> tuple[torch.Tensor, ...]:
         first, weight, bias = tensors[:_TENSORS]
         states = [state for state in tensors[_TENSORS:] if state is not None][: len(call.kernels.plan.states)]
@@ -100,7 +109,7 @@ class _Recurrent(torch.autograd.Function):
         total = memory.empty(x.shape, x.dtype) if call.keeps_x else torch.empty_like(x[0])
         shared, rows = call.forward_arrays(given)
         (rows if call.keeps_x else shared)["x"] = call.flat(total)
-        steps, before = _Steps(call, "forward", shared, rows), first
+        steps, before = Steps(call, "forward", shared, rows), first
         for t, (row, spikes) in enumerate(zip(x.unbind(0), given.spikes.unbind(0), strict=True)):
             into = total[t] if call.keeps_x else total
             if before is None:
@@ -108,6 +117,8 @@ class _Recurrent(torch.autograd.Function):
             else:
                 torch.add(row, feedback.product(before, weight, bias), out=into)
             steps.run(t)
+            if course is not None:
+                course.take(t, given, call.kernels.plan.states)
             before = _aligned(spikes)
         ctx.call, ctx.feedback, ctx.shapes = call, feedback, [None if v is None else v.shape for v in tensors]
         kept = [first, weight, given.spikes, *([total] if call.keeps_x else []), *given.saved]
@@ -130,7 +141,7 @@ class _Recurrent(torch.autograd.Function):
         rows |= {} if total is None else {"x": call.flat(total)}
         for name, gradient in zip(states, gradients[1 + count :], strict=False):
             rows[f"grec_{name}"] = call.flat(call.whole(gradient))
-        steps = _Steps(call, "backward", shared, rows)
+        steps = Steps(call, "backward", shared, rows)
         outer = [None] * call.steps if gradients[0] is None else gradients[0].unbind(0)
         to_x = [None] * call.steps if given.to_x is None else given.to_x.unbind(0)
         for t in range(call.steps - 1, -1, -1):
@@ -139,10 +150,10 @@ class _Recurrent(torch.autograd.Function):
                 back = feedback.to_spikes(to_x[t + 1], weight)
             _set_sum(arriving, outer[t], back)
             steps.run(t)
-        wanted = ctx.needs_input_grad[3:]
+        wanted = ctx.needs_input_grad[4:]
         found = _to_feedback(feedback, given.to_x, (first, weight, spikes), wanted)
         found += call.to_tensors(given, ctx.shapes[_TENSORS:], wanted[_TENSORS:])
-        return (None, None, given.to_x if ctx.needs_input_grad[2] else None, *found)
+        return (None, None, None, given.to_x if ctx.needs_input_grad[3] else None, *found)
 
 
 def _aligned(spikes: torch.Tensor) -> torch.Tensor:

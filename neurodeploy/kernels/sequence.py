@@ -9,9 +9,10 @@ import torch
 
 from neurodeploy.generated import Compiled
 from neurodeploy.kernels.call import Call, Kernels
+from neurodeploy.kernels.course import Course
 from neurodeploy.kernels.numba_source import numba_source
 from neurodeploy.kernels.plan import Plan, Question, forward_plan, plan_of
-from neurodeploy.kernels.recurrent import Feedback, run_recurrent
+from neurodeploy.kernels.recurrent import Feedback, Steps, run_recurrent
 from neurodeploy.kernels.triton_call import DeviceCall, Jitted
 from neurodeploy.kernels.triton_source import triton_source
 from neurodeploy.step import Table, Text
@@ -61,6 +62,7 @@ def run_sequence(
     table: Table,
     record: bool,
     feedback: Feedback | None = None,
+    course: Course | None = None,
     engine: str = "numba",
 ) -> Result:
     """Run a step text over a sequence.
@@ -71,6 +73,7 @@ def run_sequence(
     surrogate, options : derivative of the firing functions in ``v``, ``threshold`` and the options
     table : torch's, for what no step changes
     feedback : what is added to the input of a step from the spikes of the step before; "numba" alone
+    course : spikes and states that every step leaves, in place of those of the text; "numba" alone
     engine : "numba" on the CPU, "triton" on a GPU
     """
     given, option_names = tuple(sorted(environment)), tuple(sorted(options))
@@ -106,11 +109,11 @@ def run_sequence(
     x, tensors = x.contiguous(), [value for value in (*states.values(), *hoisted) if isinstance(value, torch.Tensor)]
     outputs: tuple[torch.Tensor, ...]
     if feedback is not None:
-        outputs = run_recurrent(call, feedback, x, tensors)
+        outputs = run_recurrent(call, feedback, course, x, tensors)
     elif gradients:
-        outputs = _Sequence.apply(call, x, *tensors)  # type: ignore[no-untyped-call] # torch's
+        outputs = _Sequence.apply(call, course, x, *tensors)  # type: ignore[no-untyped-call] # torch's
     else:
-        outputs = _forward(call, x, [value.detach() for value in states.values()])[0]
+        outputs = _forward(call, course, x, [value.detach() for value in states.values()])[0]
     spikes, *rest = outputs
     count = len(states)
     return Result(
@@ -126,12 +129,19 @@ def _differs(value: Any) -> bool:
 
 
 def _forward(
-    call: Call, x: torch.Tensor, states: list[torch.Tensor]
+    call: Call, course: Course | None, x: torch.Tensor, states: list[torch.Tensor]
 ) -> tuple[tuple[torch.Tensor, ...], list[torch.Tensor]]:
     """Spikes, last states and recordings; and what the gradient needs, apart from x."""
     given = call.forward_memory(states)
     shared, rows = call.forward_arrays(given)
-    call.run("forward", shared | rows | {"x": call.flat(x)}, steps=call.steps)
+    rows["x"] = call.flat(x)
+    if course is None:
+        call.run("forward", shared | rows, steps=call.steps)
+        return given.outputs, given.saved
+    steps = Steps(call, "forward", shared, rows)
+    for t in range(call.steps):
+        steps.run(t)
+        course.take(t, given, call.kernels.plan.states)
     return given.outputs, given.saved
 
 
@@ -139,8 +149,10 @@ class _Sequence(torch.autograd.Function):
     """The kernels as an operation: spikes, last states, recordings; gradients to x, first states, hoisted values."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, x: torch.Tensor, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs, saved = _forward(call, x, list(tensors[: len(call.kernels.plan.states)]))
+    def forward(
+        ctx: Any, call: Call, course: Course | None, x: torch.Tensor, *tensors: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        outputs, saved = _forward(call, course, x, list(tensors[: len(call.kernels.plan.states)]))
         ctx.call, ctx.shapes = call, [tensor.shape for tensor in tensors]
         ctx.save_for_backward(*([x] if call.keeps_x else []), *saved)
         ctx.set_materialize_grads(False)
@@ -158,4 +170,4 @@ class _Sequence(torch.autograd.Function):
         for name, gradient in zip(call.kernels.plan.states, gradients[1 + count :], strict=False):
             rows[f"grec_{name}"] = call.flat(call.whole(gradient))
         call.run("backward", shared | rows, steps=call.steps)
-        return (None, given.to_x, *call.to_tensors(given, ctx.shapes, ctx.needs_input_grad[2:]))
+        return (None, None, given.to_x, *call.to_tensors(given, ctx.shapes, ctx.needs_input_grad[3:]))

@@ -60,6 +60,7 @@ def _obstacles(layer: Any, x: torch.Tensor, engine: str) -> list[str]:
         "a model that is being traced": traced,
     }
     if engine == "triton":
+        found["a course that the layer is made to take"] = layer.course is not None
         found["rec_connect: between two steps of a recurrent layer stands a product"] = layer.rec_connect is not None
         tensors = [getattr(layer, name) for name in layer._tensors]  # noqa: SLF001 - its executor
         found["parameters on another device than the input"] = any(t.device != x.device for t in tensors)
@@ -100,6 +101,7 @@ def run_kernels(
         table=torch_table(layer.surrogate, layer.dtype),
         record=layer.record_states,
         feedback=feedback,
+        course=layer.course,
         engine=_engine(layer, x),
     )
     if recurrent and "spike" not in declared:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from neurodeploy.errors import Fault, Refusal, raise_if
+from neurodeploy.kernels import Course
 from neurodeploy.layers.declared import parsed, resolve, signature
 from neurodeploy.layers.executors import run_kernels, takes_kernels
 from neurodeploy.layers.parameters import Parameter, Resolved
@@ -144,6 +145,7 @@ class Neuron(Stateful):
         self.rec_connect = rec_connect
         self.record_states, self.check_input = record_states, check_input
         self.recordings: dict[str, torch.Tensor] = {}
+        self.course: Course | None = None
         self._states, self._numbers = dict(states), dict(numbers or {})
         self._tensors, self._positive = tuple(tensors), frozenset(positive)
         self._options = {"shape": shape, **{name: _described(value) for name, value in options.items()}}
@@ -226,6 +228,18 @@ class Neuron(Stateful):
             like = next(iter(states.values())).unsqueeze(0)
             self._state = self._started(like, self._parameters_by_name()) | states
 
+    def follow(self, spikes: torch.Tensor, states: Mapping[str, torch.Tensor]) -> None:
+        """Say what the next call returns and where its steps leave the states, whatever the text would make of them.
+
+        spikes, states : (time, batch, *shape), of the layer's float type; states that are not named stay the text's
+        The gradient is that of the text, every step taken from the states that it was told. Later calls are free again.
+        Raises Refusal (ND1602) for a state that the layer has not.
+        """
+        unknown = sorted(set(states) - set(self._states))
+        if unknown:
+            raise self._refuse_input(f"state {unknown[0]!r}", f"its states are {', '.join(self._states)}")
+        self.course = Course(spikes, dict(states))
+
     def faults(self) -> list[Fault]:
         """Faults of the present values of the parameters, for instance after loading them."""
         found: list[Fault] = []
@@ -240,7 +254,12 @@ class Neuron(Stateful):
         Returns the spikes, (time, batch, *shape), whole numbers in the layer's float type.
         Raises Refusal (ND1602) for another shape or float type, and for a batch other than that of the kept state.
         """
-        x = self._checked(x)
+        try:
+            return self._run(self._checked(x))
+        finally:
+            self.course = None
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         environment = self._parameters_by_name()
         run(self._once.statements, environment, torch_table(self.surrogate, self.dtype))
         start = self._state or self._started(x, environment)
@@ -252,9 +271,12 @@ class Neuron(Stateful):
         table = torch_table(self.surrogate, self.dtype)
         spikes: list[torch.Tensor] = []
         recorded: dict[str, list[torch.Tensor]] = {name: [] for name in self._states if self.record_states}
-        for row in x.unbind(0):  # never x[t]: its backward fills a tensor of the whole length in every step
+        # never x[t]: its backward fills a tensor of the whole length in every step
+        for t, row in enumerate(x.unbind(0)):
             environment["x"] = self._with_feedback(row, environment)
             run(self._step.statements, environment, table)
+            if self.course is not None:
+                self.course.stand_in(t, environment)
             spikes.append(environment["spike"])
             for name, rows in recorded.items():
                 rows.append(environment[name])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from neurodeploy.chips import Chip, NeuronKind
@@ -13,23 +14,39 @@ from neurodeploy.errors import Fault, raise_if
 from neurodeploy.layers import IAF, LIF, Delay, Neuron
 from neurodeploy.quantizer.compute import most_spikes, neuron_faults
 from neurodeploy.quantizer.decays import NEURON, Floats, decay_faults, decay_grid, decay_keep, decay_registers
+from neurodeploy.quantizer.exact import arithmetic_of, made_exact, release
 from neurodeploy.quantizer.lower import lower_layer
 from neurodeploy.quantizer.nodes import INPUT, flat
 from neurodeploy.quantizer.wiring import Wired, wire
 
 
-def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
-    """Copy of a model that computes as the chip will, in float.
+def constrain(
+    model: torch.nn.Module, chip: Chip, *, exact: bool = False, calibration: npt.ArrayLike | None = None
+) -> torch.nn.Module:
+    """Copy of a model that computes as the chip will: in float, or in the chip's own integers.
 
     Decays lie on the chip's grid (trained ones in every forward pass, also after an optimizer step), a neuron fires at
     most as often in a step as the chip's, and a delay stands wherever the chip's connections have one. The order of
     decay and input is that of the layers already. The argument is not changed; weights are copied; nested Sequentials
     become one, graphs and modules of the user's own keep their form. A model that is constrained already comes back
-    equal.
+    equal; one that is exact stays so on its chip.
 
+    exact : every forward pass quantizes the present weights, simulates the integer network from reset and returns its
+        spikes, bit for bit; ``quantize`` of the model later gives that network. Every neuron layer takes the course of
+        its neurons on the chip, spikes and states, and the gradient is that of its float text along this course:
+        through the surrogate, and straight through all rounding. Dropout is off, and normalisation uses its running
+        statistics. Meant for the last epochs of a model that was trained in float; call ``reset_states`` before every
+        pass, as ``train`` does. What a saved model knows are its weights: load, constrain and calibrate it again
+    calibration : (time, batch, channel) counts, for exact models: shifts and the shares of the largest weights are
+        settled on them once, with the weights that the model comes with, and kept; only scales follow the weights
     Raises Refusal with everything that cannot be had by constraining: modules, resets, comparisons, delays, time
-    constants outside the grid.
+    constants outside the grid; of exact models all that ``quantize`` refuses, here and in every forward pass.
     """
+    raise_if(_exact_faults(chip, exact=exact, calibrated=calibration is not None))
+    if chip.file.programmable is not None:  # it computes every neuron as it is
+        result = copy.deepcopy(model)
+        release(result)  # from the arithmetic of another chip
+        return result
     wiring, faults = wire(model, chip)
     replaced, delays = dict[str, torch.nn.Module](), dict[str, int]()
     kinds = {INPUT: wiring.input_kind} | {w.piece.name: w.kind for w in wiring.layers} if wiring else {}
@@ -44,7 +61,21 @@ def constrain(model: torch.nn.Module, chip: Chip) -> torch.nn.Module:
             replaced[piece.name] = neuron
         faults += _note_delays(chip, layer, kinds, delays)
     raise_if(faults)
-    return with_modules(model, replaced, delays)
+    result = with_modules(model, replaced, delays)
+    known = release(result) or arithmetic_of(model)
+    if known is not None and known.is_of(chip) and calibration is None:
+        result.register_forward_pre_hook(known)
+    return made_exact(result, chip, calibration) if exact and arithmetic_of(result) is None else result
+
+
+def _exact_faults(chip: Chip, *, exact: bool, calibrated: bool) -> list[Fault]:
+    faults = []
+    if calibrated and not exact:
+        faults.append(Fault("ND1601", "constrain", "calibration data", "exact = True, which alone reads them"))
+    if exact and chip.file.programmable is not None:
+        was, must = "exact = True for a machine that takes any neuron", "a chip with neurons of its own"
+        faults.append(Fault("ND1701", chip.name, was, must, "train in float, then nd.derive the network"))
+    return faults
 
 
 def with_modules(

@@ -11,24 +11,21 @@ import torch
 
 from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, raise_if
-from neurodeploy.network import Network, guard_faults, place_identity
+from neurodeploy.network import Network, place_identity
 from neurodeploy.network.network import Ints
 from neurodeploy.notebook import show
 from neurodeploy.quantizer.activity import Activity, observe
+from neurodeploy.quantizer.exact import Arithmetic, arithmetic_of, settled
 from neurodeploy.quantizer.explain import explained
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.narrow import narrow
 from neurodeploy.quantizer.rails import Watch, share_of_register
-from neurodeploy.quantizer.registers import Quantized, build_network
+from neurodeploy.quantizer.registers import Quantized
 from neurodeploy.quantizer.report import LayerReport
-from neurodeploy.quantizer.scale import Choice, Room, room_of
-from neurodeploy.quantizer.search import count_error, settle, trial_of, wanted_counts
+from neurodeploy.quantizer.scale import Choice
+from neurodeploy.quantizer.search import count_error, wanted_counts
 from neurodeploy.quantizer.stages import Lowered, Stage
-from neurodeploy.ranges import agreement_faults
 from neurodeploy.simulator import Run, simulate
-
-#: How often a layer's scale is lowered, each time by this factor, to bring it where all dialects of the chip agree.
-LOWERINGS, LOWERED = 8, 0.6
 
 
 @dataclass(frozen=True)
@@ -73,47 +70,51 @@ def quantize(
 
     Weights, threshold and bias of a neuron share one scale and are rounded to nearest, halves to even. Weights beyond
     the register are cut only where the calibration data say that it helps, and the report states the share.
+    A model that ``constrain`` made exact keeps the scales that it was trained with: the network is the one that its
+    last forward pass was.
     Where a chip has dialects that could differ on the network, the scale of the layer is lowered until a range proof
     shows that they cannot.
     Raises Refusal with all faults: ND16xx and ND17xx (ND1705 for widths that cannot be had), ND2201 where no scale
     makes the dialects agree, ND2202 where the network breaks a guard of the chip, and ND1302 for calibration counts
     above the cap of the input.
     """
+    if chip.file.programmable is not None:
+        must = "a chip with neurons of its own"
+        raise Refusal(
+            Fault("ND1701", chip.name, "a machine that takes any neuron", must, "use nd.derive, or nd.convert")
+        )
     if parity and weight_bits:
         must = "either of both: a parity has widths of its own"
         raise Refusal(Fault("ND1705", chip.name, f"parity = {parity!r} and weight_bits", must))
     lowered = narrow(lower(model, chip), weight_bits or {})
     counts = None if calibration is None else np.asarray(calibration)
     activity = None if counts is None else observe(lowered, counts)
-    rooms = {s.name: room_of(s, activity.peaks[s.name] if activity else None) for s in lowered.stages}
-    trial = None if counts is None or activity is None else trial_of(lowered, counts, activity)
-    choice = Choice(parity=parity) if parity else settle(lowered, rooms, trial)
-    network, done = _agreeing(lowered, choice, rooms, dt_s)
+    trained = _trained(model, chip, {"parity": parity, "weight_bits": weight_bits})
+    given = Choice(parity=parity) if parity else None
+    arithmetic = settled(lowered, counts, activity, given) if trained is None else trained
+    network, done = arithmetic.network(lowered, dt_s)
     if counts is None or activity is None:
         return Quantization(network, tuple(q.report for q in done))
     return _measured(lowered, network, done, counts, activity)
 
 
-def _agreeing(
-    lowered: Lowered, choice: Choice, rooms: Mapping[str, Room], dt_s: float | None
-) -> tuple[Network, tuple[Quantized, ...]]:
-    """The network of a choice, with scales lowered where the chip's dialects could differ on it, and inside its guards.
-
-    Raises Refusal with all faults.
-    """
-    for lowering in range(LOWERINGS + 1):
-        network, done, faults = build_network(lowered, choice, rooms, until=len(lowered.stages), dt_s=dt_s)
-        raise_if(faults)
-        if network is None:
-            raise RuntimeError("a network is missing only where its registers have faults")
-        differing = agreement_faults(network)
-        groups = {str(f.values.get("group", "")) for f in differing} & {s.name for s in lowered.stages}
-        if not groups or lowering == LOWERINGS or choice.parity:
-            raise_if([*differing, *guard_faults(network)])
-            return network, done
-        lower_by = {name: choice.shrink.get(name, 1.0) * LOWERED for name in groups}
-        choice = replace(choice, shrink={**choice.shrink, **lower_by})
-    raise RuntimeError("the last lowering returns or refuses")
+def _trained(model: torch.nn.Module, chip: Chip, options: Mapping[str, object]) -> Arithmetic | None:
+    """The arithmetic that a model was trained in; raises Refusal where another is asked for."""
+    own = arithmetic_of(model)
+    if own is None:
+        return None
+    where, faults = f"quantize, {chip.name}", list[Fault]()
+    if not own.is_of(chip):
+        was, must = f"a model in the arithmetic of {own.chip.name}", "the chip that the model was trained for"
+        faults.append(
+            Fault("ND1601", where, was, must, "nd.constrain(model, chip) makes it a float model of another chip")
+        )
+    for name, value in options.items():
+        if value:
+            must = "the integers that the model was trained with"
+            faults.append(Fault("ND1601", where, f"{name} = {value!r} for an exact model", must, f"leave {name} out"))
+    raise_if(faults)
+    return own
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""What a report shows of the course of time: rasters, membranes, and how full each register became."""
+"""What a report shows of the course of time: rasters, membranes, how full each register became, and ever can become."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.bundles import Bundle
-from neurodeploy.network import Group
+from neurodeploy.network import Group, Network
+from neurodeploy.proofs import Certificate, read_certificate
 from neurodeploy.report.fidelity import Fidelity
 from neurodeploy.simulator import Run
 
@@ -88,4 +89,40 @@ def headroom_of(loaded: Bundle) -> Iterator[dict[str, Any]]:
                 "neuron": neuron,
                 "share": used,
                 "bits": math.log2(1 / max(used, 1 / max(high, 2))),
+            }
+
+
+def certificates_of(loaded: Bundle, checked: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """What was proved of every state, from the certificates of the bundle.
+
+    checked : name -> statements that hold, as ``verify`` has just found; a certificate that is not among them does not
+    hold, or was not checked here
+    """
+    network = loaded.network
+    for name, content in loaded.certificates.items():
+        yield {
+            "name": name,
+            "statements": checked.get(name),
+            "states": list(_proved(network, read_certificate(content, network))) if name in checked else [],
+        }
+
+
+def _proved(network: Network, certificate: Certificate) -> Iterator[dict[str, Any]]:
+    """Neurons of each state that are never cut, and the range that all its neurons stay in."""
+    for g in network.groups:
+        registers = network.chip.neurons[g.kind].states
+        for state, mask in certificate.claims.get(g.name, {}).items():
+            ends = certificate.ranges[g.name][state]
+            solved = sum(len(s.neurons) for s in certificate.solved if (s.group, s.state) == (g.name, state))
+            low, high = registers[state].interval
+            yield {
+                "layer": g.name,
+                "state": state,
+                "neurons": int(mask.size),
+                "proved": int(mask.sum()) + solved,
+                "solved": solved,
+                "least": int(ends.low.min(initial=0)),
+                "most": int(ends.high.max(initial=0)),
+                "low": int(low),
+                "high": int(high),
             }

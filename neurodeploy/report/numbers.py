@@ -18,7 +18,7 @@ from neurodeploy.events import Data
 from neurodeploy.mapper import map_network, reports
 from neurodeploy.network import Group, Network
 from neurodeploy.oracles import oracles_of
-from neurodeploy.report.courses import headroom_of, membranes_of, raster_of
+from neurodeploy.report.courses import certificates_of, headroom_of, membranes_of, raster_of
 from neurodeploy.report.fidelity import Fidelity, measure_fidelity
 from neurodeploy.simulator import Run, simulate
 from neurodeploy.simulator.machine import stored_fields
@@ -52,13 +52,14 @@ def collect_numbers(
     fidelity = None if model is None else measure_fidelity(model, network, loaded.input)
     usage, cores = _placement(loaded)
     layers = [_layer(network, g, run, fidelity) for g in network.groups]
+    verified = verify(path, against=_simulators(network) or None, orders=0)
     return {
         "format": "neurodeploy report",
         "schema_version": SCHEMA_VERSION,
         "made_by": f"neurodeploy {version('neurodeploy')}",
         "bundle": Path(path).name,
         "chip": {"name": chip.name, "title": chip.title, "event_driven": chip.event_driven},
-        "summary": _summary(loaded, usage, run, data, verify(path, against=_simulators(network) or None, orders=0)),
+        "summary": _summary(loaded, usage, run, data, verified),
         "usage": usage,
         "cores": cores,
         "cores_total": _cores_of(network),
@@ -68,6 +69,7 @@ def collect_numbers(
         "rasters": [raster_of(g, run, fidelity) for g in network.groups],
         "membranes": list(membranes_of(loaded, fidelity, neurons or {})),
         "headroom": list(headroom_of(loaded)),
+        "certificates": list(certificates_of(loaded, verified.certificates)),
         "activity": _activity(network, run),
         "assumptions": _assumptions(network),
         "unknown": list(chip.unknown),

@@ -25,7 +25,7 @@ class Budget:
 
     error: float | None = None
     accuracy: float | None = None
-    evaluations: int = 40
+    evaluations: int = 60
 
     def __post_init__(self) -> None:
         faults = []

@@ -8,20 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neurodeploy.approximation.measure import spike_error, spikes_of
+from neurodeploy.approximation.measure import spikes_of
 from neurodeploy.approximation.report import layer_names
 from neurodeploy.approximation.search import swapped
 from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal
-from neurodeploy.evaluation import evaluate
 from neurodeploy.mapper import Placement, map_network
 from neurodeploy.network import Network
 from neurodeploy.network.network import Ints
 from neurodeploy.quantizer import constrain, lower, quantize, structure, width_choices
 from neurodeploy.quantizer.activity import observe
-from neurodeploy.quantizer.decays import Floats
 from neurodeploy.quantizer.pieces import neuron_layers
 from neurodeploy.simulator import latency_of, simulate
+from neurodeploy.widths.reference import Reference
 from neurodeploy.widths.table import Row
 from neurodeploy.widths.target import key_of
 
@@ -67,11 +66,9 @@ class OnChip:
         delayed = swapped(self.model, dict(zip(names, given, strict=True)))
         drained = np.concatenate([counts, np.zeros_like(counts, shape=(self.latency, *counts.shape[1:]))])
         spikes = spikes_of(delayed, drained)
-        self.wanted = self._of_outputs(dict(zip(names, spikes, strict=True)))
-        if not self.wanted.any():
-            must = "output neurons that fire on the calibration data"
-            raise Refusal(Fault("ND1704", "calibration", "no output of the float model fires", must))
-        self.float_accuracy = self._accuracy(self.wanted)
+        wanted = self._of_outputs(dict(zip(names, spikes, strict=True)))
+        self.reference = Reference(wanted, label, self.latency)
+        self.float_accuracy = self.reference.accuracy(wanted)
         calibration = {"input": counts} if label is None else {"input": counts, "label": label}
         self.key = key_of(f"{chip.name} {chip.digest}", model, spikes, calibration, dt_s=dt_s)
 
@@ -88,15 +85,9 @@ class OnChip:
             return Row(dict(widths), refused="; ".join(map(str, refusal.faults)))
         run = simulate(placed.network, self.counts, drain=self.latency)
         found = self._of_outputs(run.counts).astype(np.float64)
-        bits, accuracy = stored_bits(network), self._accuracy(found)
-        error = spike_error("outputs", "integer", self.wanted, found).count_error
+        bits = stored_bits(network)
+        error, accuracy = self.reference.error(found), self.reference.accuracy(found)
         return Row(dict(widths), bits, memory_bits(placed) or bits, error, accuracy)
-
-    def _accuracy(self, output: Floats) -> float | None:
-        """Share of samples that (time, batch, class) spikes decide right; None without labels."""
-        if self.label is None:
-            return None
-        return float(evaluate(output.astype(np.int64), self.label, latency=self.latency).accuracy)
 
     def _of_outputs(self, spikes: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """(time, batch, neuron) spikes of all output layers side by side."""

@@ -12,6 +12,7 @@ from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.events import Data
 from neurodeploy.widths.budget import CODE, Budget
+from neurodeploy.widths.in_fixed import InFixed
 from neurodeploy.widths.ledger import Ledger, Name, name_of
 from neurodeploy.widths.on_chip import OnChip
 from neurodeploy.widths.table import Row, WidthTable, tabulate
@@ -36,9 +37,11 @@ def search(
     gets as small as the others allow. Nothing is drawn at random: the same arguments give the same table.
 
     model : as for ``convert``; it is not changed
-    target : a chip whose weights have a width to choose: each layer then has one of its own
+    target : a chip whose weights have a width to choose: each layer then has one of its own. Or a machine that is
+        programmed with the neurons of a model (``nd.chip("fixed")``): each layer has a width of its states, of its
+        parameters and of its weights
     calibration : counts with labels (``load_data``), or (time, batch, channel) counts where no accuracy is asked; the
-        scales are chosen by the same data that the errors are measured on
+        scales and formats are chosen by the same data that the errors are measured on
     budget : what must be kept, and how many sets of widths may be evaluated
     dt_s : duration of a step in seconds; None takes that of the data
     results : a file that holds every evaluation as soon as it is made. A search that was interrupted goes on from it.
@@ -49,7 +52,8 @@ def search(
     """
     counts, label = _unpacked(calibration, budget)
     given = calibration.dt_s if dt_s is None and isinstance(calibration, Data) else dt_s
-    return run_search(OnChip(model, target, counts, label, given), budget, results=results, progress=progress)
+    made = OnChip if target.file.programmable is None else InFixed
+    return run_search(made(model, target, counts, label, given), budget, results=results, progress=progress)
 
 
 def run_search(
