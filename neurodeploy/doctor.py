@@ -19,6 +19,7 @@ from neurodeploy.emit.samna.detect import SamnaState, advice, detect_samna
 from neurodeploy.emit.samna.layers import layers_table
 from neurodeploy.errors import Refusal
 from neurodeploy.oracles import ORACLES
+from neurodeploy.oracles.in_icarus import Program
 from neurodeploy.oracles.process import Process
 
 State = Literal["ok", "missing", "failed", "stub", "unknown", "not probed"]
@@ -82,7 +83,7 @@ ANSWER = "neurodeploy: the oracle answers"
 PROBES = tuple(
     Probe(o.name, o.package, f"{o.probe}\nprint({ANSWER!r} if answers else 'unexpected spikes or states')")
     for o in ORACLES.values()
-    if o.process is None
+    if o.process is None and o.program is None
 )
 _DEVICES = """
 import json, samna
@@ -107,6 +108,7 @@ def diagnose(*, probes: Iterable[Probe] = PROBES, timeout_s: float = 20.0) -> li
         _samna(samna),
         *(_oracle(probe, timeout_s) for probe in probes),
         *(_elsewhere(o.process) for o in ORACLES.values() if o.process is not None),
+        *(_on_the_path(o.program) for o in ORACLES.values() if o.program is not None),
         _devices(samna, timeout_s),
     ]
 
@@ -188,6 +190,14 @@ def _elsewhere(process: Process) -> Finding:
     if version is None:
         return Finding(name, "missing", None, f"{process.variable} names no Python that has it", process.install)
     return Finding(name, "ok", version, f"in {process.interpreter}; not run")
+
+
+def _on_the_path(program: Program) -> Finding:
+    """Look for an oracle that is a program."""
+    name, version = f"oracle {program.name}", program.available()
+    if version is None:
+        return Finding(name, "missing", None, "not installed", program.install)
+    return Finding(name, "ok", version, "found on the path; not run")
 
 
 def _devices(found: SamnaState, timeout_s: float) -> Finding:

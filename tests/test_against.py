@@ -28,6 +28,7 @@ class StandIn:
     unable: tuple[Fault, ...] = ()
     grade: str = "vendor-simulator"
     answer: Trace | None = None
+    most: int | None = None
 
     def available(self):
         return self.installed
@@ -37,6 +38,9 @@ class StandIn:
 
     def missing(self, purpose):
         return missing_extra("standin", "oracles", purpose)
+
+    def samples(self, _chip):
+        return self.most
 
     def run(self, network, counts):
         return self.answer or simulate(network, counts, drain=0).trace()
@@ -94,6 +98,16 @@ def test_all_is_everything_that_is_here_and_names_the_rest(monkeypatch):
     assert found.faults == found.missing == ()
     assert 'pip install "neurodeploy[oracles]"' in str(found.left_out[0])
     assert "oracle deaf: biases" in str(found.left_out[1])
+
+
+def test_an_oracle_that_takes_few_samples_is_asked_for_the_first_ones(monkeypatch):
+    only(monkeypatch, slow=StandIn(most=2))
+    (check,) = ask(small(), GIVEN, "slow").checks
+    steps, samples = GIVEN["in"].shape[:2]
+    assert check.part == f"the first {steps} of {steps} steps of 2 of {samples} samples"
+    assert check.comparison.exact
+    only(monkeypatch, slow=StandIn(most=samples))
+    assert ask(small(), GIVEN, "slow").checks[0].part == ""
 
 
 def test_what_is_named_beside_all_must_be_there(monkeypatch):

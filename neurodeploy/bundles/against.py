@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from neurodeploy.bundles.content import all_states
 from neurodeploy.bundles.recorded import compare_recording
+from neurodeploy.chips import Chip
 from neurodeploy.devices import driver_of, load_recording, open_device, record
 from neurodeploy.errors import Fault, Missing, Refusal, raise_if
 from neurodeploy.network import Network
@@ -43,6 +44,9 @@ class Oracle(Protocol):
 
     def faults(self, network: Network) -> list[Fault]:
         """Why it cannot run a network."""
+
+    def samples(self, chip: Chip) -> int | None:
+        """How many samples it is asked for; None is all."""
 
     def run(self, network: Network, counts: Any) -> Trace:
         """Observe a placed network from reset, one step for each step of the counts."""
@@ -152,12 +156,12 @@ def _check(network: Network, given: Mapping[str, Ints], name: str, oracle: Oracl
         raise oracle.missing(f"verify, against = {name!r}")
     raise_if(oracle.faults(network))
     whole = next(iter(given.values())).shape[:2]
-    part = ""
-    if name == REFERENCE:
-        given = _affordable(network, given)
-        steps, samples = next(iter(given.values())).shape[:2]
-        if (steps, samples) != whole:
-            part = f"the first {steps:,} of {whole[0]:,} steps of {samples:,} of {whole[1]:,} samples"
+    given = _affordable(network, given) if name == REFERENCE else given
+    most = oracle.samples(network.chip)
+    given = given if most is None else {n: v[:, :most] for n, v in given.items()}
+    steps, samples = next(iter(given.values())).shape[:2]
+    left = f"the first {steps:,} of {whole[0]:,} steps of {samples:,} of {whole[1]:,} samples"
+    part = left if (steps, samples) != whole else ""
     trace = oracle.run(network, given)
     known_states = set(all_states(network))
     record = [f"{g}.{s}" for g, many in trace.states.items() for s in many if f"{g}.{s}" in known_states]

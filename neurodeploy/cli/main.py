@@ -253,7 +253,8 @@ def emit(*, network: Path, name: str | None, out: Path, lanes: int | None, as_js
     "--against",
     multiple=True,
     metavar="ORACLE",
-    help="xylosim, lava, nengo_loihi, onnxruntime, reference, numba, ...; all: what is here; REC.npz; a device's ID.",
+    help="xylosim, lava, nengo_loihi, onnxruntime, icarus, reference, numba, ...; all: what is here; REC.npz; "
+    "a device's ID.",
 )
 @executor_option
 @click.option("--orders", default=8, show_default=True, help="Scan orders to observe on event-driven chips; 0: none.")

@@ -22,6 +22,7 @@ from neurodeploy.errors import Fault, Refusal
 from neurodeploy.evaluation import Evaluation, evaluate
 from neurodeploy.events import Data, save_data
 from neurodeploy.models import save_model
+from neurodeploy.oracles import oracles_of
 from neurodeploy.quantizer import Watch, constrain
 from neurodeploy.simulator import simulate
 from neurodeploy.training import run_model, train
@@ -117,10 +118,14 @@ def run_demo(
     seeds : how many networks to train, with seeds 0, 1, ...
     epochs : of training; None takes those that the network needs
     Raises DoesNotFit if not even the smallest network fits the chip, Refusal for a folder that cannot be written,
-    before any training is spent; Differs if the bundle differs from what it was compared with.
+    Missing where a program that simulates the chip's own RTL is not installed, all before any training is spent;
+    Differs if the bundle differs from what it was compared with.
     """
     if seeds < 1:
         raise Refusal(Fault("ND9002", "demo", f"seeds = {seeds}", "at least 1"))
+    for oracle in oracles_of(chip):
+        if oracle.program is not None and oracle.available() is None:
+            raise oracle.missing(f"the demo on {chip.name}")
     begin = time.perf_counter()
     tell = progress or (lambda _what, _share: None)
     threads = torch.get_num_threads()

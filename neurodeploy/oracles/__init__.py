@@ -18,7 +18,7 @@ from neurodeploy.chips.part import Grade
 from neurodeploy.devices import DRIVERS
 from neurodeploy.errors import Fault, Missing, Refusal, missing_extra, raise_if
 from neurodeploy.network import Network
-from neurodeploy.oracles import executors, in_onnxruntime, xylosim
+from neurodeploy.oracles import executors, in_icarus, in_onnxruntime, xylosim
 from neurodeploy.oracles.process import Process
 from neurodeploy.simulator import EXECUTORS, Trace
 
@@ -39,6 +39,8 @@ class Oracle:
     observe : network and counts -> Trace, called only where there are no faults
     probe : Python program, a small real use that sets ``answers``; run in a process of its own
     process : where it runs in an interpreter of its own, which an environment variable names; else None
+    program : what it is where it is no Python package
+    samples : of a chip, how many samples of a whole bundle it is asked for; None is all
     sort : "simulator" of others, "executor" of ours, "recording" of a device, or "device"
     absent : why it cannot be asked by this name, and what to write instead; empty where it can
     """
@@ -51,20 +53,24 @@ class Oracle:
     observe: Callable[[Network, Counts], Trace]
     probe: str = "answers = False"
     process: Process | None = None
+    program: in_icarus.Program | None = None
+    samples: Callable[[Chip], int | None] = lambda _: None
     sort: Literal["simulator", "executor", "recording", "device"] = "simulator"
     absent: str = ""
 
     @property
     def install(self) -> str:
         """Command that makes the oracle available."""
-        return self.process.install if self.process else f'pip install "neurodeploy[{self.extra}]"'
+        outside = self.process or self.program
+        return outside.install if outside else f'pip install "neurodeploy[{self.extra}]"'
 
     def available(self) -> str | None:
         """Version of the installed package, None where there is none; imports nothing."""
         if self.absent:
             return None
-        if self.process is not None:
-            return self.process.available()
+        outside = self.process or self.program
+        if outside is not None:
+            return outside.available()
         try:
             return version(self.package)
         except PackageNotFoundError:
@@ -86,7 +92,8 @@ class Oracle:
         if self.absent:
             was, must = f"no {self.sort} was named", "one that is there"
             return Missing(Fault("ND9001", purpose, was, must, self.absent, {"sort": self.sort}))
-        return self.process.missing(purpose) if self.process else missing_extra(self.package, self.extra, purpose)
+        outside = self.process or self.program
+        return outside.missing(purpose) if outside else missing_extra(self.package, self.extra, purpose)
 
 
 _XYLOSIM = Oracle(
@@ -100,6 +107,16 @@ _ONNXRUNTIME = Oracle(
     in_onnxruntime.faults,
     in_onnxruntime.observe,
     in_onnxruntime.PROBE,
+)
+_ICARUS = Oracle(
+    in_icarus.NAME,
+    in_icarus.PROGRAM.name,
+    "",
+    in_icarus.GRADE,
+    in_icarus.faults,
+    in_icarus.observe,
+    program=in_icarus.PROGRAM,
+    samples=in_icarus.samples,
 )
 
 _MAKE = "python3.11 -m venv DIR && DIR/bin/pip install {} && export {}=DIR/bin/python"
@@ -130,7 +147,7 @@ def _apart(process: Process) -> Oracle:
 
 #: Simulators of others. A new one is a file beside this one, a line here, and a table in the chips that it can run.
 ORACLES: Mapping[str, Oracle] = MappingProxyType(
-    {o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA), _ONNXRUNTIME)}
+    {o.name: o for o in (_XYLOSIM, _apart(_NENGO_LOIHI), _apart(_LAVA), _ONNXRUNTIME, _ICARUS)}
 )
 
 
