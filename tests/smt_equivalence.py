@@ -75,7 +75,19 @@ def same_text(first, second, ranges, outputs, legal=()):
     pairs = list(_differences(first.statements, second.statements))
     if None not in pairs and all(any(_same_value(a, b, known) for a, b in levels) for levels in pairs):
         return True
+    # what is given holds before the first line, and need not hold later
+    if any(asked(*ends, known_there, outputs) for ends, known_there in _ends(first, second, ranges)):
+        return True
     return asked([first], [second], ranges, outputs, given)
+
+
+def _ends(first, second, ranges):
+    """Both texts from some line before the first that differs, the nearest first; what stands before is any value."""
+    differing = (i for i, (a, b) in enumerate(zip(first.statements, second.statements, strict=False)) if a != b)
+    for at in range(next(differing, 0), 0, -1):
+        before = Text(first.statements[:at], first.source, first.where)
+        texts = [[Text(t.statements[at:], t.source, t.where)] for t in (first, second)]
+        yield texts, {**ranges, **final_intervals(before, ranges)}
 
 
 def _readable(words, ranges):

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,11 +26,18 @@ SAMPLE = 24  # the default run takes every 24th mutant
 SMALL = Options(
     inputs=(2, 4), hidden=(5, 9), outputs=(2, 3), steps=(10, 14), corners=0.3, links=(1, 3), rates=(0.03, 0.3, 1)
 )
+CLOCKED = replace(SMALL, hidden=(8, 12), steps=(16, 20), batch=3, rates=(0.3, 1, 3), beyond_cap=False)
+#: in the place of golden vectors where nothing but this program computes a chip
+NOTHING = SimpleNamespace(vectors=(), made_by="")
 #: ranges in which a small network of a chip that events drive meets its ends; without a range all that registers hold
 NARROW = {"threshold": (0, 12), "leak": (0, 6), "initial": (-9, 14)}
 #: where neurons feed neurons: what fires at every update never comes to rest
 SETTLING = NARROW | {"threshold": (2, 7)}
 NETWORKS, PATIENCE = 14, 300
+
+
+def vectors(target):
+    return (target.path / FILE_NAME).is_file()
 
 
 class Events:
@@ -98,9 +106,8 @@ def patience():
 def asked(request, patience):  # noqa: ARG001 - it acts
     """Chip, and what catches its mutants."""
     true = chip(request.param)
-    networks = events(true) if true.event_driven else stimuli(true, SMALL, range(NETWORKS))
-    golden = read_golden(true.path)
-    catcher = Catcher(golden, networks)
+    networks = events(true) if true.event_driven else stimuli(true, CLOCKED, range(NETWORKS))
+    catcher = Catcher(read_golden(true.path) if vectors(true) else NOTHING, networks)
     assert catcher.verdict(true.raw) == "survived"
     return true, catcher
 
@@ -116,11 +123,13 @@ def proved(true, made, verdicts, words, count):
     return survivors
 
 
-def test_every_chip_with_texts_is_judged_in_one_file():
-    """Whatever stands under targets: a chip that nobody has vectors of fails here, it is not left out."""
+def test_every_chip_is_judged_in_one_file_and_only_what_nobody_else_computes_has_no_vectors(count):
+    """Whatever stands under targets, a chip that comes tomorrow among it."""
     judged = ELSEWHERE | {behaviour(chip(n).raw) for n in CHIPS}
     assert {behaviour(chip(n).raw) for n in target_folders()} == judged
-    assert [n for n in target_folders() if not (chip(n).path / FILE_NAME).is_file()] == []
+    without = [chip(n) for n in target_folders() if not vectors(chip(n))]
+    assert [c.name for c in without if c.oracles or c.name not in CHIPS] == []
+    count("targets whose mutants are judged by networks of our own alone", len(without))
 
 
 def test_mutants_are_refused_caught_or_proved_equivalent(asked, count):
@@ -128,8 +137,8 @@ def test_mutants_are_refused_caught_or_proved_equivalent(asked, count):
     made = list(mutants(true.raw))[::SAMPLE]
     verdicts = {m.name: catcher.verdict(m.raw) for m in made}
     proved(true, made, verdicts, {"survived": "proved equivalent", "random": "caught by random networks alone"}, count)
-    assert {"invalid", "golden"} <= set(verdicts.values())
-    assert len(made) > 20
+    assert {"invalid", "golden" if vectors(true) else "random"} <= set(verdicts.values())
+    assert len(made) > 15
 
 
 @pytest.mark.slow
