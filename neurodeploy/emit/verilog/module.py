@@ -205,7 +205,7 @@ class Writer:
     ) -> None:
         """A datapath for a handler, and what its op writes; what it reads stands still while it does not run."""
         self.code += [f"    // {label}", f"    wire {label}_runs = op_q == {op};"]
-        given = {n: self._gated(label, n, wires[n]) for n in sorted(handler.reads) if n in wires}
+        given = {n: self._gated(label, n, wires[n]) for n in sorted(handler.reads | handler.writes) if n in wires}
         path = datapath(handler, label, given, {n: self.held(m) for n, m in kept.items()})
         self.wires += path.wires
         self.code += [*path.lines, ""]
