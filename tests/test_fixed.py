@@ -53,6 +53,7 @@ LAYERS = {
     "IAF": lambda: IAF(SIZE, tau_syn=5.0, threshold=[0.9, 1.0, 1.1], v_min=-1.0),
     "LIF": lambda: LIF(SIZE, tau_mem=20.0, tau_syn=5.0, bias=0.02, norm_input=False),
     "LIF recurrent": lambda: LIF(SIZE, tau_mem=9.0, comparison=">", rec_connect=back(bias=False), norm_input=False),
+    "LIF, recurrent bias": lambda: LIF(SIZE, tau_mem=9.0, rec_connect=back(), norm_input=False),
     "LIF capped": lambda: LIF(SIZE, tau_mem=20.0, norm_input=False, max_spikes=1, threshold=0.3, reset="zero"),
     "ExpLeak": lambda: ExpLeak(SIZE, tau_mem=20.0, v_min=0.25),
     "ALIF": lambda: ALIF(SIZE, tau_mem=20.0, tau_adapt=30.0, norm_input=False),
@@ -226,11 +227,6 @@ def test_an_operator_without_a_form_in_whole_numbers_is_refused():
     with pytest.raises(Refusal, match="round in a step"):
         derived(Rounded(SIZE))
     assert derived(Swing(SIZE)).layers
-
-
-def test_a_recurrent_bias_that_would_not_act_at_once_is_refused():
-    with pytest.raises(Refusal, match="a bias in rec_connect"):
-        derived(LIF(SIZE, tau_mem=9.0, rec_connect=back()))
 
 
 def test_the_same_model_gives_the_same_bytes():
