@@ -2,6 +2,7 @@
 
 ``@pytest.mark.oracle("xylosim")`` : needs that oracle (without a name: every oracle)
 ``@pytest.mark.triton`` : needs Triton, no GPU: it interprets kernels, and compiles for a device that is not here
+``@pytest.mark.gpu`` : needs a CUDA device; left out unless a marker expression names it
 ``@pytest.mark.interpreter("NEURODEPLOY_ORACLE_SINABS")`` : needs the Python that this variable names
 ``@pytest.mark.browser`` : needs Chromium, node, and the folder of node modules that a variable names
 ``@pytest.mark.shared_data`` : needs the folder of public recordings
@@ -42,18 +43,13 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_collection_modifyitems(config, items):
-    if "long" in config.option.markexpr:
-        return
-    kept = [item for item in items if not item.get_closest_marker("long")]
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-        items[:] = kept
-    if "slow" in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+    expression = config.option.markexpr
+    left_out = {name for name in ("long", "gpu") if name not in expression}
+    left_out |= {"slow"} if not any(name in expression for name in ("long", "slow")) else set()
+    gone = {item for item in items if any(item.get_closest_marker(name) for name in left_out)}
+    if gone:
+        config.hook.pytest_deselected(items=list(gone))
+        items[:] = [item for item in items if item not in gone]
 
 
 def missing(item):
@@ -68,6 +64,10 @@ def missing(item):
         ]
     if item.get_closest_marker("triton") and importlib.util.find_spec("triton") is None:
         reasons.append('triton is not installed: pip install "neurodeploy[gpu]"')
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        reasons += [] if torch.cuda.is_available() else ["torch finds no CUDA device"]
     if item.get_closest_marker("browser"):
         folder = Path(os.environ.get(BROWSER) or "/nowhere")
         reasons += [f"{n} is not installed" for n in ("chromium", "node") if shutil.which(n) is None]

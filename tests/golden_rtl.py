@@ -15,42 +15,69 @@ from neurodeploy.oracles import oracle
 
 TELLER = "icarus"
 CHIPS = [name for name in target_folders() if TELLER in chip(name).oracles]
-#: Keeps of current and membrane, of 4096; threshold; bias; whether the reset goes to zero; weight; claim.
+#: Registers, weights, channels that drive every neuron alike, claim.
 RULES = {
-    "decay": ((2048, 3900), 131071, 0, 0, (100, -100, 1, -1), "what is lost goes toward zero from both sides"),
+    "decay": (
+        {"keep_syn": 2048, "keep_mem": 3900, "threshold": 131071},
+        (100, -100, 1, -1),
+        1,
+        "what is lost goes toward zero from both sides",
+    ),
     "ends": (
-        (0, 4096),
-        300,
-        0,
-        0,
+        {"keep_syn": 0, "keep_mem": 4096, "threshold": 300},
         (50, 127, -128, 3),
+        1,
         "a current of 0 lasts for a step, a membrane of 4096 is kept",
     ),
     "subtract": (
-        (0, 4096),
-        40,
-        0,
-        0,
+        {"keep_syn": 0, "keep_mem": 4096, "threshold": 40},
         (127, 60, 40, 39),
+        1,
         "a reset takes the threshold away, one spike a step",
     ),
-    "zero": ((0, 4096), 40, 0, 1, (127, 60, 40, 39), "a reset to zero leaves nothing"),
-    "bias": ((1000, 3000), 500, 400, 0, (0, 20, -20, -128), "a bias is added in every step"),
-    "rails": ((0, 4096), 131071, (32767, -32768, 0, 9), 0, (0, 0, 1, -1), "a membrane stops at the ends of 24 bits"),
+    "zero": (
+        {"keep_syn": 0, "keep_mem": 4096, "threshold": 40, "to_zero": 1},
+        (127, 60, 40, 39),
+        1,
+        "a reset to zero leaves nothing",
+    ),
+    "bias": (
+        {"keep_syn": 1000, "keep_mem": 3000, "threshold": 500, "bias": 400},
+        (0, 20, -20, -128),
+        1,
+        "a bias is added in every step",
+    ),
+    "rails": (
+        {"keep_syn": 0, "keep_mem": 4096, "threshold": 131071, "bias": (32767, -32768, 0, 9)},
+        (0, 0, 1, -1),
+        1,
+        "a membrane stops at the ends of 24 bits",
+    ),
+    "crowd": (
+        {"keep_syn": (4096, 4096, 0, 0), "keep_mem": 0, "threshold": 131071},
+        (127, -128, 127, -128),
+        90,
+        "what arrives stops at the ends of 18 bits, a current at those of 24",
+    ),
 }
+#: Weights by which a neuron that fires in every step acts on those of a rule: after what comes from outside.
+BACK = {"crowd": (127, -128, -128, 127)}
 SEEDS = range(3)
 
 
 def rule(c, name):
-    """Four neurons of one rule, driven alike by one channel; a second one is silent."""
-    (keep_syn, keep_mem), threshold, bias, to_zero, weights, claim = RULES[name]
-    size = len(weights)
-    parameters = {"keep_syn": keep_syn, "keep_mem": keep_mem, "threshold": threshold, "bias": bias, "to_zero": to_zero}
-    inputs, cells = group(c, "in", "channel", 2), group(c, "cells", "cell", size, **parameters)
-    joined = projection(c, "in", inputs, cells, w=np.array([weights, [0] * size]))
-    counts = np.zeros((40, 1, 2), np.int64)
-    counts[[0, 1, 7, 8, 9, 20, 30], 0, 0] = [1, 15, 3, 1, 2, 15, 1]
-    return claim, place_identity(Network(c, (inputs, cells), (joined,))), {"in": counts}
+    """Four neurons of one rule, driven alike by some channels; one more is silent."""
+    parameters, weights, channels, claim = RULES[name]
+    inputs, cells = group(c, "in", "channel", channels + 1), group(c, "cells", "cell", len(weights), **parameters)
+    joined = projection(c, "in", inputs, cells, w=np.array([*[weights] * channels, [0] * len(weights)]))
+    groups, projections = (inputs, cells), (joined,)
+    if name in BACK:
+        driver = group(c, "driver", "cell", 1, keep_mem=0, threshold=1, bias=1)
+        groups, projections = (*groups, driver), (joined, projection(c, "rec", driver, cells, w=np.array([BACK[name]])))
+    counts = np.zeros((40 if channels == 1 else 12, 1, channels + 1), np.int64)
+    for step, events in {0: 1, 1: 15, 7: 3, 8: 1, 9: 2, 20: 15, 30: 1}.items():
+        counts[step : step + 1, 0, :channels] = events
+    return claim, place_identity(Network(c, groups, projections)), {"in": counts}
 
 
 def cases(name):

@@ -11,6 +11,7 @@ from neurodeploy import bench
 from neurodeploy.bench import growth, simulation
 from neurodeploy.bench.networks import CellTable, prepared, workloads
 from neurodeploy.bench.rivals import RIVALS, RUNTIME
+from neurodeploy.cli.bench import BEGIN, END
 from neurodeploy.errors import Missing, Refusal
 from neurodeploy.simulator import Simulation, simulate
 
@@ -153,3 +154,25 @@ def test_the_command_prints_a_table_or_json():
     shown = run("bench", "w2", "--rounds", "1", "--markdown").out
     assert "| w2: dense 256-512-512-10, one sample; 5 % input |" in shown
     assert "cores, " in shown
+
+
+@pytest.mark.usefixtures("few")
+def test_the_command_replaces_the_tables_of_a_readme_and_nothing_else(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nEnd.\n")
+    assert run("bench", "w2", "--rounds", "1", "--readme", str(readme)).out == ""
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    tables, end, after = rest.partition(END)
+    assert (before, begin, end, after) == ("# Title\n\n", BEGIN, END, "\n\nEnd.\n")
+    assert "| w2: dense 256-512-512-10, one sample; 5 % input |" in tables
+    assert "old" not in tables
+
+
+def test_a_readme_without_a_place_for_the_tables_is_refused_before_anything_is_measured(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{END}\n{BEGIN}\n")
+    answer = run("bench", "w2", "w5", "--readme", str(readme), "--json")
+    assert answer.status == 2
+    for said in ("a file with a place for the tables", "--readme and --json; one of them", "--readme with w5"):
+        assert said in answer.err
+    assert readme.read_text() == f"{END}\n{BEGIN}\n"

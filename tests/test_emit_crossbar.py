@@ -13,11 +13,13 @@ import neurodeploy
 from neurodeploy.chips import target_folders
 from neurodeploy.emit import emitter, formats
 from neurodeploy.emit.crossbar import (
+    answer,
     event_words,
     from_crossbar,
     read_crossbar,
     to_crossbar,
     transfers,
+    write_answer,
     write_crossbar,
     write_events,
 )
@@ -157,6 +159,56 @@ def test_events_are_rows_in_ascending_channel_and_a_leak_ends_each_step(tmp_path
     assert (tmp_path / "events.hex").read_text() == "0006\n0008\n0008\n01ff\n01ff\n0007\n01ff\n"
     alone = placed((3, 4))
     assert event_words(alone, counts) == [0, 2, 2, 511, 511, 1, 511]
+
+
+@pytest.mark.parametrize("sizes", [(30, 20, 12, 5), (200, 150)])
+def test_the_answer_has_every_spike_in_order_and_the_memory_at_the_end(sizes, tmp_path, count):
+    network = placed(sizes)
+    x, content = given(network), to_crossbar(network)
+    for sample in range(x.shape[1]):
+        core, found = core_of(content), answer(network, x, sample)
+        core.run(found.words)
+        assert list(found.words) == event_words(network, x, sample)
+        assert list(found.spikes) == core.spikes
+        assert list(found.neurons) == core.final_words()
+        assert len(core.spikes) > 20
+        count("spikes of memory images equal to the simulation", len(core.spikes))
+    write_answer(network, x, tmp_path / "x.events.hex", 1)
+    write_events(network, x, tmp_path / "x.words.hex", 1)
+    assert (tmp_path / "x.events.hex").read_bytes() == (tmp_path / "x.words.hex").read_bytes()
+    lines = (tmp_path / "x.events.spikes.txt").read_text().splitlines()
+    assert [tuple(map(int, line.split())) for line in lines] == core.spikes
+    assert [int(w, 16) for w in (tmp_path / "x.events.neurons.hex").read_text().split()] == core.final_words()
+    assert list(map(int, (tmp_path / "x.events.cycles.txt").read_text().split())) == list(found.cycles)
+
+
+def test_spikes_that_the_queue_loses_still_leave_the_core():
+    lines, units = group(CHIP, "in", "row_input", 1), group(CHIP, "u", "unit", 200, threshold=7)
+    rows = projection(CHIP, "row", lines, units, w=np.full((1, 200), 7))
+    back = projection(CHIP, "unit_row", units, units, w=np.zeros((200, 200), int))
+    network = place_identity(Network(CHIP, (lines, units), (rows, back)))
+    found = answer(network, np.ones((1, 1, 1), int))
+    assert simulate(network, np.ones((1, 1, 1), int)).lost.tolist() == [73]  # 127 wait beside the row at work
+    assert found.spikes == tuple((0, n) for n in range(200))
+
+
+def test_a_host_waits_for_the_sweep_each_spike_and_its_row_where_neurons_feed_neurons():
+    counts = np.array([[[1]], [[0]]])
+    lines, units = group(CHIP, "in", "row_input", 1), group(CHIP, "u", "unit", 4, threshold=[7, 7, 8, 8])
+    rows = projection(CHIP, "row", lines, units, w=np.full((1, 4), 7))
+    back = projection(CHIP, "unit_row", units, units, w=np.zeros((4, 4), int))
+    alone, loop = (place_identity(Network(CHIP, (lines, units), p)) for p in ((rows,), (rows, back)))
+    # a row costs 12 and 2 for each of 4 neurons, a leak 10 and 2; a spike 4, and in the loop a row
+    assert answer(alone, counts).cycles == (20 + 2 * 4, 18, 18)
+    assert answer(loop, counts).cycles == (20 + 2 * (4 + 20), 18, 18)
+    assert to_crossbar(loop)["cycles"] == {"row": 20, "leak": 18, "spike": 4}
+
+
+def test_no_steps_are_answered_by_the_memory_as_it_was():
+    network = placed((3, 4))
+    found = answer(network, np.zeros((0, 1, 3), int))
+    assert (found.words, found.spikes, found.cycles) == ((), (), ())
+    assert [f"{w:08x}" for w in found.neurons] == to_crossbar(network)["neurons"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import pytest
 from drawn_networks import with_delays
 from event_networks import CONVOLVE, DRAWN, random_input
 from executor_names import CLOCKED, EVENT
+from generated_event_chips import generated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_event_kernels import Plain
 from random_networks import Options, random_counts, random_network
 
 from neurodeploy.chips import chip, target_folders
+from neurodeploy.errors import Refusal
 from neurodeploy.network import Network
 from neurodeploy.simulator import EXECUTORS, Run, Snapshot, Stimulus, expand, simulate
 
@@ -104,6 +107,33 @@ def compare_event(name, sort, executor, seed, order, single, cut):
     assert differing(simulate(network, given_input, executor=executor, **options), must) == []
 
 
+def outcome(network, x, **options):
+    """A run, or the words of its refusal: a queue is full, activity does not end, a text leaves a register."""
+    try:
+        return simulate(network, x, **options)
+    except Refusal as refusal:
+        return f"{type(refusal).__name__}: {refusal}"
+
+
+def compare_drawn_event(executor, seed, order, single, cut, *, compiled=True):
+    """A chip that nobody has seen; its kernel also as plain Python, as compiling it takes seconds."""
+    network, x = generated(seed)
+    (entry,) = network.inputs()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurodeploy.simulator.event_engine.SETTLED_AFTER", 400)
+        if not compiled:
+            patch.setattr("neurodeploy.simulator.follow.layout._compiled", lambda code, _: Plain(code))
+        start = outcome(network, x[:cut], executor="reference") if cut else None
+        rest = expand({entry.name: x[cut:]}, network.inputs()) if single else x[cut:]
+        options = {
+            "record": everything(network),
+            "order": order,
+            "state": start.final if isinstance(start, Run) else None,
+        }
+        must, found = (outcome(network, rest, executor=e, **options) for e in ("reference", executor))
+    assert differing(found, must) == []
+
+
 #: Without compiled code, which takes seconds for each chip: the long version below has it, in .ci/run.
 @pytest.mark.parametrize("executor", [e for e in CLOCKED if e not in {"reference", "numba"}])
 @pytest.mark.parametrize("name", TARGETS)
@@ -141,6 +171,21 @@ def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **dr
 @ANY_EVENT
 def test_many_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **drawn):
     compare_event(name, sort, executor, **drawn)
+
+
+@EVENT_CASES
+@settings(max_examples=40, deadline=None, derandomize=True)
+@ANY_EVENT
+def test_drawn_chips_that_events_drive_are_equal_in_every_bit(executor, **drawn):
+    compare_drawn_event(executor, **drawn, compiled=False)
+
+
+@pytest.mark.slow
+@EVENT_CASES
+@settings(max_examples=6, deadline=None, derandomize=True)
+@ANY_EVENT
+def test_drawn_chips_that_events_drive_are_equal_when_compiled(executor, **drawn):
+    compare_drawn_event(executor, **drawn)
 
 
 def test_every_executor_is_compared():

@@ -116,6 +116,7 @@ def test_a_neuron_of_ones_own_is_ten_lines_learns_and_is_drawn(tmp_path):
 #: Examples that the tests of their subject run.
 RUN_ELSEWHERE = {
     "draw_neurons.py": "test_plot.py",
+    "fixed_patterns.py": "test_fixed_patterns.py",
     "tutorial_neurons.py": "test_golden_neurons.py",
     "first_network.ipynb": "test_notebook.py",
 }

@@ -14,6 +14,7 @@ from neurodeploy.step import Interval
 from neurodeploy.widths import Budget, Row
 from neurodeploy.widths.smallest import run_search
 from neurodeploy.widths.table import tabulate
+from neurodeploy.widths.walk import _smallest
 
 FLAT = {"a": Interval(2, 7), "b": Interval(1, 5)}
 MANY = 30
@@ -126,13 +127,29 @@ def test_every_row_was_evaluated_and_none_twice():
     assert all(Made().measure(r.widths).cost == r.cost for r in found.rows)
 
 
+@pytest.mark.parametrize(("low", "high"), [(4, 32), (6, 13), (1, 9)])
+def test_bisection_finds_each_smallest_width_in_as_few_evaluations_as_it_can(low, high):
+    for least in range(low, high + 1):
+        choices = {"a": Interval(low, high), "b": Interval(9, 9)}
+        target = Made(choices, weigh=lambda n, b, least=least: float(n == "a" and b < least))
+        found = run_search(target, Budget(error=0.0, evaluations=high - low))
+        assert found.chosen.widths == {"a": least, "b": 9}
+        assert len(target.asked) <= 2 + math.ceil(math.log2(high - low + 1))
+        assert not found.complete
+        assert _smallest(low, high, lambda bits, least=least: bits >= least) == least
+
+
 def test_where_more_bits_are_worse_the_chosen_set_still_cannot_lose_one():
-    rng = np.random.default_rng(3)
-    noise = {(n, b): rng.uniform(0, 0.2) for n, i in FLAT.items() for b in range(i.low, i.high + 1)}
-    target = Made(weigh=lambda n, b: noise[n, b])
-    found = run_search(target, Budget(error=0.25, evaluations=MANY - 1))
-    assert found.chosen is not None
-    assert all(target.measure(w).error > 0.25 for w in one_bit_less(found.chosen.widths, FLAT))
+    missed = 0
+    for seed in range(40):
+        noise = np.random.default_rng(seed).uniform(0, 0.2, (2, 8))
+        target = Made(weigh=lambda n, b, noise=noise: noise["ab".index(n), b])
+        found = run_search(target, Budget(error=0.2, evaluations=MANY - 1))
+        if found.chosen is not None:
+            assert all(target.measure(w).error > 0.2 for w in one_bit_less(found.chosen.widths, FLAT))
+            least = min((r for r in map(target.measure, every(FLAT)) if r.error <= 0.2), key=lambda r: r.memory_bits)
+            missed += least.memory_bits < found.chosen.memory_bits
+    assert 0 < missed < 40  # what the docstring says: bisection may miss a smaller set
 
 
 def test_an_accuracy_is_kept_and_with_an_error_both_are():

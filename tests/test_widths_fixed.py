@@ -14,7 +14,7 @@ from neurodeploy.errors import Refusal
 from neurodeploy.fixed import Bits
 from neurodeploy.layers import ALIF, LIF
 from neurodeploy.widths import layer_bits
-from neurodeploy.widths.in_fixed import memory_bits
+from neurodeploy.widths.in_fixed import memory_bits, widths_of
 
 torch.set_num_threads(1)
 FIXED = nd.chip("fixed")
@@ -98,7 +98,8 @@ def test_memory_is_every_register_of_the_network_and_what_neurons_share_counts_o
     alike, apart = (LIF(2, tau_mem=tau, tau_syn=4.0, norm_input=False) for tau in (8.0, torch.tensor([8.0, 16.0])))
     sizes = []
     for layer in (alike, apart):
-        network = nd.derive(layer, FIXED, calibration=x, bits=Bits(12, 10, 16, GUARD)).network
+        derived = nd.derive(layer, FIXED, calibration=x, bits=Bits(12, 10, 16, GUARD))
+        network = derived.network
         (group,) = network.outputs()
         kind = network.chip.neurons[group.kind]
         constants = {n: len(np.unique(v)) for n, v in group.parameters.items()}
@@ -107,8 +108,10 @@ def test_memory_is_every_register_of_the_network_and_what_neurons_share_counts_o
         assert memory_bits(network) - entries - inputs == sum(
             max(kind.parameters[n].interval.high.bit_length(), 1) * many for n, many in constants.items()
         )
-        sizes.append(memory_bits(network))
+        sizes.append((memory_bits(network), widths_of(derived.layers[0])["parameter"]))
+        assert sizes[-1][1] <= sum(10 * many for many in constants.values())
     assert sizes[1] > sizes[0]
+    assert sizes[1][1] > sizes[0][1]
 
 
 def test_results_of_another_neuron_are_refused_and_those_of_the_same_go_on(tmp_path):

@@ -1,8 +1,9 @@
 """What ``neurodeploy bench`` prints."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,8 +11,11 @@ import click
 from neurodeploy import bench
 from neurodeploy.cli.output import console, emit_json, table
 from neurodeploy.errors import Fault, raise_if
+from neurodeploy.npz import replacing
 
 TRAINING = "w5"
+#: What surrounds the tables of the simulators in the README
+BEGIN, END = "<!-- simulation speed: begin -->", "<!-- simulation speed: end -->"
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,11 @@ class Options:
     floor: bool
     growth: bool
     markdown: bool
+    readme: Path | None
 
 
 def show_bench(workloads: Sequence[str], options: Options, *, as_json: bool) -> None:
-    """Measure and print; peers that are missing are named on stderr."""
+    """Measure and print, or write into a README; peers that are missing are named on stderr."""
     known = sorted([*bench.workloads(), TRAINING])
     faults = [
         Fault("ND1601", "bench", f"workload {name!r}", f"one of {', '.join(known)}")
@@ -38,23 +43,78 @@ def show_bench(workloads: Sequence[str], options: Options, *, as_json: bool) -> 
     ]
     if options.markdown and as_json:
         faults.append(Fault("ND1601", "bench", "--markdown and --json", "one of them"))
+    chosen = list(workloads) or known
+    if options.readme is not None:
+        faults += _readme_faults(options, chosen, as_json=as_json)
     raise_if(faults)
-    chosen, found = list(workloads) or known, dict[str, Any]()
+    shown = Shown(markdown=options.markdown or options.readme is not None, silent=as_json)
+    found = dict[str, Any]()
     if simulated := [name for name in chosen if name != TRAINING]:
-        found["simulation"] = _simulation(simulated, options, as_json=as_json)
+        found["simulation"] = _simulation(simulated, options, shown)
     if TRAINING in chosen:
-        found["training"] = _training(options, as_json=as_json)
+        found["training"] = _training(options, shown)
     if options.growth:
         points = bench.bench_growth()
         found["growth"] = [asdict(point) for point in points]
         rows = [(p.what, f"{p.milliseconds:.3g}", f"{p.events:,}", round(p.peak_mib)) for p in points]
-        if not as_json:
-            _show("Growth", ("w2, compiled", "ms", "events", "peak, MiB"), rows, options)
+        shown.table("Growth", ("w2, compiled", "ms", "events", "peak, MiB"), rows)
     if as_json:
         emit_json(found)
+    elif options.readme is not None:
+        before, after = _around(options.readme)
+        with replacing(options.readme) as file:
+            file.write(f"{before}{BEGIN}\n{shown.text()}\n{END}{after}".encode())
+    elif shown.markdown:
+        click.echo(shown.text())
 
 
-def _simulation(names: Sequence[str], options: Options, *, as_json: bool) -> dict[str, Any]:
+def _around(readme: Path) -> tuple[str, str]:
+    """What stands before and after the place of the tables; empty where there is none."""
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return (before, after) if begin and end else ("", "")
+
+
+def _readme_faults(options: Options, chosen: Sequence[str], *, as_json: bool) -> Iterator[Fault]:
+    if as_json:
+        yield Fault("ND1601", "bench", "--readme and --json", "one of them")
+    if TRAINING in chosen:
+        yield Fault("ND1601", "bench", f"--readme with {TRAINING}", "simulators alone: their tables are replaced")
+    if options.readme is not None and not any(_around(options.readme)):
+        yield Fault("ND1601", str(options.readme), f"no lines {BEGIN} and {END}", "a file with a place for the tables")
+
+
+class Shown:
+    """Tables as they are printed: on the terminal one by one, in Markdown all at the end.
+
+    markdown : keep Markdown
+    silent : show nothing
+    """
+
+    def __init__(self, *, markdown: bool, silent: bool) -> None:
+        self.markdown, self.silent = markdown and not silent, silent
+        self._parts: list[str] = []
+
+    def text(self) -> str:
+        """All that was shown, in Markdown."""
+        return "\n\n".join(self._parts)
+
+    def part(self, text: str) -> None:
+        """Take Markdown."""
+        self._parts.append(text)
+
+    def table(self, title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Take a table, its first column of words and the others of numbers."""
+        if self.silent:
+            return
+        if not self.markdown:
+            console().print(table(title, heads, [tuple(row) for row in rows]))
+            return
+        lines = [f"| {' | '.join(map(str, cells))} |" for cells in rows]
+        self.part("\n".join([f"| {' | '.join(heads)} |", f"|---|{'--:|' * (len(heads) - 1)}", *lines]))
+
+
+def _simulation(names: Sequence[str], options: Options, shown: Shown) -> dict[str, Any]:
     result = bench.bench_simulation(
         names,
         rounds=options.rounds,
@@ -65,19 +125,18 @@ def _simulation(names: Sequence[str], options: Options, *, as_json: bool) -> dic
     )
     _tell_missing(result.missing)
     first = bench.bench_first_use() if options.fresh else []
-    if not as_json:
-        if options.markdown:
-            click.echo(result.markdown())
-        else:
-            rows = [
-                (f"{c.workload}, {c.name}", f"{statistics.median(c.milliseconds['numba']):.3g}", _ratios(c))
-                for c in result.cells
-            ]
-            heads = ("workload", "ms", "times longer (goal)")
-            console().print(table(f"Simulation, median of {options.rounds} rounds", heads, rows))
-        used = [(f.workload, round(f.compiled_ms), round(f.loaded_ms)) for f in first]
-        if used:
-            _show("First use", ("in a process of its own", "compiled, ms", "loaded, ms"), used, options)
+    if shown.markdown:
+        shown.part(result.markdown())
+    else:
+        rows = [
+            (f"{c.workload}, {c.name}", f"{statistics.median(c.milliseconds['numba']):.3g}", _ratios(c))
+            for c in result.cells
+        ]
+        heads = ("workload", "ms", "times longer (goal)")
+        shown.table(f"Simulation, median of {options.rounds} rounds", heads, rows)
+    used = [(f.workload, round(f.compiled_ms), round(f.loaded_ms)) for f in first]
+    if used:
+        shown.table("First use", ("in a process of its own", "compiled, ms", "loaded, ms"), used)
     return result.as_dict() | ({"first_use": [asdict(f) for f in first]} if first else {})
 
 
@@ -89,43 +148,33 @@ def _ratios(cell: bench.Cell) -> str:
     )
 
 
-def _training(options: Options, *, as_json: bool) -> dict[str, Any]:
+def _training(options: Options, shown: Shown) -> dict[str, Any]:
     steps, threads = options.steps, options.threads
     result = bench.bench_training(
         steps=steps, threads=threads, rounds=options.rounds, require_peers=options.require_peers
     )
     first = bench.bench_fresh(steps=steps, threads=threads) if options.fresh else {}
     _tell_missing(result.missing)
-    if as_json:
-        return result.as_dict() | ({"fresh": {name: asdict(run) for name, run in first.items()}} if first else {})
-    if options.markdown:
-        click.echo(result.markdown())
+    if shown.markdown:
+        shown.part(result.markdown())
     else:
         ratios, kernels = result.ratios(), result.ratios("kernels")
         title = f"Training step, T = {steps}, {threads} threads, median of {options.rounds} rounds"
         body = [(name, ratios[name], kernels[name], _percent(result.rates.get(name, ()))) for name in ratios]
-        console().print(table(title, ("variant", "time / events", "time / kernels", "rates of the layers"), body))
+        shown.table(title, ("variant", "time / events", "time / kernels", "rates of the layers"), body)
     rows = [
         (name, round(run.first_ms), round(run.loaded_mib), round(run.peak_mib), round(run.peak_mib - run.loaded_mib))
         for name, run in first.items()
     ]
     if rows:
         heads = ("in a process of its own", "first step, ms", "loaded, MiB", "peak, MiB", "data, MiB")
-        _show("First use and memory", heads, rows, options)
-    return {}
+        shown.table("First use and memory", heads, rows)
+    return result.as_dict() | ({"fresh": {name: asdict(run) for name, run in first.items()}} if first else {})
 
 
 def _tell_missing(missing: Any) -> None:
     for name, reason in missing.items():
         click.echo(f"neurodeploy: {name} did not run: {reason}", err=True)
-
-
-def _show(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], options: Options) -> None:
-    if options.markdown:
-        lines = [f"| {' | '.join(map(str, cells))} |" for cells in rows]
-        click.echo("\n".join(["", f"| {' | '.join(heads)} |", f"|---|{'--:|' * (len(heads) - 1)}", *lines]))
-    else:
-        console().print(table(title, heads, [tuple(row) for row in rows]))
 
 
 def _percent(rates: tuple[float, ...]) -> str:

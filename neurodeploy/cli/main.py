@@ -311,6 +311,7 @@ main.add_command(targets)
 @click.option("--floor", is_flag=True, help="Also the NumPy executor.")
 @click.option("--growth", is_flag=True, help="Also how time grows with activity and with neurons.")
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of tables.")
+@click.option("--readme", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Put the tables there.")
 @json_option
 def bench(*, workloads: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Time WORKLOADS in one process, all variants in turn; the default is all of them.

@@ -179,6 +179,29 @@ def matrix(outer_json: bool, /, *, as_json: bool, as_markdown: bool) -> None:  #
         console().print(table("Float neurons", heads, shown))
 
 
+@targets.command("errors")
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table of the README.")
+@click.pass_obj
+def errors_(outer_json: bool, /, *, folder: Path, as_json: bool, as_markdown: bool) -> None:  # noqa: FBT001 - click gives it
+    """Derive every neuron of the recorded runs in FOLDER at 16 and 24 bits and print its error."""
+    from neurodeploy.fixed.fidelity import compare_runs, markdown
+
+    rows = [row for made in _chips() if made.file.programmable is not None for row in compare_runs(folder, made)]
+    if as_json or outer_json:
+        emit_json([row.to_json() for row in rows])
+    elif as_markdown:
+        click.echo(markdown(rows))
+    else:
+        heads = ("neuron", "bits", "spikes", "too many or few", "steps apart", "state error", "its bound", "run")
+        shown = [
+            (r.name, r.bits, r.spikes, r.counts_apart, r.steps_apart, f"{r.state_error:.1f}", f"{r.bound:.1f}", r.run)
+            for r in rows
+        ]
+        console().print(table("Neurons in fixed point", heads, shown))
+
+
 @targets.command("add-evidence")
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="The bundle that was recorded.")

@@ -149,6 +149,8 @@ def _connection(source: str, target: str, weights: Weights, arrival: Arrival) ->
         given = "w * arriving"
     if edge.delay:
         entry["synapse"][DELAY] = {"unsigned": edge.delay.bit_length()}
+    if arrival.shift:
+        given = f"({given} << {arrival.shift})"
     return entry | {"on_input": f"{arrival.name} = {arrival.name} + {given}\n"}
 
 

@@ -12,7 +12,7 @@ import torch
 from neurodeploy.chips import Chip
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.fixed.assembly import Layer, assemble_network, rounded_weights
-from neurodeploy.fixed.edges import bias_of, edges_of
+from neurodeploy.fixed.edges import bias_of, edges_of, late_bias_of
 from neurodeploy.fixed.floats import Floats
 from neurodeploy.fixed.formats import Bits, Format, most_places
 from neurodeploy.fixed.kind import Brought, derive_kind, state_format
@@ -114,7 +114,7 @@ def underivable(model: torch.nn.Module, chip: Chip) -> list[Fault]:
         return list(refusal.faults)
     sizes = {INPUT: found.inputs} | {piece.name: piece.size for piece in found.pieces}
     for piece in found.pieces:
-        for look in (lambda p: plain(p.neuron, f"{chip.name}, {p.where}"), lambda p: edges_of(p, sizes), bias_of):
+        for look in (lambda p: plain(p.neuron, f"{chip.name}, {p.where}"), lambda p: edges_of(p, sizes)):
             try:
                 look(piece)
             except Refusal as refusal:
@@ -156,9 +156,11 @@ def _cut(model: torch.nn.Module) -> Cut:
 
 def _inputs_of(model: torch.nn.Module, data: npt.NDArray[Any], found: Cut) -> dict[str, Floats]:
     """(time, batch, neuron) what arrives at each layer of neurons in the float model, its own spikes left out."""
+    if isinstance(model, Neuron):
+        return {ALONE: np.asarray(data, np.float64).reshape(*data.shape[:2], -1)}
     model = copy.deepcopy(model).cpu().eval()
     reset_states(model)
-    modules = {ALONE: model} if isinstance(model, Neuron) else dict(model.named_modules())
+    modules = dict(model.named_modules())
     seen: dict[str, torch.Tensor] = {}
     for piece in found.pieces:
         layer = modules[piece.name]
@@ -209,7 +211,7 @@ class _Builder:
         where = f"{self.chip.name}, {piece.where}"
         neuron = plain(piece.neuron, where)
         edges = edges_of(piece, self.sizes)
-        measured = measure(neuron, x, _feedback(piece))
+        measured = measure(neuron, x, feedback_of(piece.neuron))
         self.sizes[piece.name] = piece.size
         own = measured[0].reach[SPIKE]
         weights, brought = [], []
@@ -221,11 +223,11 @@ class _Builder:
             reach = np.full(self.sizes[edge.source], max(abs(e) for e in source.interval), np.float64)
             whole = edge if rounded_.values is None else replace(edge, weight=rounded_.values.astype(np.float64))
             most = int(whole.totals(reach, piece.size).max(initial=0.0) * (1 + 2**-50)) + 1
-            brought.append(Brought(rounded_.format.fraction + source.fraction, most, True, back))
+            bias = bias_of(piece) if edge is edges[0] else late_bias_of(piece) if back else None
+            brought.append(Brought(rounded_.format.fraction + source.fraction, most, bias, back, late=back))
             weights.append(rounded_)
-        bias = bias_of(piece)
         name = self._kind_name(piece)
-        kind = derive_kind(name, neuron, brought, bias, bits, self.rounding, measured)
+        kind = derive_kind(name, neuron, brought, bits, self.rounding, measured)
         self.emitted[piece.name] = kind.states[SPIKE]
         self.layers.append(Layer(piece.name, kind, tuple(weights)))
 
@@ -238,11 +240,12 @@ class _Builder:
         return name
 
 
-def _feedback(piece: Piece) -> Feedback | None:
-    module = piece.neuron.rec_connect
+def feedback_of(neuron: Neuron) -> Feedback | None:
+    """What the spikes of a layer bring back to it; None where nothing comes back."""
+    module, shape = neuron.rec_connect, neuron.shape
     if module is None:
         return None
-    double, shape = copy.deepcopy(module).cpu().double(), piece.neuron.shape
+    double = copy.deepcopy(module).cpu().double()
 
     def back(spikes: Floats) -> Floats:
         with torch.no_grad():

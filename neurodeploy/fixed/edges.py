@@ -93,19 +93,22 @@ def _back(piece: Piece, module: torch.nn.Module) -> Edge:
 
 
 def bias_of(piece: Piece) -> Floats | None:
-    """(neuron,) constant that enters in every step, None for nothing.
-
-    Raises Refusal (ND1603) for a recurrent bias that would not act in the first step.
-    """
+    """(neuron,) constant that enters in every step, that of rec_connect too where it acts at once; None for nothing."""
     bias = None if piece.bias is None else np.asarray(piece.bias, np.float64).reshape(-1)
-    back = getattr(piece.neuron.rec_connect, "bias", None)
-    if not isinstance(back, torch.Tensor):
+    own = _own_bias(piece)
+    if own is None or not starts_with_spikes(piece.neuron):
         return bias
-    if not starts_with_spikes(piece.neuron):
-        was, must = "a bias in rec_connect", "a recurrent input of exactly 0 in the first step"
-        raise Refusal(Fault("ND1603", piece.where, was, must, "use bias=False, or a bias of the neurons"))
-    own = np.repeat(numbers(back), piece.size // len(back))
     return own if bias is None else bias + own
+
+
+def late_bias_of(piece: Piece) -> Floats | None:
+    """(neuron,) constant of rec_connect that enters from the second step on, None for nothing."""
+    return None if starts_with_spikes(piece.neuron) else _own_bias(piece)
+
+
+def _own_bias(piece: Piece) -> Floats | None:
+    back = getattr(piece.neuron.rec_connect, "bias", None)
+    return np.repeat(numbers(back), piece.size // len(back)) if isinstance(back, torch.Tensor) else None
 
 
 def starts_with_spikes(neuron: Neuron) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.fixed.floats import Floats
-from neurodeploy.fixed.formats import Bits, Format, format_of, rounded, whole_format
+from neurodeploy.fixed.formats import Bits, Format, finest, format_of, rounded, whole_format
 from neurodeploy.fixed.measure import Course
 from neurodeploy.fixed.plain import SPIKE, Plain, free_name
-from neurodeploy.fixed.values import Arithmetic, Fixed, bits_of
+from neurodeploy.fixed.values import WIDEST, Arithmetic, Fixed, bits_of
 from neurodeploy.fixed.words import lines
 from neurodeploy.fixed.writer import Constant, Writer, Written, whole_names
 from neurodeploy.step import Interval, Name, signed
@@ -27,11 +27,27 @@ class Arrival:
     name : state of the target
     format : its point and width
     bias : (neuron,) whole numbers with which it begins, () for 0
+    shift : what arrives is moved up by so many places, which the bias needs
+    ready : state that is 0 in the first step alone, where the bias acts from the second on; "" where it acts at once
     """
 
     name: str
     format: Format
     bias: tuple[int, ...] = ()
+    shift: int = 0
+    ready: str = ""
+
+    def begin(self) -> str:
+        """Line of the text that clears it."""
+        if not self.bias:
+            return f"{self.name} = 0"
+        start = f"{self.bias_register} if {self.ready} == 1 else 0" if self.ready else self.bias_register
+        return f"{self.name} = {start}"
+
+    @property
+    def bias_register(self) -> str:
+        """Parameter that holds the bias."""
+        return f"{self.name}_bias"
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,7 @@ class Kind:
     constants : register -> what it holds
     temporaries : name of a line -> its format
     text : the step text
+    lossy : for each assignment of the plain text, in order, whether the line that it became rounds
     functions : of the chip file that the text calls
     course : the float neuron on the calibration data
     largest : name -> magnitude that its format was made for
@@ -56,6 +73,7 @@ class Kind:
     temporaries: Mapping[str, Format]
     arrivals: tuple[Arrival, ...]
     text: str
+    lossy: tuple[bool, ...]
     functions: Mapping[str, str]
     course: Course
     largest: Mapping[str, float]
@@ -77,8 +95,12 @@ class Kind:
         for arrival in self.arrivals:
             if arrival.bias:
                 low, high = min(arrival.bias), max(arrival.bias)
-                parameters[_bias_register(arrival)] = {"holds": [low, high]}
-        begin = "\n".join(f"{a.name} = {_bias_register(a) if a.bias else 0}" for a in self.arrivals)
+                parameters[arrival.bias_register] = {"holds": [low, high]}
+        lines_ = [a.begin() for a in self.arrivals]
+        for ready in (a.ready for a in self.arrivals if a.ready):
+            table[ready] = {"unsigned": 1}
+            lines_.append(f"{ready} = 1")
+        begin = "\n".join(lines_)
         return {
             "role": "hidden output",
             "title": f"derived from {self.plain.where}",
@@ -101,12 +123,8 @@ class Kind:
                 found[self.start_register(name)] = np.array(start, np.int64)
         for arrival in self.arrivals:
             if arrival.bias:
-                found[_bias_register(arrival)] = np.array(arrival.bias, np.int64)
+                found[arrival.bias_register] = np.array(arrival.bias, np.int64)
         return found
-
-
-def _bias_register(arrival: Arrival) -> str:
-    return f"{arrival.name}_bias"
 
 
 @dataclass(frozen=True)
@@ -115,30 +133,36 @@ class Brought:
 
     fraction : of weights times what the source emits
     most : largest magnitude of the sum, in whole numbers
+    bias : (neuron,) constant that enters with it, None for nothing
     recurrent : whether it comes from the layer itself
+    late : whether the bias acts from the second step on
     """
 
     fraction: int
     most: int
-    negative: bool
+    bias: Floats | None = None
     recurrent: bool = False
+    late: bool = False
 
 
-def arrivals_of(brought: Sequence[Brought], bias: Floats | None, taken: set[str], where: str) -> tuple[Arrival, ...]:
-    """Accumulators, one for each edge; the bias begins the first.
+def arrivals_of(brought: Sequence[Brought], bits: Bits, taken: set[str], where: str) -> tuple[Arrival, ...]:
+    """Accumulators, one for each edge.
 
     Raises Refusal (ND1701) where a sum could leave 62 bits.
     """
     found = []
-    for index, one in enumerate(brought):
+    for one in brought:
         name = free_name("returned" if one.recurrent else "arrived", taken)
-        held = () if bias is None or index else tuple(rounded(bias, one.fraction))
-        reach = one.most + max(map(abs, held), default=0)
-        bits = max(reach.bit_length(), 1) + 1
-        if bits > 62:
-            must, todo = "62 bits at most", "use narrower weights, or an input with fewer bits"
-            raise Refusal(Fault("ND1701", where, f"what arrives in a step needs {bits} bits", must, todo))
-        found.append(Arrival(name, Format(bits, one.fraction, signed=True), held))
+        shift = 0 if one.bias is None else max(finest(one.bias, bits.parameter) - one.fraction, 0)
+        fraction = one.fraction + shift
+        held = () if one.bias is None else tuple(rounded(one.bias, fraction))
+        reach = (one.most << shift) + max(map(abs, held), default=0)
+        width = max(reach.bit_length(), 1) + 1
+        if width > WIDEST:
+            must, todo = f"{WIDEST} bits at most", "use narrower weights, or an input with fewer bits"
+            raise Refusal(Fault("ND1701", where, f"what arrives in a step needs {width} bits", must, todo))
+        ready = free_name("ready", taken) if held and one.late else ""
+        found.append(Arrival(name, Format(width, fraction, signed=True), held, shift, ready))
     return tuple(found)
 
 
@@ -146,7 +170,6 @@ def derive_kind(
     name: str,
     neuron: Plain,
     brought: Sequence[Brought],
-    bias: Floats | None,
     bits: Bits,
     rounding: str,
     measured: tuple[Course, Mapping[str, float]],
@@ -154,7 +177,7 @@ def derive_kind(
     """Choose formats from what was measured and write the text; every state stays in its register by its intervals."""
     course, largest = measured
     taken = {*neuron.constants, *neuron.states, *course.reach, *SYNAPTIC, SPIKE}
-    arrivals = arrivals_of(brought, bias, taken, neuron.where)
+    arrivals = arrivals_of(brought, bits, taken, neuron.where)
     entered = [Fixed(Name(a.name), a.format.fraction, signed(a.format.bits)) for a in arrivals]
     whole = whole_names(neuron)
     kept = [*neuron.states, *([] if SPIKE in neuron.states else [SPIKE])]
@@ -179,6 +202,7 @@ def derive_kind(
         written.formats,
         arrivals,
         _commented(neuron, written, states),
+        tuple(written.lossy),
         written.functions,
         course,
         largest,

@@ -108,7 +108,8 @@ def _followed(
     before = environment.get(SPIKE, np.zeros(shape))
     with np.errstate(all="ignore"):
         for t, row in enumerate(x):
-            total = row if feedback is None else row + feedback(np.broadcast_to(before, shape))
+            silent = feedback is None or SPIKE not in environment  # nothing comes back before a spike could
+            total = row if silent or feedback is None else row + feedback(np.broadcast_to(before, shape))
             environment[INPUT] = watch.note(INPUT, total)
             watch.block(neuron.statements, environment)
             before = spikes[t] = environment[SPIKE]

@@ -10,7 +10,7 @@ from neurodeploy.fixed.curves import COARSE, FINE, TABLES, Curves
 from neurodeploy.fixed.floats import Floats
 from neurodeploy.fixed.formats import Bits, Format, finest, format_of, most_places, rounded
 from neurodeploy.fixed.plain import CURVES, INPUT, Plain, free_name
-from neurodeploy.fixed.values import Arithmetic, Exact, Fixed, Value, bits_of, call, named, number
+from neurodeploy.fixed.values import ROUNDINGS, Arithmetic, Exact, Fixed, Value, bits_of, call, named, number
 from neurodeploy.fixed.words import written
 from neurodeploy.step import Assign, Call, Const, Interval, Name, assigned
 from neurodeploy.step.intervals import hull
@@ -51,6 +51,7 @@ class Written:
     registers : name -> constant
     formats : temporary name -> its format
     functions : of a chip file that the lines call
+    lossy : for each assignment of the float text, in order, whether its line rounds
     reached : state -> range of what is assigned to it, before it is cut
     negative : states that are below 0 by their range although their format has no sign
     """
@@ -59,6 +60,7 @@ class Written:
     registers: dict[str, Constant] = field(default_factory=dict)
     formats: dict[str, Format] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    lossy: list[bool] = field(default_factory=list)
     reached: dict[str, Interval] = field(default_factory=dict)
     negative: set[str] = field(default_factory=set)
 
@@ -116,6 +118,7 @@ class Writer:
     def _block(self, statements: tuple[Statement, ...], indent: str) -> None:
         for statement in statements:
             if isinstance(statement, Assign):
+                self.out.lossy.append(False)
                 self._assign(statement, indent)
                 continue
             condition = self._condition(statement.condition)
@@ -141,6 +144,7 @@ class Writer:
             self.out.lines.append(f"{indent}# {name} = {written(value)}")
             wanted = target or self._working(name, negative=True)
             found = self._curve(value, wanted, indent)
+            self.out.lossy[-1] = True
             self._keep(name, found, wanted, indent)
         elif target is not None:
             self._keep(name, self._at(value, target.fraction), target, indent)
@@ -166,10 +170,16 @@ class Writer:
             self.out.reached[name] = hull(self.out.reached.get(name, moved.range), moved.range)
         form = Format(wanted.bits, moved.fraction, wanted.signed)
         cut = self._cut(moved, form)
+        self.out.lossy[-1] |= self._rounds(cut.tree)
         self.known[name] = self._line(name, cut, indent)
         if target is None:
             width = bits_of(cut.range) - int(cut.range.low >= 0)
             self.out.formats[name] = Format(max(width, 1), cut.fraction, cut.range.low < 0)
+
+    def _rounds(self, expression: Expression) -> bool:
+        if not isinstance(expression, Call):
+            return False
+        return expression.op == ROUNDINGS[self.math.rounding] or any(map(self._rounds, expression.args))
 
     def _coarse(self, value: Fixed, wanted: Format) -> Fixed:
         return self.math.moved(value, wanted.fraction) if value.fraction > wanted.fraction else value

@@ -5,7 +5,7 @@ one row of ``width`` columns after the other; arrays of one step have ``width`` 
 inner loop, which runs over a plain ``range``: otherwise numba's test for negative indices blocks vector instructions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurodeploy.kernels.graph import Graph
@@ -13,8 +13,8 @@ from neurodeploy.kernels.passes import ARRAY, BYTES, NUMBER, PLACES, Argument, L
 from neurodeploy.kernels.plan import Plan
 from neurodeploy.kernels.series import constants_of
 
-BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|"}
+_SIGNS |= {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _FUNCTIONS = {"exp": "_exp", "exp2": "_exp2", "expm1": "np.expm1", "log2": "np.log2", "round": "np.rint"}
 _FUNCTIONS |= {"floor": "np.floor", "abs": "abs"}
 
@@ -69,6 +69,13 @@ def _function(graph: Graph, what: Pass) -> tuple[str, tuple[Argument, ...]]:
     return "\n".join(code) + "\n", arguments
 
 
+def infix(op: str, args: Sequence[str], functions: Mapping[str, str]) -> str:
+    """An operator that Python has a sign for, or a function for; empty for others."""
+    if op in _SIGNS:
+        return f"{args[0]} {_SIGNS[op]} {args[1]}"
+    return f"{functions[op]}({args[0]})" if op in functions else ""
+
+
 def _words(code: str) -> set[str]:
     return set("".join(c if c.isalnum() or c == "_" else " " for c in code).split())
 
@@ -108,15 +115,7 @@ class _Body:
             total = " + ".join(map(self._place, self.what.known[node]))
             return total + (" != 0" if self.graph.is_condition(node) else "")
         op, args = self.graph.nodes[node].op, [self._ref(a) for a in self.graph.nodes[node].args]
-        if op in BINARY:
-            return f"{args[0]} {BINARY[op]} {args[1]}"
-        if op in COMPARE:
-            return f"{args[0]} {COMPARE[op]} {args[1]}"
-        if op in ("and", "or"):
-            return f"{args[0]} {'&' if op == 'and' else '|'} {args[1]}"
-        if op in _FUNCTIONS:
-            return f"{_FUNCTIONS[op]}({args[0]})"
-        return _PATTERNS[op].format(*args)
+        return infix(op, args, _FUNCTIONS) or _PATTERNS[op].format(*args)
 
 
 #: a value that is not a number stays one, as in torch

@@ -8,7 +8,7 @@ spikes are those of the torch executor wherever the text has no exponential.
 from collections.abc import Iterable
 
 from neurodeploy.kernels.graph import Graph
-from neurodeploy.kernels.numba_source import BINARY, COMPARE, Source
+from neurodeploy.kernels.numba_source import Source, infix
 from neurodeploy.kernels.passes import BYTES, NUMBER, Argument, Layout, Output, Pass, to_compute
 from neurodeploy.kernels.plan import Plan
 from neurodeploy.kernels.series import constants_of
@@ -102,15 +102,7 @@ class _Body:
         if op in ("count", "count_above"):
             quotient = f"tl.div_rn({args[0]}, {args[1]})" if self.kind == "tl.float32" else f"{args[0]} / {args[1]}"
             return _COUNTS[op].format(quotient)
-        if op in BINARY:
-            return f"{args[0]} {BINARY[op]} {args[1]}"
-        if op in COMPARE:
-            return f"{args[0]} {COMPARE[op]} {args[1]}"
-        if op in ("and", "or"):
-            return f"{args[0]} {'&' if op == 'and' else '|'} {args[1]}"
-        if op in _FUNCTIONS:
-            return f"{_FUNCTIONS[op]}({args[0]})"
-        return _PATTERNS[op].format(*args, kind=self.kind)
+        return infix(op, args, _FUNCTIONS) or _PATTERNS[op].format(*args, kind=self.kind)
 
 
 _COUNTS = {"count": "_not_below_zero(_floor({}))", "count_above": "_not_below_zero(_ceil({}) - 1.0)"}

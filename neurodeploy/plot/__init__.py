@@ -5,11 +5,13 @@ duration of a step. The same data give the same picture; ``save_picture`` writes
 """
 
 from neurodeploy.plot.deployed import plot_float_integer
+from neurodeploy.plot.derived import plot_derived
 from neurodeploy.plot.neurons import plot_evolution, plot_membrane, plot_resets
 from neurodeploy.plot.populations import plot_raster, plot_rates
 from neurodeploy.plot.style import save_picture
 
 __all__ = [
+    "plot_derived",
     "plot_evolution",
     "plot_float_integer",
     "plot_membrane",

@@ -16,7 +16,7 @@ from neurodeploy.proofs.boxes import Ints
 from neurodeploy.proofs.rails import Rail, marked
 from neurodeploy.simulator import simulate
 from neurodeploy.simulator.event_engine import EventEngine
-from neurodeploy.simulator.executors import NumpyExecutor, States, Widths
+from neurodeploy.simulator.executors import NumpyExecutor, States, Widths, names_of
 from neurodeploy.simulator.footprints import assemble_events
 from neurodeploy.simulator.machine import Lane, lanes_of
 from neurodeploy.simulator.stimulus import expand
@@ -84,11 +84,8 @@ class Watch(NumpyExecutor):
         given: Mapping[str, Any],
     ) -> None:
         text, rails = self._text(handler, lane)
-        needed = handler.reads | handler.writes
-        environment: dict[str, Any] = {n: values[columns] for n, values in lane.parameters.items() if n in needed}
-        environment |= {name: values[at] for name, values in states.items() if name in needed}
         shape = next(np.shape(values[at]) for values in states.values())
-        environment |= given
+        environment = {**names_of(handler, lane, states, columns, at), **given}
         run(text.statements, environment, self.table)
         batch, size = next(iter(states.values())).shape
         self._broken = np.zeros(batch, bool) if self._broken is None else self._broken

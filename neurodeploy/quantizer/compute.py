@@ -8,6 +8,9 @@ from neurodeploy.layers import IAF, LIF
 from neurodeploy.quantizer.decays import NEURON
 from neurodeploy.quantizer.pieces import Piece
 
+#: what a constant can be made of on any chip
+INSTEAD = ", or give the network an input that fires in every step"
+
 
 def neuron_faults(chip: Chip, kind: NeuronKind, piece: Piece) -> list[Fault]:
     """What the layer's neuron does and the chip's neuron does not."""
@@ -66,7 +69,7 @@ def _membrane_faults(where: str, kind: NeuronKind, piece: Piece) -> list[Fault]:
         must, todo = f"{kind.name} neurons subtract their threshold", "set reset_amount=None and train so"
         fault(f"reset_amount = {options['reset_amount']}", must, todo)
     if bias_of(module) is not None and deploy.bias is None:
-        fault("a bias", f"{kind.name} neurons have none", "set bias=None and train so")
+        fault("a bias", f"{kind.name} neurons have none", f"set bias=None and train so{INSTEAD}")
     if piece.bias is not None and (piece.bias != 0).any():
         before = piece.ways[0].weights or piece.ways[0].entry
         if synapse:
@@ -75,7 +78,7 @@ def _membrane_faults(where: str, kind: NeuronKind, piece: Piece) -> list[Fault]:
                 was, "the chip adds a bias to the membrane only", "use Linear(..., bias=False) and LIF(..., bias=0.0)"
             )
         elif deploy.bias is None:
-            fault(f"a bias in {before!r}", f"{kind.name} neurons have none", "use bias=False and train so")
+            fault(f"a bias in {before!r}", f"{kind.name} neurons have none", f"use bias=False and train so{INSTEAD}")
     return faults
 
 

@@ -94,6 +94,16 @@ class ReferenceExecutor:
             states[name][at] = environment[name]
 
 
+def names_of(handler: Handler, lane: Lane, states: States, columns: Any, at: Any) -> dict[str, Any]:
+    """Parameters and states that a handler reads or writes.
+
+    columns, at : where the neurons stand in (neuron,) and in (batch, neuron)
+    """
+    needed = handler.reads | handler.writes
+    found: dict[str, Any] = {n: values[columns] for n, values in lane.parameters.items() if n in needed}
+    return found | {n: values[at] for n, values in states.items() if n in needed}
+
+
 class NumpyExecutor:
     """The NumPy table over (batch, neuron) arrays; equal to the reference in every bit."""
 
@@ -133,10 +143,7 @@ class NumpyExecutor:
         at: Any,
         given: Mapping[str, Any],
     ) -> None:
-        needed = handler.reads | handler.writes
-        environment: dict[str, Any] = {n: values[columns] for n, values in lane.parameters.items() if n in needed}
-        environment |= {name: values[at] for name, values in states.items() if name in needed}
-        environment |= given
+        environment = {**names_of(handler, lane, states, columns, at), **given}
         run(handler.text.statements, environment, self.table)
         # a text that exchanges two states leaves views of what is about to be overwritten
         new = {

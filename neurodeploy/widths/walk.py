@@ -19,8 +19,9 @@ def walk(
 ) -> bool:
     """Evaluate sets of widths until no single width of the best can be a bit smaller.
 
-    The error mostly falls as widths grow, so both parts bisect. Where it does not, they may miss a smaller set; what
-    they return was evaluated all the same.
+    The error mostly falls as widths grow: bisection takes that for granted, and leaves out sets with no width above one
+    that was not good enough. Where it is not so, a smaller set may be missed; at the end each width of the best set is
+    lowered by a bit once more, whatever was known.
 
     choices : name -> widths that it may have; the first is made small first
     ask : evaluates a set, each once; raises Spent when nothing more may be evaluated
@@ -32,39 +33,54 @@ def walk(
         for widths in itertools.product(*(range(i.high, i.low - 1, -1) for i in choices.values())):
             ask(dict(zip(choices, widths, strict=True)))
         return True
-    best = _uniform(choices, ask, keeps)
-    if best is None:
-        return False
-    for name in choices:
-        best = _lowered(name, best, choices[name].low, ask, keeps)
-    again = True
-    while again:  # where the error is not monotone, a width may still be one smaller
+    best = _Bisection(choices, ask, keeps).best()
+    again = best is not None
+    while best is not None and again:
         again = False
         for name, interval in choices.items():
-            if best[name] > interval.low and keeps(ask(best | {name: best[name] - 1})):
-                best, again = best | {name: best[name] - 1}, True
+            less = best | {name: best[name] - 1}
+            if less[name] >= interval.low and keeps(ask(less)):
+                best, again = less, True
     return False
 
 
-def _uniform(
-    choices: Mapping[str, Interval], ask: Callable[[Widths], Row], keeps: Callable[[Row], bool]
-) -> Widths | None:
-    """The smallest width for all that keeps what is asked, None for none; each name takes the nearest that it has."""
+class _Bisection:
+    """One width for all names, then each by itself."""
 
-    def at(level: int) -> Widths:
-        return {name: min(max(level, i.low), i.high) for name, i in choices.items()}
+    def __init__(
+        self, choices: Mapping[str, Interval], ask: Callable[[Widths], Row], keeps: Callable[[Row], bool]
+    ) -> None:
+        self.choices, self.ask, self.keeps = choices, ask, keeps
+        self.bad = list[Widths]()
 
-    low, high = min(i.low for i in choices.values()), max(i.high for i in choices.values())
-    while ask(at(high)).refused and high > low:  # what is too large for the target may fit with fewer bits
-        high -= 1
-    if not keeps(ask(at(high))):
-        return None
-    return at(_smallest(low, high, lambda level: keeps(ask(at(level)))))
+    def best(self) -> Widths | None:
+        """The smallest set that was found; None where not even all bits are enough."""
+        low, high = min(i.low for i in self.choices.values()), max(i.high for i in self.choices.values())
+        while self.ask(self.at(high)).refused and high > low:  # too large for the target: fewer bits may fit
+            high -= 1
+        if not self.good(self.at(high)):
+            return None
+        best = self.at(_smallest(low, high, lambda level: self.good(self.at(level))))
+        for name, interval in self.choices.items():
+            best = self.lowered(best, name, interval.low)
+        return best
 
+    def at(self, level: int) -> Widths:
+        """One width for all; each name takes the nearest that it has."""
+        return {name: min(max(level, i.low), i.high) for name, i in self.choices.items()}
 
-def _lowered(name: str, best: Widths, low: int, ask: Callable[[Widths], Row], keeps: Callable[[Row], bool]) -> Widths:
-    """The smallest width of one name that still keeps what is asked, with the others as they are."""
-    return best | {name: _smallest(low, best[name], lambda bits: keeps(ask(best | {name: bits})))}
+    def lowered(self, best: Widths, name: str, low: int) -> Widths:
+        """The smallest width of one name, with the others as they are."""
+        return best | {name: _smallest(low, best[name], lambda bits: self.good(best | {name: bits}))}
+
+    def good(self, widths: Widths) -> bool:
+        """Whether a set keeps what is asked; not evaluated where a wider one does not."""
+        if any(all(bits <= bad[name] for name, bits in widths.items()) for bad in self.bad):
+            return False
+        kept = self.keeps(self.ask(widths))
+        if not kept:
+            self.bad.append(widths)
+        return kept
 
 
 def _smallest(low: int, high: int, good: Callable[[int], bool]) -> int:

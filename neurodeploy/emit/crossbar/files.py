@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.archive import canonical_json, exactly, file_named, write_atomically
 from neurodeploy.chips import Chip
-from neurodeploy.emit.crossbar.images import Images, images_of, unpacked, unpacked_weights
+from neurodeploy.emit.crossbar.images import Images, images_of, signed_of, unpacked, unpacked_weights
 from neurodeploy.emit.crossbar.stream import lines, transfers
 from neurodeploy.emit.crossbar.table import FORMAT, CrossbarTable, crossbar_table
 from neurodeploy.errors import Fault, Refusal, raise_if
@@ -19,7 +19,9 @@ from neurodeploy.network.network import Ints
 SUFFIX, HEXADECIMAL = ".json", 16
 NOTE = (
     "Reset the core before and after the transfers of the .spi.hex file, and send them while it is idle. "
-    "Wait until it is idle after every event. No chip and no board was at hand."
+    "Wait until it is idle after every event, else spikes may come in another order: no pin says that it is idle, so "
+    "export that state of the core or wait as many cycles as stand beside the events. Acknowledge every spike: until "
+    "then the core stands still. No chip and no board was at hand."
 )
 
 
@@ -46,6 +48,11 @@ def _content(network: Network, images: Images, table: CrossbarTable) -> dict[str
         "open_loop": int(images.alone),
         "source": 0,
         "leak": "after the events of each step",
+        "cycles": {
+            "row": table.cycles.row + table.cycles.neuron * (images.last + 1),
+            "leak": table.cycles.leak + table.cycles.neuron * (images.last + 1),
+            "spike": table.cycles.spike,
+        },
         "groups": groups,
         "projections": [[p.kind, p.source, p.target] for p in network.projections],
         "neurons": lines(images.neurons.tolist(), table.word_bits).decode().split(),
@@ -114,8 +121,9 @@ def _words(texts: object, count: int, table: CrossbarTable) -> Ints:
 
 
 def _registers(chip: Chip, table: CrossbarTable, words: Ints, last: int) -> dict[str, Ints]:
-    signed = {n for n, p in chip.neurons[table.unit].parameters.items() if p.interval.low < 0}
-    return unpacked(table, words, signed) | {table.swept: (np.arange(table.slots) <= last).astype(np.int64)}
+    return unpacked(table, words, signed_of(chip, table)) | {
+        table.swept: (np.arange(table.slots) <= last).astype(np.int64)
+    }
 
 
 def _rows(raw: Mapping[str, Any]) -> Ints:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurodeploy.chips import Chip
 from neurodeploy.emit.crossbar.table import CrossbarTable
 from neurodeploy.errors import Fault, raise_if
 from neurodeploy.network import Group, Network
@@ -41,9 +42,9 @@ def images_of(network: Network, table: CrossbarTable) -> Images:
     rows = {g.name: ids_of(g) for g in units}
     rows |= {g.name: ids_of(g) + (0 if alone else last + 1) for g in network.of_kind(table.input)}
     raise_if(list(_faults(network, table, rows, used)))
-    neurons = np.full(table.slots, _packed(table, {n: np.zeros(1, np.int64) for n in table.neuron} | _unused(table))[0])
+    neurons = np.full(table.slots, packed(table, {n: np.zeros(1, np.int64) for n in table.neuron} | _unused(table))[0])
     for g in units:
-        neurons[rows[g.name]] = _packed(table, {n: g.parameters[n] for n in table.neuron})
+        neurons[rows[g.name]] = packed(table, {n: g.parameters[n] for n in table.neuron})
     matrix = np.zeros((table.slots, table.slots), np.int64)
     for p in network.projections:
         matrix[rows[p.source][p.sources], rows[p.target][p.targets]] = p.fields[table.weight]
@@ -59,7 +60,7 @@ def _unused(table: CrossbarTable) -> dict[str, Ints]:
     return {n: np.array([v]) for n, v in table.unused.items()}
 
 
-def _packed(table: CrossbarTable, registers: dict[str, Ints]) -> Ints:
+def packed(table: CrossbarTable, registers: dict[str, Ints]) -> Ints:
     """Words of neurons; a negative number is its two's complement."""
     word = np.zeros_like(next(iter(registers.values())))
     for name, (lowest, bits) in table.neuron.items():
@@ -84,6 +85,11 @@ def packed_weights(table: CrossbarTable, matrix: Ints) -> Ints:
     """Words of a matrix (row, neuron), row after row; the lowest bits belong to the lowest neuron."""
     parts = (matrix & (1 << table.weight_bits) - 1).reshape(-1, table.weights_per_word)
     return np.asarray((parts << table.weight_bits * np.arange(table.weights_per_word)).sum(axis=1))
+
+
+def signed_of(chip: Chip, table: CrossbarTable) -> set[str]:
+    """Registers of neurons that can be negative."""
+    return {n for n, p in chip.neurons[table.unit].parameters.items() if p.interval.low < 0}
 
 
 def unpacked_weights(table: CrossbarTable, words: Ints) -> Ints:

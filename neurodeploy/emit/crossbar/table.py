@@ -45,6 +45,20 @@ class Port(_Table):
     synapse_byte: Small
 
 
+class Cycles(_Table):
+    """Clock cycles from the request of a word until the core is idle.
+
+    row, leak : of a row, and of the leak of all neurons, without the sweep
+    neuron : of each neuron of a sweep
+    spike : of a spike that is acknowledged at once
+    """
+
+    row: Small
+    leak: Small
+    neuron: Small
+    spike: Small
+
+
 class CrossbarTable(Part):
     """The whole table.
 
@@ -59,6 +73,8 @@ class CrossbarTable(Part):
     register_ : numbers of registers; port : the programming port
     leak_word : event of the host that lets all neurons leak
     event_bits : bits of a word in the file of events
+    state : register of a neuron's word that holds its state
+    cycles : what events cost
     """
 
     input: str
@@ -77,6 +93,8 @@ class CrossbarTable(Part):
     port: Port
     leak_word: Small
     event_bits: Annotated[int, Field(ge=1)]
+    state: str
+    cycles: Cycles
 
 
 def crossbar_table(chip: Chip) -> CrossbarTable:
@@ -100,7 +118,8 @@ def _contradictions(chip: Chip, table: CrossbarTable) -> Iterator[Fault]:
             yield Fault("ND1103", where, f"{role} = {kind!r}", f"one of {', '.join(known)}")
     if table.unit in chip.neurons:
         named, parameters = {*table.neuron, table.swept}, set(chip.neurons[table.unit].parameters)
-        if named != parameters or table.swept in table.neuron or not set(table.unused) <= set(table.neuron):
+        inside = {*table.unused, table.state} <= set(table.neuron)
+        if named != parameters or table.swept in table.neuron or not inside:
             was = f"{', '.join(sorted(named))} for {', '.join(sorted(parameters))}"
             yield Fault("ND1103", f"{where}.neuron", was, "each parameter once")
     if table.weights_per_word * table.weight_bits != table.word_bits or table.slots % table.weights_per_word:

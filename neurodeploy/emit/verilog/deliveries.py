@@ -32,9 +32,9 @@ Columns = dict[str, Ints | list[int]]
 class Deliverer:
     """A connection kind with all its deliveries; writes its states into the control.
 
-    A row costs four cycles and, where its source emitted, one for each word of synapses: a word holds a synapse for
-    each lane, so that a lane meets its own neurons alone. A word takes three stages: it is read, then its targets, then
-    the text runs and writes; no target stands twice in a row, so that one word follows another.
+    A row costs three cycles and, where its source emitted, two and one for each word of synapses: a word holds a
+    synapse for each lane, so that a lane meets its own neurons alone. A word takes three stages: it is read, then its
+    targets, then the text runs and writes; no target stands twice in a row, so that one word follows another.
     back : state that follows a delivery
     first : state that begins one
     """
@@ -203,13 +203,18 @@ class Deliverer:
         w.states.issue(f"state == {up}_SOURCE", row("source", a), "OP_NONE")
         self._emitted()
         none = f"emitted_{name} == {literal(0, self.arriving.bits)}"
+        words, more = row("count", self._bits("syn")), f"{row('last', 1)} == 1'd0"
         w.states.add(
             f"{up}_EMITTED",
             f"arriving_{name} <= emitted_{name};",
             *([self.before] if self.changes else []),
             f"left_{name} <= {row('count', left)};",
-            f"if ({none}) syn_{name}_n <= syn_{name}_n + {row('count', self._bits('syn'))};",
-            f"state <= ({none}) ? {up}_END : {up}_SYNAPSE;",
+            f"state <= {up}_SYNAPSE;",
+            f"if ({none}) begin",
+            f"    syn_{name}_n <= syn_{name}_n + {words};",
+            f"    state <= ({more}) ? {up}_ROW : {up}_END;",
+            f"    if ({more}) row_{name}_n <= row_{name}_n + 1'b1;",
+            "end",
         )
         w.states.add(
             f"{up}_SYNAPSE",
@@ -224,15 +229,15 @@ class Deliverer:
             f"{up}_END",
             f"row_{name}_n <= row_{name}_n + 1'b1;",
             f"n <= {begin};",
-            f"state <= ({row('last', 1)} != 1'd0) ? {after} : {up}_ROW;",
+            f"state <= ({more}) ? {up}_ROW : {after};",
         )
         if self.kind.on_sum is not None:
             self._walk("SUM", f"{up}_OUT")
         w.states.add(
             f"{up}_OUT", f"n <= {number(0, a)};", f"del_{name}_n <= del_{name}_n + 1'b1;", f"state <= {self.back};"
         )
-        w.quiet += 4 * len(self.rows) + 5 * len(self.deliveries)
-        w.busy += sum(size + 1 for size, _, _ in self.words)
+        w.quiet += 3 * len(self.rows) + 6 * len(self.deliveries)
+        w.busy += sum(size + 2 for size, _, _ in self.words) - len(self.deliveries)
         w.quiet += (int(clear) + int(self.kind.on_sum is not None)) * self.walked
 
     def _walk(self, what: str, after: str) -> None:

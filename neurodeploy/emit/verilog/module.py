@@ -8,7 +8,7 @@ import numpy as np
 from neurodeploy.chips import Handler
 from neurodeploy.chips.compile import GIVEN_EXTERNAL
 from neurodeploy.emit.verilog.control import Control
-from neurodeploy.emit.verilog.datapath import Datapath, Wire, datapath
+from neurodeploy.emit.verilog.datapath import Datapath, Wire, datapath, literal
 from neurodeploy.emit.verilog.deliveries import Deliverer
 from neurodeploy.emit.verilog.memories import (
     Files,
@@ -115,7 +115,7 @@ class Writer:
         self.sweep = max(rows)
         spans = [sum(Deliverer.span(d).size for d in many) for many in self.machine.deliveries.values()]
         sizes = [lane.size for lane in self.lanes.values() if lane.kind.is_output()]
-        self.address = address_bits(max(rows + spans + sizes) + 1)
+        self.address = address_bits(max([*rows, *spans, *sizes, 2 * self.banks - 1]) + 1)
         self.inputs = dict(self._bases([k for k, lane in self.lanes.items() if lane.kind.entry.external is not None]))
         self.outputs = dict(self._bases([k for k, lane in self.lanes.items() if lane.kind.is_output()]))
         self._neurons()
@@ -203,15 +203,25 @@ class Writer:
     def text(
         self, label: str, op: str, handler: Handler, wires: Mapping[str, Wire], kept: Mapping[str, Memory]
     ) -> None:
-        """A datapath for a handler, and what its op writes."""
-        held = {n: self.held(m) for n, m in kept.items()}
-        path = datapath(handler, label, wires, held)
+        """A datapath for a handler, and what its op writes; what it reads stands still while it does not run."""
+        self.code += [f"    // {label}", f"    wire {label}_runs = op_q == {op};"]
+        given = {n: self._gated(label, n, wires[n]) for n in sorted(handler.reads | handler.writes) if n in wires}
+        path = datapath(handler, label, given, {n: self.held(m) for n, m in kept.items()})
         self.wires += path.wires
-        self.code += [f"    // {label}", *path.lines, ""]
+        self.code += [*path.lines, ""]
         for register in handler.writes:
             kept[register].write(op, path, register)
         if path.outside:
             self.faults[op] = list(path.outside.values())
+
+    def _gated(self, label: str, name: str, wire: Wire) -> Wire:
+        """What a text reads, while it runs; else one number that it may read."""
+        if wire.fixed:
+            return wire
+        made, still = replace(wire, code=f"{label}_{name}_0"), min(max(0, wire.range.low), wire.range.high)
+        code = f"{label}_runs ? {wire.code} : {literal(still, wire.bits)}"
+        self.code.append(f"    wire signed [{made.bits - 1}:0] {made.code} = {code};")
+        return made
 
     def held(self, memory: Memory) -> Interval:
         """What a memory holds."""

@@ -44,10 +44,12 @@ def additions(
     """
     found = []
     values = Values()
-    environment = {n: values.leaf(n, r) for n, r in (dict(known) | {ARRIVING: arriving}).items()}
+    widths = kind.registers or None
+    # all that a register holds: where less is known, a saturation that is never reached would be taken away
+    held = {n: (widths or states)[n].interval for n in kind.on_input.writes}
+    environment = {n: values.leaf(n, r) for n, r in (dict(known) | held | {ARRIVING: arriving}).items()}
     before = dict(environment)
     values.run(kind.on_input.text.statements, environment)
-    widths = kind.registers or None
     given = {before[n]: v for n, v in table.fields.items() if values.nodes[before[n]].op == "leaf"}
     given[before[ARRIVING]] = np.ones((), np.int64)
     for name in sorted(kind.on_input.writes):
