@@ -14,6 +14,8 @@ from neurodeploy.devices import load_recording, save_recording
 from neurodeploy.devices.recording import FORMAT
 from neurodeploy.errors import Refusal
 
+MANY = 120
+
 
 def changed(path, rng):
     """Bytes of a recording changed, or an entry or array of it with the right hashes."""
@@ -39,13 +41,13 @@ def judged(path, rng):
     return "read"
 
 
-def test_a_mutant_of_a_recording_is_refused_or_read_as_it_stands(tmp_path, count, many=120):
+def test_a_mutant_of_a_recording_is_refused_or_read_as_it_stands(tmp_path, count):
     sound, path = recorded(), tmp_path / "r.npz"
     save_recording(sound, path)
     whole, outcomes = path.read_bytes(), Counter()
-    for seed in range(many):
+    for seed in range(MANY):
         path.write_bytes(whole)
         outcomes[judged(path, np.random.default_rng(seed))] += 1
-    assert outcomes["refused"] > many / 2
+    assert outcomes["refused"] > MANY / 2
     assert outcomes["read"] > 0
-    count("mutated recordings judged", many)
+    count("mutated recordings judged", MANY)
