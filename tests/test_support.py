@@ -18,7 +18,7 @@ from neurodeploy.layers import LIF, Neuron
 from neurodeploy.layers.parameters import Choice, Compat
 from neurodeploy.layers.registry import LAYERS
 from neurodeploy.quantizer import constrain
-from neurodeploy.quantizer.explain import _arriving, bracket
+from neurodeploy.quantizer.explain import arriving, bracket
 from neurodeploy.quantizer.pieces import neuron_layers
 from neurodeploy.support import BEGIN, END, ROLES, Variant, markdown, neuron_classes, support_matrix, variants
 from neurodeploy.support.matrix import _arithmetic, as_the_chip, sample_counts, sample_model
@@ -174,7 +174,7 @@ def inside(neuron, lowered, done, run, index):
     layer = copy.deepcopy(neuron).double()
     layer.rec_connect = None  # what came back stands in the events that arrived
     layer.reset_states()
-    drive = sum(_arriving(edge, run) @ edge.weight for edge in stage.edges)
+    drive = sum(arriving(edge, run) @ edge.weight for edge in stage.edges)
     with torch.no_grad():
         real = np.cumsum(layer(torch.as_tensor(drive)).numpy(), axis=0)
     whole = np.cumsum(run.counts[stage.name], axis=0)
