@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from random_networks import Options, random_counts, random_network
 
 from neurodeploy.chips import chip, from_raw, target_folders
 from neurodeploy.errors import TextAtFault
-from neurodeploy.network import Group, Network, Projection
+from neurodeploy.network import Group, Network, Projection, group, place_identity, projection
 from neurodeploy.simulator import assemble, simulate
 from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
@@ -346,3 +347,18 @@ def test_many_compiled_kernels_run_as_by_numpy(name, seed, tmp_path):
 def test_nothing_of_numba_is_imported_before_a_kernel_is_asked_for():
     code = "import sys, neurodeploy.simulator; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own words
+
+
+def test_a_dense_matrix_is_laid_out_in_the_memory_of_a_few_numbers_a_synapse():
+    """Spelled out in a table and sorted, each synapse took 177 bytes."""
+    target = chip("loihi1")
+    ends = group(target, "in", "input", 64), group(target, "out", "lif", 4000, threshold=500, du=1024, dv=256)
+    dense = projection(target, "dense", *ends, w=np.resize(np.arange(-64, 64, 2), (64, 4000)))
+    network = place_identity(Network(target, ends, (dense,)))
+    tracemalloc.start()
+    try:
+        kernel_of(assemble(network), fresh=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 80 * dense.sources.size

@@ -12,6 +12,7 @@ from neurodeploy.layers import (
     IAF,
     LIF,
     Alpha,
+    ExpIF,
     ExpLeak,
     Lapicque,
     Leaky,
@@ -204,6 +205,25 @@ def test_what_the_machine_has_not_is_refused(options, words):
         nd.derive(Leaky(SIZE, beta=0.9), CHIP, calibration=X, **options)
 
 
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [(np.zeros((4, 1, 5)), "with 3 values"), (np.zeros((0, 1, 3)), "shape"), (np.full((4, 1, 3), np.nan), "NaN")],
+)
+def test_calibration_that_says_nothing_is_refused(x, words):
+    with pytest.raises(Refusal, match=f"ND1704|{words}"):
+        nd.derive(Leaky(SIZE, beta=0.9), CHIP, calibration=x)
+
+
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "Leaky", "own"])
+def test_a_threshold_fits_where_calibration_never_reached_it(name):
+    layer = LAYERS[name]()
+    made = derived(layer, 16, X / 64)
+    assert made.layers[0].kind.course.spikes.sum() == 0
+    kind = made.layers[0].kind
+    form = kind.states["v"]
+    assert form.interval.high * form.step > kind.plain.constants["threshold"].max()
+
+
 def test_a_chip_with_neurons_of_its_own_is_refused():
     with pytest.raises(Refusal, match="programmable"):
         nd.derive(Leaky(SIZE, beta=0.9), nd.chip("loihi2"), calibration=X)
@@ -214,6 +234,45 @@ def test_an_input_beyond_its_register_is_refused():
     made.encode(X)
     with pytest.raises(Refusal, match="ND1302"):
         made.encode(9 * X)
+
+
+class Curved(Neuron):
+    """Each state is a curve of the input, or a quotient of two numbers that change."""
+
+    states = {"grown": 0.0, "doubled": 0.0, "gone": 0.0, "ratio": 0.0}  # noqa: RUF012
+    step = """
+grown = exp(x)
+doubled = exp2(x - 1)
+gone = expm1(0.125 * x)
+ratio = x / (x + 3)
+spike = above(grown + doubled + gone + ratio, 1)
+"""
+
+
+@pytest.mark.parametrize(("bits", "within"), [(16, 2.0**-11), (24, 2.0**-18), (30, 2.0**-19)])
+def test_curves_are_as_exact_as_their_registers(bits, within):
+    x = np.linspace(-2.5, 2.5, 301).reshape(-1, 1, 1).astype(np.float32)
+    made = derived(Curved(1), bits, x)
+    _, _, states, found = both(Curved(1), made, x)
+    assert set(states) == {"grown", "doubled", "gone", "ratio"}
+    for name, values in states.items():
+        assert np.abs(found[name] - values).max() <= within * max(1.0, np.abs(values).max()), name
+
+
+def test_an_exponential_neuron_fires_where_it_does_in_floats():
+    x = np.full((500, 1, 2), [10.0, 14.0], np.float32)
+    layer = ExpIF(2, dt=0.1)
+    wanted, spikes, _, _ = both(layer, derived(layer, 24, x), x)
+    assert wanted.sum() > 6
+    assert np.array_equal(spikes, wanted)
+
+
+def test_what_lies_beyond_the_threshold_needs_no_bits():
+    x = np.full((300, 1, 1), 14.0, np.float32)
+    kind = derived(ExpIF(1, dt=0.1), 16, x).layers[0].kind
+    assert kind.course.reach["change"].high > 1e20  # it starts above the threshold, where the upswing has no end
+    assert kind.largest["change"] < 1e3
+    assert kind.states["v"].fraction == 8
 
 
 class Rounded(Neuron):

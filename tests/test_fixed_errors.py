@@ -47,7 +47,7 @@ def test_the_readme_shows_these_rows(rows):
     assert [line for line in lines if line not in shown().splitlines()] == []
 
 
-@pytest.mark.slow  # three minutes
+@pytest.mark.long  # three minutes
 def test_the_readme_shows_the_table():
     found = compare_runs(GOLDEN, CHIP)
     assert shown() == markdown(found), "regenerate it: neurodeploy targets errors tests/golden_neurons --markdown"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import neurodeploy as nd
 from neurodeploy.cli import main
 from neurodeploy.errors import Refusal
-from neurodeploy.layers import ALIF, LIF
+from neurodeploy.layers import ALIF, GIF, LIF, ExpIF
 
 torch.set_num_threads(1)
 CHIP = nd.chip("fixed")
@@ -97,10 +97,20 @@ def test_quantize_names_what_suits_a_programmable_chip():
         nd.quantize(nd.constrain(network(), CHIP), CHIP)
 
 
+DRIVEN = {
+    "network": (network(), COUNTS[:, :1]),
+    "GIF": (GIF(2, dt=0.1, a=0.005, a1=10.0, a2=-0.6), np.full((300, 1, 2), [2.0, 3.0])),
+    "ExpIF": (ExpIF(2, dt=0.1), np.full((200, 1, 2), [10.0, 20.0])),
+}
+
+
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-def test_a_network_in_c_has_the_bits_of_the_reference(tmp_path, count):
-    made = nd.convert(network(), CHIP, calibration=COUNTS, width=24)
-    bad, values, events = run_differences(made.network, {"input": COUNTS}, tmp_path)
+@pytest.mark.parametrize("name", DRIVEN)
+def test_a_network_in_c_has_the_bits_of_the_reference(name, tmp_path, count):
+    model, x = DRIVEN[name]
+    made = nd.derive(model, CHIP, calibration=x, bits=24)
+    placed = nd.map(made.network).network
+    bad, values, _ = run_differences(placed, {"input": made.encode(x)}, tmp_path)
     assert bad == []
-    assert events > 20
+    assert nd.simulate(placed, made.encode(x)).counts[made.layers[-1].name].sum() > 0
     count("values of networks in C equal to the reference", values)

@@ -109,6 +109,27 @@ def braille():
     return nd.map(nd.quantize(nd.constrain(found.model, chip), chip, dt_s=found.dt_s).network).network
 
 
+def braille_with_biases():
+    """In fixed point, derived from the texts of its neurons: the biases pass through the synaptic current."""
+    found = nd.read_nir(published("nir/braille_noDelay_bias_zero.nir"), like="nir", dt_s=1e-4, reset="zero")
+    assert all(
+        layer.bias.abs().max() > 0 for layer in found.model.modules() if getattr(layer, "bias", None) is not None
+    )
+    sample = np.load(published("recordings/braille_test_sample0.npy"), allow_pickle=False)
+    derived = nd.derive(found.model, nd.chip("fixed"), calibration=sample[:, None], bits=16, dt_s=found.dt_s)
+    return derived.network if derived.network.placed else nd.map(derived.network).network
+
+
+@pytest.mark.shared_data
+@pytest.mark.slow
+def test_the_braille_network_with_its_biases_has_a_verdict_on_every_state(count):
+    """Counts at the caps, 15 in every step, saturate what is as wide as its calibration asks for: the input replays."""
+    verdicts, back = judged("braille with biases", braille_with_biases(), count, seconds=60)
+    assert verdicts["cannot"] >= 6
+    assert verdicts["does"] > 0
+    assert back > 0
+
+
 @pytest.mark.shared_data
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [cnn, braille], ids=lambda f: f.__name__)

@@ -10,7 +10,7 @@ from neurodeploy.chips import chip
 from neurodeploy.errors import TextAtFault
 from neurodeploy.network import Group, Network, group, pairs, place_identity, projection
 from neurodeploy.simulator import latency_of, simulate
-from neurodeploy.simulator.sorting import sorted_by
+from neurodeploy.simulator.sorting import ascending, sorted_by
 
 # --- latency ----------------------------------------------------------------------------------------------------------
 
@@ -247,3 +247,18 @@ def test_synapses_are_sorted_as_by_lexsort(spread):
         given = [rng.integers(-spread, spread, 200) // rng.integers(1, 9) for _ in range(keys)]
         assert np.array_equal(sorted_by(*given), np.lexsort(given[::-1]))
     assert sorted_by(np.zeros(0, np.int64)).size == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_so"),
+    [
+        ([0, 0, 1], [-3, 2, 0], True),
+        ([0, 0, 1], [2, 2, 0], False),  # one place twice
+        ([0, 1, 0], [0, 0, 5], False),
+        ([0, 0, 1], [2, 1, 0], False),
+        ([0, 1 << 40, 1 << 41], [0, 1 << 40, 0], False),  # too wide for one number: it is sorted anyway
+        ([], [], True),
+    ],
+)
+def test_keys_that_ascend_need_no_order(first, second, is_so):
+    assert ascending(np.array(first, np.int64), np.array(second, np.int64)) == is_so

@@ -102,3 +102,18 @@ def test_many_paths_are_joined_and_still_hold():
 def test_intervals_are_plain_integers():
     found = after("y = x + 1", x=(np.int64(0), 3), y=(0, 0))["y"]
     assert found == (1, 4)
+
+
+def test_a_choice_among_many_literals_is_one_range_and_splits_no_path():
+    table = "0"
+    for k in range(1, 16):
+        table = f"({table} if k < {k} else {k * k})"
+    lines = "".join(f"t{i} = {table.replace('k', f'k{i}')}\n" for i in range(12))
+    source = lines + "x = " + " + ".join(f"t{i}" for i in range(12)) + "\n"
+    ranges = {f"k{i}": Interval(0, 15) for i in range(12)} | {"x": Interval(0, 0)}
+    assert path_intervals(parse(source), ranges)["x"] == Interval(0, 12 * 225)  # 16 ** 12 paths, were they followed
+
+
+def test_a_choice_among_few_literals_says_what_its_condition_says():
+    after = path_intervals(parse("y = 1 if x > 5 else 0\nif y == 1:\n    x = 5\n"), {"x": Interval(0, 9)})
+    assert after["x"] == Interval(0, 5)

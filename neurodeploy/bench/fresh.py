@@ -58,11 +58,15 @@ def _fresh(variant: str, steps: int, threads: int, cache: str) -> Fresh:
 
 
 def peak_mib() -> float:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far; raises Refusal ND1601 where the system does not tell it."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage would count the process that started this one
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
+    if sys.platform == "win32":
+        raise Refusal(
+            Fault("ND1601", "bench", "no peak memory on Windows", "Linux or macOS", "run bench without --fresh")
+        )
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes, on macOS

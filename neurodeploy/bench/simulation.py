@@ -19,7 +19,7 @@ from neurodeploy.simulator import Run, Simulation
 from neurodeploy.verifier import compare
 
 OURS, FLOOR = "numba", "numpy"
-FLOOR_STEPS = 200  # steps that the floor is timed on, in a workload of more; its time is scaled
+FLOOR_STEPS = 200  # steps that the floor is timed on, in a workload of more, and samples as an oracle's; then scaled
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _cell(
     variants: dict[str, Callable[[], float]] = {OURS: lambda: _timed(lambda: ours.run(task.given, **options))}
     variants |= {n: _rival(n, task, cell) for n in cell.goal if n not in missing}
     if floor:
-        variants[FLOOR] = _floor(task, options)
+        variants[FLOOR] = _floor(task, options, cell.oracle_samples)
     checked = _checked(task, cell, ours, missing)
     for variant in variants.values():
         variant()
@@ -207,12 +207,12 @@ def _rival(name: str, task: Prepared, cell: CellTable) -> Callable[[], float]:
     return seconds
 
 
-def _floor(task: Prepared, options: Mapping[str, Any]) -> Callable[[], float]:
+def _floor(task: Prepared, options: Mapping[str, Any], samples: int | None) -> Callable[[], float]:
     """Return seconds of the NumPy executor, on a part of the input, scaled."""
     plain = Simulation(task.network, executor=FLOOR)
     if task.stimulus is None:
-        few: Any = task.counts[:FLOOR_STEPS]
-        scale = len(task.counts) / len(few)
+        few: Any = task.counts[:FLOOR_STEPS, :samples]
+        scale = task.counts.size / few.size
     else:
         few = _first_events(task, FLOOR_STEPS)
         scale = len(task.stimulus) / FLOOR_STEPS

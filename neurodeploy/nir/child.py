@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def in_child(
     holding : locks that the work needs; taken before the copy is made, so that no other thread holds them in it
     Raises ChildFailedError where it takes longer, dies, or raises anything. Without fork the work is done here.
     """
-    if not hasattr(os, "fork"):
+    if sys.platform == "win32":  # no fork there
         return work()
     reading, writing = os.pipe()
     with holding, warnings.catch_warnings():
@@ -46,6 +47,8 @@ def in_child(
 
 def _answer(work: Callable[[], bytes], writing: int, seconds: float, more_bytes: int) -> None:
     """Run in the child; never returns, and leaves without the clean-up that belongs to the parent."""
+    if sys.platform == "win32":  # never called there; types are checked for it, too
+        return
     with suppress(BaseException):
         import faulthandler
         import resource  # of systems with fork alone
@@ -80,6 +83,8 @@ def _received(reading: int, end: float, seconds: float) -> bytes:
 
 def _taken() -> int:
     """Bytes of address space that this process has."""
+    if sys.platform == "win32":
+        return 1 << 36
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     return 1 << 36

@@ -74,7 +74,8 @@ class Finding:
         counts = f"{self.proved} neurons proved, {self.does} do, {self.undecided} undecided"
         if self.witness is not None:
             return f"{name}: {_WORDS[DOES]} ({counts}): {self.witness.hit}"
-        bound = f"; not in the first {self.free_steps} steps" if self.free_steps else ""
+        bound = f"; the ranges reached {self.low}..{self.high}"
+        bound += f", and it is not cut in the first {self.free_steps} steps" if self.free_steps else ""
         return f"{name}: {_WORDS[UNDECIDED]} ({counts}){bound}"
 
     def to_json(self) -> dict[str, object]:

@@ -119,16 +119,15 @@ def _fan(
     first = projections[0]
     kind, source_kind = network.chip.connections[first.kind], network.group(first.source).kind
     parts = [_synapses(network, p, lanes) for p in projections]
-    source, target = (np.concatenate([p[0][i] for p in parts]) for i in range(2))
-    axes = {n: np.concatenate([p[1][n] for p in parts]) for n in parts[0][1]}
-    fields = {n: np.concatenate([p[2][n] for p in parts]) for n in parts[0][2]}
+    source, target = (_joined([p[0][i] for p in parts]) for i in range(2))
+    axes = {n: _joined([p[1][n] for p in parts]) for n in parts[0][1]}
+    fields = {n: _joined([p[2][n] for p in parts]) for n in parts[0][2]}
     # of one projection synapses stand in this order anyway
     numbers = [np.concatenate([np.arange(len(p[0][0])) for p in parts])] if len(parts) > 1 else []
-    orders = np.concatenate([sorted_by(source, *_keys(axes, scan[kind.name]), target, *numbers) for scan in scans])
+    orders = _joined([sorted_by(source, *_keys(axes, scan[kind.name]), target, *numbers) for scan in scans])
     starts = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=lanes[source_kind].size))])
     # a kernel meets no neuron twice; other patterns and several projections may
     alone = len(projections) == 1 and first.geometry is not None
-    pairs = source * lanes[kind.target].size + target
     return Fan(
         kind,
         source_kind,
@@ -138,8 +137,12 @@ def _fan(
         len(source),
         target[orders],
         {n: v[orders] for n, v in fields.items()},
-        alone or len(np.unique(pairs)) == len(pairs),
+        alone or len(np.unique(source * lanes[kind.target].size + target)) == len(source),
     )
+
+
+def _joined(parts: Sequence[Ints]) -> Ints:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _synapses(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurodeploy.step import Interval
+from neurodeploy.step.intervals import RANGES
 
 #: Widths that texts are computed in. A shift by more than ``MOST_SHIFT`` asks for the wider one.
 WIDTHS = (32, 64)
@@ -66,7 +67,10 @@ def call(op: str, arguments: list[str], ranges: list[Interval], width: int, used
     used : (helper, width) that are called, added to
     """
     if op in _SIGNS:
-        return f"({arguments[0]} {_SIGNS[op]} {arguments[1]})"
+        # a choice among literals is an int, whatever the numbers around it are
+        narrow = width > WIDTHS[0] and op in RANGES and all(needs("neg", [r], r) == WIDTHS[0] for r in ranges)
+        wide = narrow and op in {"add", "sub", "mul"} and needs("neg", ranges, RANGES[op](*ranges)) > WIDTHS[0]
+        return f"({f'(int{width}_t)' if wide else ''}{arguments[0]} {_SIGNS[op]} {arguments[1]})"
     if op == "neg":
         return f"(-{arguments[0]})"
     if op == "select":
