@@ -261,6 +261,26 @@ def test_every_step_is_differentiated_from_the_state_that_it_was_told():
     assert x.grad[1].item() == pytest.approx(float(slope)), "0.6 as told and 0.25, not 0.25 and 0.25"
 
 
+def test_the_gradient_stands_where_the_rounded_weights_put_the_membrane():
+    """What the text makes of the chip's last state and of the input is the chip's membrane."""
+    for name, most in ((XYLO, 0.02), (EVENTS, 1e-5)):
+        described, counts, model = chip(name), zeros_and_ones(), exact_on(name)
+        course = {}
+        layer = model.get_submodule(next(iter(stages(model, described))))
+        layer.register_forward_pre_hook(lambda m, x, course=course: course.update(given=m.course, x=x[0]))
+        with torch.no_grad():
+            forward(model, counts)
+        given, x = course["given"], course["x"] + course["given"].added
+        assert given.added.abs().max() > 1e-3
+        before = torch.cat([torch.zeros_like(x[:1]), given.states["v"][:-1]])
+        decayed = before * (1 if isinstance(layer, IAF) else layer.alpha_mem)
+        reached = decayed + given.states.get("i", x)
+        quiet = (given.spikes == 0) & (before.abs() < 1) & (given.states["v"].abs() < 1)
+        assert quiet.sum() > 20
+        wrong = (reached - given.states["v"])[quiet].abs()
+        assert wrong.max() < most, name
+
+
 def test_a_course_lasts_for_one_call():
     layer, x = IAF(5), torch.rand(6, 2, 5)
     free = layer(x)

@@ -205,6 +205,25 @@ def test_what_the_machine_has_not_is_refused(options, words):
         nd.derive(Leaky(SIZE, beta=0.9), CHIP, calibration=X, **options)
 
 
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [(np.zeros((4, 1, 5)), "with 3 values"), (np.zeros((0, 1, 3)), "shape"), (np.full((4, 1, 3), np.nan), "NaN")],
+)
+def test_calibration_that_says_nothing_is_refused(x, words):
+    with pytest.raises(Refusal, match=f"ND1704|{words}"):
+        nd.derive(Leaky(SIZE, beta=0.9), CHIP, calibration=x)
+
+
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "Leaky", "own"])
+def test_a_threshold_fits_where_calibration_never_reached_it(name):
+    layer = LAYERS[name]()
+    made = derived(layer, 16, X / 64)
+    assert made.layers[0].kind.course.spikes.sum() == 0
+    kind = made.layers[0].kind
+    form = kind.states["v"]
+    assert form.interval.high * form.step > kind.plain.constants["threshold"].max()
+
+
 def test_a_chip_with_neurons_of_its_own_is_refused():
     with pytest.raises(Refusal, match="programmable"):
         nd.derive(Leaky(SIZE, beta=0.9), nd.chip("loihi2"), calibration=X)

@@ -20,6 +20,7 @@ from neurodeploy.fixed.measure import Feedback, measure
 from neurodeploy.fixed.plain import SPIKE, plain
 from neurodeploy.fixed.writer import whole_names
 from neurodeploy.layers import Neuron
+from neurodeploy.layers.stateful import TIME_BATCH
 from neurodeploy.models import reset_states
 from neurodeploy.network import Network
 from neurodeploy.quantizer.nodes import INPUT
@@ -94,8 +95,7 @@ def derive(
         raise Refusal(Fault("ND1701", chip.name, f"rounding = {rounding!r}", f"one of {', '.join(machine.rounding)}"))
     found = _cut(model)
     widths = {piece.name: _bits(bits, piece.name, chip) for piece in found.pieces}
-    data = np.asarray(calibration, np.float64)
-    data = data.reshape(*data.shape[:2], -1)
+    data = _checked(calibration, chip, found)
     inputs = _inputs_of(model, np.asarray(calibration), found)
     form = _input_format(data, max(w.state for w in widths.values()))
     builder = _Builder(chip, form, found, rounding)
@@ -103,6 +103,20 @@ def derive(
         builder.add(piece, widths[piece.name], inputs[piece.name])
     network = assemble_network(chip, form, found, builder.layers, dt_s)
     return Derivation(network, tuple(builder.layers), form)
+
+
+def _checked(calibration: npt.ArrayLike, chip: Chip, found: Cut) -> Floats:
+    """(time, batch, channel) calibration data.
+
+    Raises Refusal (ND1704) for what is empty, not finite, or of another shape.
+    """
+    data, where = np.asarray(calibration, np.float64), f"{chip.name}, calibration"
+    if data.ndim <= TIME_BATCH or not data.size or int(np.prod(data.shape[TIME_BATCH:])) != found.inputs:
+        must = f"(time, batch, ...) with {found.inputs} values for each step and sample"
+        raise Refusal(Fault("ND1704", where, f"data of shape {data.shape}", must))
+    if not np.isfinite(data).all():
+        raise Refusal(Fault("ND1704", where, "NaN or infinite values", "finite numbers"))
+    return data.reshape(*data.shape[:TIME_BATCH], -1)
 
 
 def underivable(model: torch.nn.Module, chip: Chip) -> list[Fault]:

@@ -1,19 +1,22 @@
 """What a float neuron's names reach on calibration data, and beyond which bound a value decides nothing more."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from neurodeploy.fixed.floats import FLOATS, Floats
 from neurodeploy.fixed.plain import INPUT, SPIKE, Plain
-from neurodeploy.step import Assign, Guard, assigned, evaluate
-from neurodeploy.step.language import Statement
+from neurodeploy.step import Assign, Call, Const, Guard, Name, assigned, evaluate
+from neurodeploy.step.language import Expression, Statement
+from neurodeploy.step.operators import CONDITIONS
 
 #: A name has a tail where its largest value is so many times larger than nearly all of them.
 TAIL, NEARLY_ALL = 4.0, 0.99
 #: Candidates for a bound: powers of two below the largest value.
 CANDIDATES = 60
+#: Operators that compare their first two operands, and those that take one of them.
+COMPARED = CONDITIONS - {"and", "or", "not"} | {"above", "at_or_above", "count", "count_above", "min", "max"}
 #: Steps and samples on which bounds are tried.
 TRIED_STEPS = 1000
 #: What stands for infinity.
@@ -128,6 +131,40 @@ def measure(neuron: Plain, x: Floats, feedback: Feedback | None = None) -> tuple
     steps, and all states at the ends of the steps, as they are is its bound: magnitudes beyond it may saturate.
     Returns the run and name -> largest magnitude that counts.
     """
+    course, largest = _bounded(neuron, x, feedback)
+    return course, _with_compared(neuron, largest)
+
+
+def _with_compared(neuron: Plain, largest: Mapping[str, float]) -> dict[str, float]:
+    """Magnitudes that also hold what a name is compared with, as a threshold that calibration never reached."""
+    constants = {name: float(np.abs(value).max()) for name, value in neuron.constants.items()}
+    found = dict(largest)
+    for a, b in compared(neuron.statements):
+        for name, other in ((a, b), (b, a)):
+            if isinstance(name, Name) and name.id in largest:
+                reach = abs(float(other.value)) if isinstance(other, Const) else 0.0
+                reach = {**constants, **largest}.get(other.id, 0.0) if isinstance(other, Name) else reach
+                found[name.id] = max(found[name.id], reach)
+    return found
+
+
+def compared(statements: tuple[Statement, ...]) -> Iterator[tuple[Expression, Expression]]:
+    """Both sides of every comparison."""
+    for statement in statements:
+        yield from _compared(statement.condition if isinstance(statement, Guard) else statement.value)
+        if isinstance(statement, Guard):
+            yield from compared(statement.body)
+
+
+def _compared(expression: Expression) -> Iterator[tuple[Expression, Expression]]:
+    if isinstance(expression, Call):
+        if expression.op in COMPARED:
+            yield expression.args[0], expression.args[1]
+        for argument in expression.args:
+            yield from _compared(argument)
+
+
+def _bounded(neuron: Plain, x: Floats, feedback: Feedback | None) -> tuple[Course, dict[str, float]]:
     course, typical = _followed(neuron, x, feedback, {})
     largest = {name: reach.largest for name, reach in course.reach.items()}
     order = [name for name in dict.fromkeys(a.name for a in _assigned(neuron.statements)) if name != SPIKE]

@@ -14,10 +14,12 @@ class Course:
     """Spikes and states at the end of every step, each (time, batch, ...); states that are not named stay the text's.
 
     A gradient passes them as if the text had made them: each step is differentiated where the course stood before it.
+    added : (time, batch, ...) a constant that the input lacks; whoever runs the text adds it
     """
 
     spikes: torch.Tensor
     states: Mapping[str, torch.Tensor]
+    added: torch.Tensor | None = None
 
     def take(self, t: int, given: Forward, names: Iterable[str]) -> None:
         """Put the course where a kernel has left spikes, states and recordings of step t. names : of the states."""

@@ -228,17 +228,20 @@ class Neuron(Stateful):
             like = next(iter(states.values())).unsqueeze(0)
             self._state = self._started(like, self._parameters_by_name()) | states
 
-    def follow(self, spikes: torch.Tensor, states: Mapping[str, torch.Tensor]) -> None:
+    def follow(
+        self, spikes: torch.Tensor, states: Mapping[str, torch.Tensor], added: torch.Tensor | None = None
+    ) -> None:
         """Say what the next call returns and where its steps leave the states, whatever the text would make of them.
 
         spikes, states : (time, batch, *shape), of the layer's float type; states that are not named stay the text's
+        added : (time, batch, *shape), a constant that its input lacks: what the text reads is the sum
         The gradient is that of the text, every step taken from the states that it was told. Later calls are free again.
         Raises Refusal (ND1602) for a state that the layer has not.
         """
         unknown = sorted(set(states) - set(self._states))
         if unknown:
             raise self._refuse_input(f"state {unknown[0]!r}", f"its states are {', '.join(self._states)}")
-        self.course = Course(spikes, dict(states))
+        self.course = Course(spikes, dict(states), added)
 
     def faults(self) -> list[Fault]:
         """Faults of the present values of the parameters, for instance after loading them."""
@@ -255,7 +258,8 @@ class Neuron(Stateful):
         Raises Refusal (ND1602) for another shape or float type, and for a batch other than that of the kept state.
         """
         try:
-            return self._run(self._checked(x))
+            x = self._checked(x)
+            return self._run(x if self.course is None or self.course.added is None else x + self.course.added)
         finally:
             self.course = None
 

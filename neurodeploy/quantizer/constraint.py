@@ -34,9 +34,10 @@ def constrain(
     exact : every forward pass quantizes the present weights, simulates the integer network from reset and returns its
         spikes, bit for bit; ``quantize`` of the model later gives that network. Every neuron layer takes the course of
         its neurons on the chip, spikes and states, and the gradient is that of its float text along this course:
-        through the surrogate, and straight through all rounding. Dropout is off, and normalisation uses its running
-        statistics. Meant for the last epochs of a model that was trained in float; call ``reset_states`` before every
-        pass, as ``train`` does. What a saved model knows are its weights: load, constrain and calibrate it again
+        through the surrogate, at the membrane that the rounded weights make, and straight through all rounding.
+        Dropout is off, and normalisation uses its running statistics. Meant for the last epochs of a model that was
+        trained in float; call ``reset_states`` before every pass, as ``train`` does. What a saved model knows are its
+        weights: load, constrain and calibrate it again
     calibration : (time, batch, channel) counts, for exact models: shifts and the shares of the largest weights are
         settled on them once, with the weights that the model comes with, and kept; only scales follow the weights
     Raises Refusal with everything that cannot be had by constraining: modules, resets, comparisons, delays, time

@@ -16,6 +16,7 @@ from neurodeploy.network.network import Ints
 from neurodeploy.quantizer.activity import Activity, observe
 from neurodeploy.quantizer.agreeing import agreeing_network
 from neurodeploy.quantizer.decays import Floats
+from neurodeploy.quantizer.explain import arriving, stored_matrix
 from neurodeploy.quantizer.lower import lower
 from neurodeploy.quantizer.nodes import NORMS
 from neurodeploy.quantizer.registers import Quantized
@@ -65,7 +66,7 @@ class Arithmetic:
         for stage, quantized in zip(lowered.stages, done, strict=True):
             module = model.get_submodule(stage.name)
             if isinstance(module, Neuron):
-                _lead(module, stage, quantized, run)
+                _lead(module, stage, quantized, run, given[0].device)
 
 
 def settled(lowered: Lowered, counts: Ints | None, activity: Activity | None, choice: Choice | None) -> Arithmetic:
@@ -130,17 +131,30 @@ def _states_of(stage: Stage) -> dict[str, str]:
     return {name: state for name, state in known.items() if name != "i" or stage.module.alpha_syn is not None}
 
 
-def _lead(module: Neuron, stage: Stage, quantized: Quantized, run: Run) -> None:
+def _lead(module: Neuron, stage: Stage, quantized: Quantized, run: Run, device: torch.device) -> None:
     """Make a layer take the course of its neurons on the chip, in the layer's own units."""
 
     def shaped(values: Any) -> torch.Tensor:
-        rows = torch.as_tensor(values).to(next(module.parameters(), torch.empty(0)).device, module.dtype)
+        rows = torch.as_tensor(values).to(device, module.dtype)
         return rows.reshape(*rows.shape[:2], *module.shape)
 
     states = {}
     for name, state in _states_of(stage).items():
         states[name] = shaped(run.states[stage.name][state] * _worth(stage, quantized.scale, name))
-    module.follow(shaped(run.counts[stage.name]), states)
+    module.follow(shaped(run.counts[stage.name]), states, shaped(_added(stage, quantized, run)))
+
+
+def _added(stage: Stage, quantized: Quantized, run: Run) -> Floats:
+    """(time, batch, neuron) what the rounding of weights adds to the input of the layer.
+
+    Kernels are left out: spelled out they would be the largest matrices, and they are stored where weights are fine.
+    """
+    added = np.zeros(run.counts[stage.name].shape)
+    for edge, projection in zip(stage.edges, quantized.projections, strict=True):
+        if edge.geometry is None:
+            rounded = stored_matrix(edge, projection, edge.weight.shape) / quantized.scale
+            added += arriving(edge, run) @ (rounded - edge.weight)
+    return added
 
 
 def _worth(stage: Stage, scale: Floats, name: str) -> Floats:

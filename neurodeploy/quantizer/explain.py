@@ -72,13 +72,13 @@ def bracket(stage: Stage, quantized: Quantized, run: Run) -> tuple[Floats, Float
     shape = run.counts[stage.name].shape
     low, high = np.zeros(shape), np.zeros(shape)
     for edge, projection in zip(stage.edges, quantized.projections, strict=True):
-        events, (least, most) = _arriving(edge, run), _weights(stage, edge, projection, quantized.scale)
+        events, (least, most) = arriving(edge, run), _weights(stage, edge, projection, quantized.scale)
         low += events @ least
         high += events @ most
     return _running_counts(stage, quantized, low, up=False), _running_counts(stage, quantized, high, up=True)
 
 
-def _arriving(edge: Edge, run: Run) -> Floats:
+def arriving(edge: Edge, run: Run) -> Floats:
     """(time, batch, source) events of the source at the steps at which they should reach the layer."""
     events = run.counts[edge.source].astype(np.float64)
     source = run.network.group(edge.source).kind
@@ -90,16 +90,26 @@ def _arriving(edge: Edge, run: Run) -> Floats:
 
 def _weights(stage: Stage, edge: Edge, projection: Projection, scale: Floats) -> tuple[Floats, Floats]:
     """(source, target) smaller and larger one of the float and the integer weight, in register steps."""
-    kind, registers = edge.kind.entry, projection.parameters
-    field, worth = kind.weights[0], 2.0 ** registers.get(kind.grid.exponent if kind.grid else kind.shift or "", 0)
+    kind, worth = edge.kind.entry, _worth(edge, projection)
     exact = edge.matrix * scale
     step = grid_of(edge.kind, stage.together(edge, scale), edge.bits)[2] if kind.grid else worth
     end = reach(edge.kind, stage.together(edge), edge.bits) * (1 if kind.grid else step)
-    kept, spelled = np.zeros(exact.shape), projection.pairwise
-    kept[spelled.sources, spelled.targets] = spelled.fields[field] * worth
     wanted = np.clip(exact, -end, end)
-    kept = np.clip(kept, wanted - step / 2, wanted + step / 2)
+    kept = np.clip(stored_matrix(edge, projection, exact.shape), wanted - step / 2, wanted + step / 2)
     return np.minimum(exact, kept), np.maximum(exact, kept)
+
+
+def stored_matrix(edge: Edge, projection: Projection, shape: tuple[int, ...]) -> Floats:
+    """(source, target) integer weights, in register steps."""
+    kept, spelled = np.zeros(shape), projection.pairwise
+    kept[spelled.sources, spelled.targets] = spelled.fields[edge.kind.entry.weights[0]] * _worth(edge, projection)
+    return kept
+
+
+def _worth(edge: Edge, projection: Projection) -> float:
+    """Register steps of a stored weight of 1."""
+    kind = edge.kind.entry
+    return float(2.0 ** projection.parameters.get(kind.grid.exponent if kind.grid else kind.shift or "", 0))
 
 
 def _running_counts(stage: Stage, quantized: Quantized, drive: Floats, *, up: bool) -> Floats:
