@@ -63,7 +63,7 @@ def _print(demo: Demo) -> None:
     for trial in demo.trials:
         if trial.rounded_result is not None:
             rounded = percent(trial.rounded_result.accuracy)
-            click.echo(f"Seed {trial.seed}: {rounded} before training on the chip's own arithmetic.")
+            click.echo(f"Seed {trial.seed}: {rounded} rounded, before training on the chip's own arithmetic.")
     if any(trial.rails_hit for trial in demo.trials):
         screen.print(
             "rails hit: cells (neuron, image, step) in which a register was full and cut a value, as on the chip."
