@@ -76,6 +76,12 @@ class Missing(Refusal):
     exit_status = 3
 
 
+class MissingPeer(Missing):
+    """A program that a comparison is told to require is not there: the answer is no (exit status 1)."""
+
+    exit_status = 1
+
+
 class TextAtFault(Refusal):
     """A step text broke its own width contract: the chip file is wrong, never the value."""
 

@@ -96,6 +96,7 @@ def test_a_simulator_that_must_run_and_is_missing_is_told(monkeypatch):
     monkeypatch.setattr(simulation, "_missing", lambda _: {"somebody": "no module named somebody"})
     with pytest.raises(Missing, match="not installed: somebody"):
         bench.bench_simulation(["w1"], require_peers=True)
+    assert run("bench", "w1", "--require-peers").status == 1
 
 
 def test_unknown_workloads_and_numbers_are_refused_together():

@@ -182,7 +182,7 @@ def test_verilator_has_nothing_to_say(name, lanes, tmp_path):
 
 @YOSYS
 @pytest.mark.slow  # .ci/run has it
-@pytest.mark.parametrize(("name", "lanes"), [("xylo_imu", 1), ("loihi2", 2)])
+@pytest.mark.parametrize(("name", "lanes"), [("xylo_imu", 2), ("loihi2", 1)])
 def test_yosys_synthesises_it(name, lanes, tmp_path, count):
     made = written(*sample(name, 0, steps=2), tmp_path, lanes)
     done = shell("yosys -q -p 'read_verilog net.v; synth_ice40 -top net; tee -o cells.txt stat'", tmp_path, timeout=600)

@@ -17,10 +17,11 @@ from neurodeploy.simulator.fast.source import kernel_of
 
 
 def fed(target):
-    """Connection kinds through which input reaches neurons, all pairs of a weight each."""
+    """Connection kinds through which input reaches neurons, all pairs of a weight each, whose sums keep their ends."""
     inputs = {n for n, kind in target.neurons.items() if kind.entry.external}
-    kinds = target.connections.values()
-    return [k.name for k in kinds if k.entry.weights and k.entry.pattern != "conv" and set(k.sources) & inputs]
+    kinds = [k for k in target.connections.values() if k.entry.weights and set(k.sources) & inputs]
+    kept = [k for k in kinds if k.registers or "sat(" in k.on_input.text.source]
+    return [k.name for k in kept if k.entry.pattern != "conv"]
 
 
 CASES = [(name, connection) for name in CHIPS for connection in fed(chip(name))]

@@ -250,8 +250,11 @@ def test_extras_are_told_alike_in_the_project_and_in_the_doctor():
 SLOW = pytest.mark.slow  # .ci/run has it
 
 
+MYPY = ["mypy neurodeploy", "mypy neurodeploy --platform win32 --python-version 3.13"]
+
+
 @pytest.mark.parametrize(
-    "line", ["ruff check .", "ruff format --check .", pytest.param("mypy neurodeploy", marks=SLOW)]
+    "line", ["ruff check .", "ruff format --check .", *(pytest.param(line, marks=SLOW) for line in MYPY)]
 )
 def test_the_tools_have_nothing_to_say(line):
     done = subprocess.run(  # noqa: S603 - our own tools on our own files

@@ -14,7 +14,7 @@ from neurodeploy.bench.floats import FLOATS
 from neurodeploy.bench.machine import load_of, machine_of
 from neurodeploy.bench.networks import CellTable, Prepared, WorkloadTable, prepared, stimulus_of, workloads
 from neurodeploy.bench.rivals import LAST_ONLY, RIVALS
-from neurodeploy.errors import Fault, Missing, raise_if
+from neurodeploy.errors import Fault, MissingPeer, raise_if
 from neurodeploy.simulator import Run, Simulation
 from neurodeploy.verifier import compare
 
@@ -101,7 +101,7 @@ def bench_simulation(
     """Time compiled code on the workloads of ``simulations.toml`` against every simulator that is installed.
 
     names : workloads; None: all
-    require_peers : refuse (Missing) where a simulator that has a goal is not installed
+    require_peers : refuse (MissingPeer) where a simulator that has a goal is not installed
     floor : time the NumPy executor, too
     Every cell is checked: against the oracles in all counts and states, else against the NumPy executor.
     """
@@ -121,7 +121,7 @@ def bench_simulation(
     missing = _missing(chosen.values())
     if require_peers and missing:
         was = f"not installed: {', '.join(missing)} ({'; '.join(missing.values())})"
-        raise Missing(Fault("ND9001", "bench", was, "every peer must run", "README, Simulation speed, says how"))
+        raise MissingPeer(Fault("ND9001", "bench", was, "every peer must run", "README, Simulation speed, says how"))
     before, load = torch.get_num_threads(), load_of()
     torch.set_num_threads(threads)
     cells = []

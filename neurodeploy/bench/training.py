@@ -12,7 +12,7 @@ import torch
 from neurodeploy.bench.machine import load_of, machine_of
 from neurodeploy.bench.peers import PEERS
 from neurodeploy.bench.workload import BATCH, OURS, SIZES, ours, sample, spikes_of, step
-from neurodeploy.errors import Fault, Missing, Refusal, raise_if
+from neurodeploy.errors import Fault, MissingPeer, Refusal, raise_if
 
 ALIKE = 0.3  # share by which the rate of a layer may differ: nobody is fast because it is silent
 FEWEST = 1000  # spikes of a layer from which its rate says something
@@ -85,7 +85,7 @@ def bench_training(
     """Time one training step of LIF 128-256-256-10, batch 64, float32, input rate 5 %.
 
     peers : names of PEERS; None: those that are installed
-    require_peers : refuse (Missing) where one cannot be imported
+    require_peers : refuse (MissingPeer) where one cannot be imported
     The looped variant and the kernels compute the same numbers, and that is checked first; a peer whose layers spike
     much more or much less than the looped variant is refused (ND1601).
     """
@@ -104,7 +104,7 @@ def bench_training(
     if require_peers and missing:
         was = f"not installed: {', '.join(missing)} ({'; '.join(missing.values())})"
         wanted = f"pip install --no-deps {' '.join(missing)}; README, Training speed, names what they need besides"
-        raise Missing(Fault("ND9001", "bench", was, "every peer must run", wanted))
+        raise MissingPeer(Fault("ND9001", "bench", was, "every peer must run", wanted))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -109,7 +109,7 @@ module {made.name}_rec;
     end else begin
         if (fault) begin
             $display("a text left the width of a register");
-            $finish;
+            $finish(0);
         end
         if (in_valid && in_ready) beat <= beat + 1;
         if (out_valid) begin
@@ -123,7 +123,7 @@ module {made.name}_rec;
                     rst <= 1;
                     held <= 3;
                 end
-                if (step == {total}) $finish;
+                if (step == {total}) $finish(0);
             end
         end
     end

@@ -127,7 +127,7 @@ module {made.name}_tb;
             if (value !== $signed(wanted[place])) begin
                 $display("DIFFERS step %0d, %0s, neuron %0d: %0d, must be %0d", step, name, neuron, value,
                          $signed(wanted[place]));
-                $finish;
+                $finish(0);
             end
             place = place + 1;
         end
@@ -145,7 +145,7 @@ module {made.name}_tb;
         cycles <= cycles + 1;
         if (fault) begin
             $display("FAULT step %0d", step);
-            $finish;
+            $finish(0);
         end
         if (in_valid && in_ready) beat <= beat + 1;
         // what was offered stays until it is taken, on both sides
@@ -153,7 +153,7 @@ module {made.name}_tb;
         out_ready <= cycles % 3 != 0;
         if (waiting && (!out_valid || {{out_last, out_address, out_count}} !== held)) begin
             $display("WITHDRAWN step %0d", step);
-            $finish;
+            $finish(0);
         end
         waiting <= out_valid && !out_ready;
         held <= {{out_last, out_address, out_count}};
@@ -165,7 +165,7 @@ module {made.name}_tb;
                 step = step + 1;
                 if (step == {steps}) begin
                     $display("PASS %0d values, %0d cycles", place, cycles);
-                    $finish;
+                    $finish(0);
                 end
             end
         end
