@@ -9,10 +9,9 @@ from samna_layers_boards import package
 from samna_layers_stand_in import Clock
 from samna_layers_stand_in import Device as Board
 from test_emit_samna_layers_board import quiet, real
-from xylo_networks import small
 
 from neurodeploy.bundles.recorded import compare_recording
-from neurodeploy.devices import SamnaBoard, open_device, record
+from neurodeploy.devices import SamnaBoard, record
 from neurodeploy.errors import Missing, Refusal
 
 RATE = 0.2  # the stand-in computes every synapse in plain Python
@@ -73,11 +72,6 @@ def test_a_step_must_be_whole_microseconds(dt_s):
     with pytest.raises(Refusal, match="whole microseconds: set dt_s") as caught:
         SamnaBoard(network(dt_s), samna_module=package(device=Board(Clock())))
     assert caught.value.code == "ND1902"
-
-
-def test_a_clocked_board_is_recorded_through_files():
-    with pytest.raises(Refusal, match="record through two csv files: --device csv:FOLDER"):
-        open_device(small(), "samna:")
 
 
 def test_a_board_that_is_not_there_is_missing():

@@ -89,7 +89,7 @@ def _faults(network: Network, given: Mapping[str, Ints], r: Recording) -> Iterat
     for note in r.notes:
         place = f"{where}, sample {note.id!r}"
         if not note.complete:
-            was = f"not finished in {note.attempts} attempts"
+            was = f"not finished in {note.attempts} attempts" + f": {note.trouble}" * bool(note.trouble)
             yield Fault("ND2301", place, was, "a sample that the device finished", "record again, with more time")
         if note.strange:
             was = f"{note.strange:,} events of no neuron of the network, or of no step"

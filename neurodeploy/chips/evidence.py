@@ -1,6 +1,6 @@
 """Where the evidence of every number and text of a chip file stands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from neurodeploy.chips import cores
 from neurodeploy.chips.schema import ChipFile, ConnectionEntry, NeuronEntry
@@ -27,6 +27,8 @@ def evidence_keys(file: ChipFile) -> list[Key]:
         for name, plain in tables.items():
             stated = plain.get("evidence")
             result.append((f"{kind}.{name}", file.evidence if stated is None else str(stated)))
+            parts = ((n, v["evidence"]) for n, v in plain.items() if isinstance(v, Mapping) and "evidence" in v)
+            result += [(f"{kind}.{name}.{part}", str(own)) for part, own in parts]
     if file.programmable is not None:
         result.append(("programmable", file.programmable.evidence or file.evidence))
     result.append(("schedule", file.schedule.evidence or file.evidence))

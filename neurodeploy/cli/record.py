@@ -48,6 +48,9 @@ def _record(path: Path, device_id: str, out: Path, *, as_json: bool, **options: 
     notes = recording.notes
     rows = [(n.id, n.attempts, n.complete, n.stale, n.strange, n.drained, n.backward, n.furthest) for n in notes]
     console().print(table(recording.about.made_by, heads, rows))
+    for note in notes:
+        if note.trouble:
+            click.echo(f"Sample {note.id}: {note.trouble}.")
     if not recording.complete:
         click.echo(f"Not complete: {out}. Record again, with more time.")
         return 1

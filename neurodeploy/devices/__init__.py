@@ -8,6 +8,7 @@ from neurodeploy.devices.device import About, Answer, Device, Sample, events_tab
 from neurodeploy.devices.exchange import Exchange
 from neurodeploy.devices.recording import Note, Recording, load_recording, save_recording
 from neurodeploy.devices.session import record
+from neurodeploy.devices.stepped import SteppedBoard, steps_of_board
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.network import Network
 
@@ -21,6 +22,7 @@ __all__ = [
     "Recording",
     "SamnaBoard",
     "Sample",
+    "SteppedBoard",
     "driver_of",
     "events_table",
     "load_recording",
@@ -29,11 +31,18 @@ __all__ = [
     "save_recording",
 ]
 
+
+def _samna(network: Network, name: str) -> Device:
+    """A board by the way in which its chip is driven; a chip that is driven in neither is refused."""
+    kind = SamnaBoard if steps_of_board(network.chip) is None else SteppedBoard
+    return kind(network, name or None)
+
+
 #: what stands before the colon of a device's id -> how it is opened, with the network and what stands behind the colon
 DRIVERS: Mapping[str, Callable[[Network, str], Device]] = MappingProxyType(
     {
         "csv": Exchange,
-        "samna": lambda network, name: SamnaBoard(network, name or None),
+        "samna": _samna,
     }
 )
 

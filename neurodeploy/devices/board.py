@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.devices.device import EVENT, About, Answer, Events, Sample
+from neurodeploy.devices.stepped import steps_of_board, undriven
 from neurodeploy.emit.samna.detect import detect_samna
 from neurodeploy.emit.samna.layers import Setup, apply, events_of_groups, layers_table, open_board, spikes_of_stimulus
 from neurodeploy.errors import Fault, Refusal
@@ -30,9 +31,7 @@ class SamnaBoard:
     def __init__(self, network: Network, name: str | None = None, **options: Any) -> None:
         chip = network.chip
         if "samna_layers" not in chip.file.emit:
-            must = "a chip whose boards this program drives through samna"
-            todo = "record through two csv files: --device csv:FOLDER"
-            raise Refusal(Fault("ND1902", f"{chip.name}, device samna", "no driver for its boards", must, todo))
+            raise undriven(chip)
         step_us = None if network.dt_s is None else network.dt_s * 1e6
         if step_us is None or step_us < 1 or abs(step_us - round(step_us)) > 1e-6 * step_us:
             was = "no duration of a step" if step_us is None else f"a step of {step_us:g} us"
@@ -97,4 +96,7 @@ class SamnaBoard:
 
 def board_names(network: Network) -> tuple[str, ...]:
     """Boards with this chip, as samna calls them."""
-    return layers_table(network.chip).board.names if "samna_layers" in network.chip.file.emit else ()
+    if "samna_layers" in network.chip.file.emit:
+        return layers_table(network.chip).board.names
+    stepped = steps_of_board(network.chip)
+    return stepped.names if stepped else ()

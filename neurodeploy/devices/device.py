@@ -60,6 +60,7 @@ class Answer:
     complete : the device said that it was done, or fell silent
     stale : events of an earlier sample that were still waiting
     strange : events that no neuron of the network can have sent
+    trouble : what went wrong on the way, in words
     """
 
     events: Events
@@ -68,6 +69,7 @@ class Answer:
     complete: bool = True
     stale: int = 0
     strange: int = 0
+    trouble: str = ""
 
 
 class Device(Protocol):

@@ -32,6 +32,7 @@ class Note:
     complete : the device finished; otherwise events may be missing
     stale, strange : see Answer; drained : events after the last step of the input, while the host was draining
     backward : events that arrived after an event of a later step, and by how many steps at most (``furthest``)
+    trouble : see Answer, of the last run
     """
 
     id: str
@@ -42,6 +43,11 @@ class Note:
     drained: int = 0
     backward: int = 0
     furthest: int = 0
+    trouble: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """As plain data; words about trouble only where there was some."""
+        return {name: value for name, value in asdict(self).items() if name != "trouble" or value}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +111,7 @@ class Recording:
             "device": asdict(self.about),
             "target": self.chip["name"],
             "recorded_on": self.on.isoformat(),
-            "samples": [asdict(note) for note in self.notes],
+            "samples": [note.to_json() for note in self.notes],
             "steps": self.steps,
             "events": int(sum(v.sum() for v in self.counts.values())),
             "groups": [name for name, _ in self.groups],
@@ -130,7 +136,7 @@ def save_recording(recording: Recording, path: str | Path) -> None:
         "inputs": list(r.input),
         "groups": [list(pair) for pair in r.groups],
         "states": {g: list(many) for g, many in r.states.items()},
-        "notes": [asdict(note) for note in r.notes],
+        "notes": [note.to_json() for note in r.notes],
         **{name: getattr(r, name) for name in ("warm_up", "drain", "jitter_steps")},
     }
     arrays: dict[str, npt.NDArray[Any]] = {f"input.{n}": v for n, v in r.input.items()}
@@ -173,10 +179,11 @@ def load_recording(path: str | Path) -> Recording:
 
 def _note(entry: Mapping[str, Any]) -> Note:
     rest = ("stale", "strange", "drained", "backward", "furthest")
-    if set(entry) != {f.name for f in fields(Note)}:
+    if {*entry, "trouble"} != {f.name for f in fields(Note)}:
         raise TypeError(f"a note with {', '.join(map(str, sorted(entry)))}")
     name, complete = exactly(str, entry["id"]), exactly(bool, entry["complete"])
-    return Note(name, _number(entry["attempts"]), complete, *(_number(entry[n]) for n in rest))
+    counted = (_number(entry[n]) for n in rest)
+    return Note(name, _number(entry["attempts"]), complete, *counted, exactly(str, entry.get("trouble", "")))
 
 
 def _number(value: object) -> int:

@@ -131,7 +131,8 @@ def _note(name: str, attempts: int, answer: Answer, steps: int) -> Note:
     before = np.maximum.accumulate(events["step"]) - events["step"]
     drained = int(events["count"][events["step"] >= steps].sum())
     backward, furthest = int(np.count_nonzero(before)), int(before.max(initial=0))
-    return Note(name, attempts, answer.complete, answer.stale, answer.strange, drained, backward, furthest)
+    seen = (answer.stale, answer.strange, drained, backward, furthest)
+    return Note(name, attempts, answer.complete, *seen, answer.trouble)
 
 
 def _observed(network: Network, answers: Sequence[Answer]) -> list[str]:

@@ -40,6 +40,35 @@ class Block(Part):
     alias: Alias | None = None
 
 
+class BoardNames(Part):
+    """Boards with this chip, and the words of a run: counts go in, a readout comes back for every step.
+
+    names : device types
+    spike, neuron, step : event of one count, and its attributes
+    process, until, beyond : event that runs the chip, its attribute, and by how much that exceeds the last step
+    ask : event that is answered by a readout of the step at which the chip stands
+    readout, at, outputs : event of a step, its attributes: which step, and the events of the output neurons by id
+    given : entries of the configuration without which no counts are taken from the host
+    switches : method of the board -> what it is called with once the board is open
+    firmware : parts of the firmware that state a version
+    """
+
+    names: tuple[str, ...]
+    spike: str
+    neuron: str
+    step: str
+    process: str
+    until: str
+    beyond: int
+    ask: str
+    readout: str
+    at: str
+    outputs: str
+    given: Mapping[str, object] = {}
+    switches: Mapping[str, bool] = {}
+    firmware: tuple[str, ...] = ()
+
+
 class SamnaTable(Part):
     """The whole table.
 
@@ -47,6 +76,7 @@ class SamnaTable(Part):
     given : entries of the configuration that the network says nothing about
     enable : switch -> samna's name; the switch is on where any value of that name is not 0
     built : entries given as [start, end] -> class that is made of them
+    board : how a board is driven; None where too little is known of it
     """
 
     module: str
@@ -57,6 +87,7 @@ class SamnaTable(Part):
     readout: Block
     enable: Mapping[str, str]
     built: Mapping[str, str] = {}
+    board: BoardNames | None = None
 
     @property
     def blocks(self) -> tuple[Block, Block, Block]:
@@ -81,6 +112,9 @@ def _contradictions(chip: Chip, table: SamnaTable) -> Iterator[Fault]:
     where = f"{chip.name}, emit.samna"
     if not table.operation_mode:
         yield Fault("ND1103", f"{where}.operation_mode", "no mode", "at least one")
+    for name in table.board.given if table.board else ():
+        if name not in table.given:
+            yield Fault("ND1103", f"{where}.board.given", f"found {name!r}", f"one of {', '.join(table.given)}")
     links = [b.connection for b in table.blocks] + [b.alias.connection for b in table.blocks if b.alias]
     yield from _uncovered(f"{where}: neuron kinds", [b.kind for b in table.blocks], chip.neurons)
     yield from _uncovered(f"{where}: connections", links, chip.connections)

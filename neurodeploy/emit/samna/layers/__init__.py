@@ -1,7 +1,7 @@
 """Configurations for samna's event-driven chips, whose cores hold a layer each: written, read, applied, driven."""
 
 from neurodeploy.emit.samna.layers.adapter import apply
-from neurodeploy.emit.samna.layers.board import Board, Clock, open_board
+from neurodeploy.emit.samna.layers.board import Board, open_board
 from neurodeploy.emit.samna.layers.collect import Collected, Comparison
 from neurodeploy.emit.samna.layers.events import (
     READING,
@@ -20,6 +20,7 @@ from neurodeploy.emit.samna.layers.read import from_configuration, read_configur
 from neurodeploy.emit.samna.layers.setup import Readout, Sensor, Setup
 from neurodeploy.emit.samna.layers.table import LayersTable, layers_table
 from neurodeploy.emit.samna.layers.write import to_configuration, write_configuration
+from neurodeploy.emit.samna.plugged import Clock
 
 __all__ = [
     "READING",

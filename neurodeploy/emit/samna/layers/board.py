@@ -3,10 +3,7 @@
 Untested on hardware: tried on a made-up device that loses, delays, doubles and reorders events.
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,21 +15,11 @@ from neurodeploy.emit.samna.layers.adapter import module_of
 from neurodeploy.emit.samna.layers.collect import Collected
 from neurodeploy.emit.samna.layers.events import SPIKE, Spikes, from_samna, readings_of, to_samna
 from neurodeploy.emit.samna.layers.table import LayersTable, layers_table, number
-from neurodeploy.errors import Fault, Missing, Refusal, raise_if
+from neurodeploy.emit.samna.plugged import HOST, Clock, choose_board, not_opened, words_of
+from neurodeploy.errors import Fault, Refusal, raise_if
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Time of the host: what it is, in seconds, and how to let some pass."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
-_HOST = Clock()
-
-
-def open_board(chip: Chip, name: str | None = None, *, samna_module: Any = None, clock: Clock = _HOST) -> "Board":
+def open_board(chip: Chip, name: str | None = None, *, samna_module: Any = None, clock: Clock = HOST) -> "Board":
     """Open a board with this chip that nobody else has open.
 
     name : "TYPE:NUMBER" as samna counts the boards of a type; None takes the first that fits
@@ -49,32 +36,12 @@ def open_board(chip: Chip, name: str | None = None, *, samna_module: Any = None,
         filler.find(thing, attribute, "samna")
     spike = filler.find(filler.find(module, "event", table.module), "Spike", f"{table.module}.event")
     raise_if(filler.faults)
-    chosen = _chosen(chip, table, package, name)
+    chosen = choose_board(chip, table.board.names, package, name)
     try:
         device = package.device.open_device(chosen)
         return Board(chip, table, package, device, spike, clock, name=chosen)
     except Exception as error:  # noqa: BLE001 - the vendor's library states no exceptions of its own
-        todo = "see that no other program has it open, and unplug it and plug it in again"
-        raise Refusal(
-            Fault("ND1902", f"{chip.name}, {chosen}", f"not opened: {_words(error)}", "an open board", todo)
-        ) from None
-
-
-def _chosen(chip: Chip, table: LayersTable, package: Any, name: str | None) -> str:
-    """Name of the board to open, as samna wants it."""
-    seen = Counter[str]()
-    there = list[str]()
-    for info in package.device.get_unopened_devices():
-        kind = str(info.device_type_name)
-        there.append(f"{kind}:{seen[kind]}")
-        seen[kind] += 1
-    fitting = [full for full in there if full.partition(":")[0] in table.board.names]
-    if fitting and (name is None or name in fitting):
-        return name or fitting[0]
-    was = f"samna sees {', '.join(there) or 'no board'}"
-    must = f"a free board {name or ' or '.join(table.board.names)}"
-    todo = "plug the board in; on Linux it also needs the vendor's udev rules"
-    raise Missing(Fault("ND9001", f"{chip.name}, board", was, must, todo, {"boards": there}))
+        raise not_opened(chip, chosen, error) from None
 
 
 class Board:
@@ -115,7 +82,7 @@ class Board:
             try:
                 device.get_model().apply_configuration(config)
             except Exception as error:  # noqa: BLE001 - the vendor's library states no exceptions of its own
-                trouble = _words(error)
+                trouble = words_of(error)
                 self._clock.sleep(settle_s)
             else:
                 self._clock.sleep(settle_s)
@@ -167,7 +134,7 @@ class Board:
         try:
             self._source.write(to_samna(spikes, self._spike))
         except Exception as error:  # noqa: BLE001 - the vendor's library states no exceptions of its own
-            raise Refusal(self._fault(f"events not taken: {_words(error)}", "a board that takes events")) from None
+            raise Refusal(self._fault(f"events not taken: {words_of(error)}", "a board that takes events")) from None
         due = float(spikes["t_us"].max(initial=0)) / 1e6
         most = int(np.ceil((due + timeout_s) / poll_s)) + 1
         objects, last, polls, silent, trouble = list[Any](), due, 0, False, ""
@@ -177,7 +144,7 @@ class Board:
             try:
                 new = list(self._sink.get_events())
             except Exception as error:  # noqa: BLE001 - what came before it is worth keeping
-                trouble = _words(error)
+                trouble = words_of(error)
                 break
             elapsed = clock.now() - start
             objects += new
@@ -221,7 +188,3 @@ class Board:
 
     def _fault(self, was: str, must: str, todo: str = "") -> Fault:
         return Fault("ND1902", f"{self.chip.name}, {self.name}", was, must, todo)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
