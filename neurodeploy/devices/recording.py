@@ -182,8 +182,9 @@ def _note(entry: Mapping[str, Any]) -> Note:
     if {*entry, "trouble"} != {f.name for f in fields(Note)}:
         raise TypeError(f"a note with {', '.join(map(str, sorted(entry)))}")
     name, complete = exactly(str, entry["id"]), exactly(bool, entry["complete"])
-    counted = (_number(entry[n]) for n in rest)
-    return Note(name, _number(entry["attempts"]), complete, *counted, exactly(str, entry.get("trouble", "")))
+    counted = {n: _number(entry[n]) for n in rest}
+    trouble = exactly(str, entry.get("trouble", ""))
+    return Note(name, _number(entry["attempts"]), complete, trouble=trouble, **counted)
 
 
 def _number(value: object) -> int:

@@ -61,6 +61,7 @@ class SteppedBoard:
             raise undriven(chip)
         package, state = real_samna(samna_module, f"a board with {chip.name}")
         self.network, self.names, self.clock = network, names, clock
+        self._device: Any = None
         table = samna_table(chip)
         self._words = _words(package, table, names, f"samna {state.version or 'of unknown version'}")
         self._config, valid, message = apply(network, samna_module, frontend=names.given)
@@ -137,7 +138,6 @@ class SteppedBoard:
 
     def _open(self, package: Any) -> None:
         self._package, self.firmware = package, UNKNOWN
-        self._device: Any = None
         try:
             self._device = device = package.device.open_device(self.name)
             for switch, value in self.names.switches.items():
