@@ -41,9 +41,22 @@ def test_every_option_of_every_recurrent_neuron_runs_alike(kind, options):
     compare(kind, recurrent(options, MODULES["linear"][1]), None, torch.float64, fire=True)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize(("shape", "module"), MODULES.values(), ids=list(MODULES))
-@pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
+#: every neuron with every module in one type, in turn; .ci/run has the other
+WITH_MODULES = [
+    pytest.param(
+        kind,
+        *MODULES[name],
+        dtype,
+        id=f"{kind.__name__}-{name}-{dtype}",
+        marks=pytest.mark.slow if (i + j + k) % 2 else (),
+    )
+    for i, kind in enumerate(neuron_classes())
+    for j, name in enumerate(MODULES)
+    for k, dtype in enumerate(TOLERANCE)
+]
+
+
+@pytest.mark.parametrize(("kind", "shape", "module", "dtype"), WITH_MODULES)
 @pytest.mark.usefixtures("plain")
 def test_every_recurrent_neuron_runs_alike_with_every_module(kind, shape, module, dtype):
     spikes, moved = compare(kind, recurrent(firing(kind), module), None, dtype, shape, fire=True)
