@@ -8,7 +8,7 @@ import pytest
 from command_line import run
 
 from neurodeploy import bench
-from neurodeploy.bench import growth, simulation
+from neurodeploy.bench import growth, integers, simulation
 from neurodeploy.bench.networks import CellTable, prepared, workloads
 from neurodeploy.bench.rivals import RIVALS, RUNTIME
 from neurodeploy.cli.bench import BEGIN, END
@@ -52,12 +52,34 @@ def test_every_workload_runs_is_compared_and_its_goals_are_those_of_the_file(few
     found = bench.bench_simulation([name], rounds=1, threads=1)
     assert [c.name for c in found.cells] == [c.name for c in few[name].cell]
     for cell, asked in zip(found.cells, few[name].cell, strict=True):
-        assert cell.goals == dict(asked.goal)
+        alone = {simulation.ARITHMETIC: 1 / asked.within} if asked.arithmetic else {}
+        assert cell.goals == dict(asked.goal) | alone
         assert cell.ratios["numba"] == 1
-        assert set(cell.ratios) == {"numba", *asked.goal} - set(found.missing)
+        assert set(cell.ratios) == {"numba", *asked.goal, *alone} - set(found.missing)
         assert all(count > 0 for count in cell.checked.values())
         assert set(cell.checked) == ({n for n in asked.goal if n in RIVALS} - set(found.missing) or {"numpy"})
         assert all(t > 0 for times in cell.milliseconds.values() for t in times)
+
+
+def test_the_loop_that_tells_the_rate_of_the_machine_computes_every_operation():
+    x = np.arange(-5, 6, dtype=np.int32) * 100_000_007
+    must = [int(v) for v in x]
+    integers._loop()(x, 12345, 54321, 2)
+    for _ in range(2):
+        for at, v in enumerate(must):
+            must[at] = plain_operations(v, 12345, 54321)
+    assert x.tolist() == must
+
+
+def plain_operations(v, a, b):
+    """The operations of one number in one pass, as words say them."""
+    words = "+a^b-a ^a+b^a -b^a+b ^b-a^b +b^a-b ^a-b^a -a^b+a ^b+a^b".replace(" ", "")
+    assert len(words) == 2 * integers.EACH
+    for op, name in zip(words[::2], words[1::2], strict=True):
+        other = {"a": a, "b": b}[name]
+        v = {"+": v + other, "-": v - other, "^": v ^ other}[op]
+        v = (v + 2**31) % 2**32 - 2**31
+    return v
 
 
 @pytest.mark.oracle("lava")

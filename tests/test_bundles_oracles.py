@@ -29,6 +29,9 @@ class StandIn:
     def faults(self, _network):
         return []
 
+    def samples(self, _chip):
+        return None
+
     def missing(self, purpose):
         return missing_extra("standin", "oracles", purpose)
 

@@ -408,7 +408,7 @@ def test_a_peer_that_must_run_and_is_missing_is_told(monkeypatch):
 
     monkeypatch.setattr(training, "PEERS", {"no_such_peer": None})
     answer = run("bench", "w5", "--steps", "2", "--rounds", "1", "--require-peers")
-    assert answer.status == 3
+    assert answer.status == 1
     assert "not installed: no_such_peer" in answer.err
     assert "[ND9001]" in answer.err
 

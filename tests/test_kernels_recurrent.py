@@ -23,6 +23,22 @@ MODULES = {
     "images": ((2, 4, N), lambda: torch.nn.Conv2d(2, 2, 3, padding=1)),
     "groups": ((2, 4, N), lambda: torch.nn.Conv2d(2, 2, (3, 1), padding=(2, 0), dilation=(2, 1), groups=2, bias=False)),
 }
+#: every neuron with every module and every surrogate, the types by turns: a hand runs the other type of each pair and
+#: .ci/run every other surrogate
+MODULE_CASES = [
+    pytest.param(kind, shape, module, dtype, id=f"{kind.__name__}-{name}-{dtype}", marks=[pytest.mark.long] * other)
+    for i, kind in enumerate(neuron_classes())
+    for j, (name, (shape, module)) in enumerate(MODULES.items())
+    for k, dtype in enumerate(TOLERANCE)
+    for other in [(i + j + k) % 2]
+]
+SURROGATE_CASES = [
+    pytest.param(kind, surrogate, dtype, id=f"{kind.__name__}-{name}-{dtype}", marks=marks)
+    for i, kind in enumerate(neuron_classes())
+    for j, (name, surrogate) in enumerate(SURROGATES.items())
+    for k, dtype in enumerate(TOLERANCE)
+    for marks in [[pytest.mark.long] if (i // 2 + j // 2 + k) % 2 else [pytest.mark.slow] * ((i + j) % 2)]
+]
 
 
 def recurrent(options, module):
@@ -41,22 +57,7 @@ def test_every_option_of_every_recurrent_neuron_runs_alike(kind, options):
     compare(kind, recurrent(options, MODULES["linear"][1]), None, torch.float64, fire=True)
 
 
-#: every neuron with every module in one type, in turn; .ci/run has the other
-WITH_MODULES = [
-    pytest.param(
-        kind,
-        *MODULES[name],
-        dtype,
-        id=f"{kind.__name__}-{name}-{dtype}",
-        marks=pytest.mark.slow if (i + j + k) % 2 else (),
-    )
-    for i, kind in enumerate(neuron_classes())
-    for j, name in enumerate(MODULES)
-    for k, dtype in enumerate(TOLERANCE)
-]
-
-
-@pytest.mark.parametrize(("kind", "shape", "module", "dtype"), WITH_MODULES)
+@pytest.mark.parametrize(("kind", "shape", "module", "dtype"), MODULE_CASES)
 @pytest.mark.usefixtures("plain")
 def test_every_recurrent_neuron_runs_alike_with_every_module(kind, shape, module, dtype):
     spikes, moved = compare(kind, recurrent(firing(kind), module), None, dtype, shape, fire=True)
@@ -64,11 +65,7 @@ def test_every_recurrent_neuron_runs_alike_with_every_module(kind, shape, module
     assert moved >= 2 + len(list(module().parameters()))
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=["float64", "float32"]
-)
-@pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=list(SURROGATES))
-@pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("kind", "surrogate", "dtype"), SURROGATE_CASES)
 @pytest.mark.usefixtures("plain")
 def test_every_surrogate_of_every_recurrent_neuron_has_the_gradient_of_the_torch_executor(kind, surrogate, dtype):
     compare(kind, recurrent(variants(kind)[-1], MODULES["linear"][1]), surrogate(), dtype, fire=True)

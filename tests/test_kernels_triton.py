@@ -23,6 +23,8 @@ from neurodeploy.layers.surrogates import SURROGATES, SingleExponential
 torch.set_num_threads(1)
 
 CASES = [(kind, options) for kind in neuron_classes() for options in variants(kind)]
+#: CI interprets every second option; all of them are compiled by numba and run as Python elsewhere
+OPTIONS = [pytest.param(*case, marks=pytest.mark.long if i % 2 else pytest.mark.slow) for i, case in enumerate(CASES)]
 NAMES = [f"{kind.__name__}-{said(options)}" for kind, options in CASES]
 #: every neuron with every surrogate and type; CI takes one type of each pair, in turn, and leaves the other to a hand
 GRADIENTS = [
@@ -67,10 +69,9 @@ def interpreted(monkeypatch):
         yield
 
 
-@pytest.mark.slow
 @pytest.mark.triton
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize(("kind", "options"), CASES, ids=NAMES)
+@pytest.mark.parametrize(("kind", "options"), OPTIONS, ids=NAMES)
 def test_every_option_of_every_neuron_runs_alike_interpreted(kind, options):
     compare(kind, options, None, torch.float32, executor="triton")  # options in float64: those with every surrogate
 

@@ -67,6 +67,8 @@ def imports(source: str, package: str) -> Iterator[Import]:
 
     def walk(node: ast.AST, *, top: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue  # no import stands inside an expression
             if isinstance(child, ast.Import):
                 yield from ((alias.name, top) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
@@ -77,7 +79,7 @@ def imports(source: str, package: str) -> Iterator[Import]:
                 else:
                     yield base, top
             else:
-                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
                 typing = isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
                 yield from walk(child, top=top and not inside and not typing)
 

@@ -28,6 +28,13 @@ FAMILIES = {
     ),
     "overflow": Options(**SMALL, narrow={"exponent": (5, 7), "du": (0, 300), "dv": (0, 300)}),
 }
+#: every chip, family and executor; where numpy is compared anyway, one chip of each pair by turns and .ci/run the other
+DRAWN = [
+    pytest.param(name, family, executor, marks=[pytest.mark.slow] * (executor != "numpy" and (i + j + k) % 2))
+    for i, name in enumerate(CHIPS)
+    for j, family in enumerate(FAMILIES)
+    for k, executor in enumerate(CLOCKED)
+]
 
 
 def straight(network, counts):
@@ -56,12 +63,10 @@ def differing(network, counts, executor):
     return bad, sum(v.size for *_, v in pairs), sum(int(v.sum()) for _, s, _, v in pairs if s == "spike")
 
 
-@pytest.mark.parametrize("executor", CLOCKED)
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", CHIPS)
+@pytest.mark.parametrize(("name", "family", "executor"), DRAWN)
 def test_random_networks_equal_a_straight_line_model(name, family, executor, count):
     values = spikes = 0
-    for seed in range(4 if executor == "numpy" else 2):
+    for seed in range(3 if executor == "numpy" else 2):
         rng = np.random.default_rng([seed, len(family)])
         network = random_network(chip(name), rng, FAMILIES[family])
         bad, number, fired = differing(network, random_counts(network, rng, FAMILIES[family]), executor)
@@ -178,7 +183,7 @@ def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
     """
     target, equal, apart, proved = chip(name), 0, 0, 0
     narrow = {"refractory": (1, 1), "v_min_exp": (23, 23), "v_max_exp": (7, 7), "delay": (0, 2)}
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         tame = {"exponent": (0, 2), "sign_mode": (2, 2), "bits": (8, 8), "bias_exp": (0, 3), "w": (0, 255)}
         tame |= {"du": (99, 4095)}
@@ -205,9 +210,9 @@ def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
             assert same
             proved += 1
         apart += not same
-    assert equal > 3
-    assert proved > 2
-    assert apart > 1
+    assert equal > 1
+    assert proved > 1
+    assert apart > 0
     count(f"networks of {name} inside the ranges of agreement, all dialects equal", equal)
     count(f"networks of {name} on which all dialects are proved equal, and are", proved)
 

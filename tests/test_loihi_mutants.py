@@ -12,7 +12,7 @@ from smt_equivalence import commute, equivalent
 from neurodeploy.chips import chip, from_raw
 from neurodeploy.golden import read_golden
 
-SAMPLE = 61  # the default run takes every 61st mutant
+SAMPLE = 121  # the default run takes every 121st mutant
 SENSITIVE = Options(**(SMALL | {"batch": 4, "steps": (30, 30)}), corners=0.3)
 #: chip and dialect with golden vectors; what an earlier one has, too, is not changed again
 SUBJECTS = [
@@ -104,6 +104,7 @@ def proved(target, m):
     return equivalent(target, from_raw(m.raw))
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_proofs_reject_what_is_wrong(monkeypatch):
     monkeypatch.setattr(smt_equivalence, "SECONDS", 1)  # that no numbers were found in time is no proof either
     target = chip("loihi1")
@@ -114,6 +115,7 @@ def test_the_proofs_reject_what_is_wrong(monkeypatch):
     assert not commute(target, "input.step", "dense")
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_what_a_reset_leaves_in_u_is_gone_after_the_step_where_it_decays_at_once(monkeypatch):
     """Left to the next handler alone: the same change of v is not equal."""
     monkeypatch.setattr(smt_equivalence, "SECONDS", 5)

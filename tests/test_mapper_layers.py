@@ -272,7 +272,7 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
     small = layer_chip(tmp_path, 16, cores=5, KERNEL=[128, 256, 128, 512, 128], NEURON=[64, 56, 48, 40, 32])
     draw = np.random.default_rng(11)
     infeasible, ways, sizes, without, mapped = 0, 0, Counter[int](), 0, 0
-    while infeasible < 60:
+    while infeasible < 45:
         shapes = random_shapes(draw, int(draw.integers(2, 5)))
         fits, net = able(small, shapes), build(small, shapes, (2, 8, 8))
         faults = fit_faults(net)
@@ -300,10 +300,10 @@ def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
             lost = sum(g.size for g in net.groups) - sum(g.size for g in smaller.groups)
             assert (lost, len(placed.cores) - len(shapes)) == (way["neurons_fewer"], way["cores_more"])
             ways += 1
-    assert min(5 * mapped, ways) > 30
+    assert min(5 * mapped, ways) > 15
     assert len(sizes) > 2
-    assert sizes[2] > 5
-    assert without < 20, "nearly always something helps"
+    assert sizes[2] > 3
+    assert without < 10, "nearly always something helps"
 
 
 def test_the_same_network_stands_the_same(target):

@@ -43,14 +43,14 @@ def test_the_bound_of_nug12_is_the_published_one():
 
 def test_small_placements_are_optimal_and_no_bound_is_above_them():
     draw, tight = np.random.default_rng(0), 0
-    for _ in range(12):
+    for _ in range(6):
         things, d = int(draw.integers(2, 6)), grid(2, 3)
         flow = draw.integers(0, 9, (things, things)) * (draw.random((things, things)) < 0.6)
         best = min(cost(flow, d, p) for p in permutations(range(6), things))
         assert cost(flow, d, anneal(flow, d)) == best
         assert lower_bound(flow, d) <= best + 1e-9
         tight += lower_bound(flow, d) > 0.8 * best
-    assert tight > 5, "a bound of 0 would prove nothing"
+    assert tight > 2, "a bound of 0 would prove nothing"
 
 
 def test_rows_get_columns_at_the_lowest_sum():

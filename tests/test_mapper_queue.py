@@ -72,8 +72,8 @@ def model(threshold):
 
 
 def test_a_conversion_that_would_lose_spikes_on_its_calibration_data_is_refused():
-    counts = np.ones((4, 3, 4), int)
-    with pytest.raises(DoesNotFit, match="spikes lost in 3 of 3 samples"):
+    counts = np.ones((3, 2, 4), int)
+    with pytest.raises(DoesNotFit, match="spikes lost in 2 of 2 samples"):
         convert(model(1.0), CHIP, calibration=counts)
     converted = convert(model(1.0), CHIP)  # nothing is known of the input then: a run counts what it loses
     assert simulate(converted.network, counts).lost.min() > 0

@@ -1,4 +1,5 @@
 import ast
+from functools import cache
 
 import pytest
 from mutants import EXECUTOR, Catcher, behaviour, edited, independent, mutants, stimuli
@@ -31,10 +32,15 @@ EQUIVALENT = {
 }
 
 
-#: The default run judges every fourth mutant of one chip; the second stage of .ci/run all of the
+@cache
+def made_of(name):
+    return tuple(mutants(chip(name).raw))
+
+
+#: The default run judges every eighth mutant of one chip; the second stage of .ci/run all of the
 #: richest chip, -m long all of all chips.
 JUDGED = [
-    (CHIPS[0], 4),
+    (CHIPS[0], 8),
     *(pytest.param((name, 1), marks=pytest.mark.slow if name == CHIPS[-1] else pytest.mark.long) for name in CHIPS),
 ]
 
@@ -46,7 +52,7 @@ def judged(request):
     true = chip(name)
     catcher = Catcher(read_golden(true.path), stimuli(true, SENSITIVE, range(6)))
     assert catcher.verdict(true.raw) == "survived"
-    made = {m.name: m for m in list(mutants(true.raw))[::every]}
+    made = {m.name: m for m in made_of(name)[::every]}
     return true, made, {name: catcher.verdict(m.raw) for name, m in made.items()}
 
 
@@ -67,12 +73,13 @@ def test_every_mutant_is_refused_caught_or_proved_equivalent(judged, count):
         count(f"mutants of {true.name}: {what.get(verdict, 'equivalent')}", number)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_every_exception_exists_and_survives():
     seen = {}
     for name in CHIPS:
         true = chip(name)
         catcher = Catcher(read_golden(true.path), [])
-        seen |= {m.name: catcher.verdict(m.raw) for m in mutants(true.raw) if m.name in EQUIVALENT}
+        seen |= {m.name: catcher.verdict(m.raw) for m in made_of(name) if m.name in EQUIVALENT}
     assert seen == dict.fromkeys(sorted(EQUIVALENT), "survived")
 
 
@@ -83,7 +90,7 @@ def test_a_mutant_of_an_allowed_line_is_not_allowed_itself(judged):
 
 
 def test_every_exception_is_proved_by_the_solver():
-    seen = [(name, m) for name in CHIPS for m in mutants(chip(name).raw) if m.name in EQUIVALENT]
+    seen = [(name, m) for name in CHIPS for m in made_of(name) if m.name in EQUIVALENT]
     assert {m.name for _, m in seen} == EQUIVALENT
     assert [m.name for name, m in seen if not equivalent(chip(name), from_raw(m.raw))] == []
 
@@ -137,7 +144,7 @@ def test_a_text_without_meaning_is_refused_not_caught():
 
 
 def test_mutation_reaches_operators_constants_names_lines_guards_and_phases():
-    made = {m.name for m in mutants(chip(XYLO[0]).raw)}
+    made = {m.name for m in made_of(XYLO[0])}
     step = "neuron.output.on.step: "
     assert {
         f"{step}d = sat(d + i1, 16) -> d = sat(d - i1, 16)",

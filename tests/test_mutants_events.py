@@ -18,13 +18,18 @@ FLAGS = ("fire", "return_to_zero")
 LEGAL = ("threshold_low <= v", "v < threshold_high")
 
 
-@pytest.fixture(scope="module", params=DIFFERENT)
+#: the default run judges every third mutant, .ci/run all
+JUDGED = [pytest.param((n, e), id=f"{n}-{e}", marks=[pytest.mark.slow] * (e == 1)) for n in DIFFERENT for e in (3, 1)]
+
+
+@pytest.fixture(scope="module", params=JUDGED)
 def judged(request):
     """Chip, its mutants by name, and the verdict of the golden vectors on each."""
-    true = chip(request.param)
+    name, every = request.param
+    true = chip(name)
     catcher = Catcher(read_golden(true.path), [])
     assert catcher.verdict(true.raw) == "survived"
-    made = {m.name: m for m in mutants(true.raw)}
+    made = {m.name: m for m in list(mutants(true.raw))[::every]}
     return true, made, {name: catcher.verdict(m.raw) for name, m in made.items()}
 
 
@@ -32,7 +37,7 @@ def test_every_mutant_is_refused_caught_or_proved_equivalent(judged, count):
     true, made, verdicts = judged
     survivors = [m for name, m in made.items() if verdicts[name] == "survived"]
     assert [m.name for m in survivors if not equivalent(true, from_raw(m.raw), legal=LEGAL)] == []
-    assert len(made) > 60
+    assert len(made) > 20
     count(f"mutants of {true.name}", len(made))
     for verdict, words in (
         ("invalid", "refused at load"),

@@ -19,7 +19,7 @@ from neurodeploy.network import file as network_file
 from neurodeploy.simulator import simulate
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(case=networks())
 def test_a_network_comes_back_as_it_was_written(case, tmp_path_factory):
     network, x = case

@@ -36,7 +36,7 @@ def output(model, given):
 def test_a_file_of_every_version_computes_what_its_equations_say(version, network):
     path = FOLDER / f"nir-{version}-{network}.nir"
     found, plain = nd.read_nir(path, dt_s=DT, recurrent_delay=1, **CONTRACT), nir_plain.read(path)
-    given = np.random.default_rng(0).poisson(0.7, (60, *plain["nodes"]["input"]["shape"]))
+    given = np.random.default_rng(0).poisson(0.7, (30, *plain["nodes"]["input"]["shape"]))
     theirs = nir_plain.Run(plain, {"dt": DT, **CONTRACT})(given.astype(float))
     assert np.abs(theirs).sum() > 0
     assert np.abs(output(found.model, given) - theirs).max() < 1e-5

@@ -10,7 +10,7 @@ import neurodeploy as nd
 from neurodeploy.nir.primitives import PRIMITIVES
 
 BASE = {"reset": "zero", "integrator": "euler", "comparison": ">", "max_spikes": 1, "v_min": None}
-STEPS = 60
+STEPS = 30
 
 
 def rng(seed=0):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -29,9 +30,9 @@ def test_no_chip_is_named_in_code(file):
     assert {w for w in words if re.search(rf"(?<![a-z]){w}", text)} == set()
 
 
-@pytest.mark.parametrize("file", CODE, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_no_number_that_a_chip_decides_stands_in_code(file):
-    """Limits and register ends of our chips, and their kinds of neurons and connections, are nowhere literals."""
+@cache
+def decided():
+    """Numbers and names that chips decide."""
     chips = [chip(name) for name in OURS]
     limits = {limit.entry.at_most for c in chips for limit in c.limits.values()}
     kinds = [k for c in chips for k in (*c.neurons.values(), *c.connections.values())]
@@ -39,7 +40,13 @@ def test_no_number_that_a_chip_decides_stands_in_code(file):
     # small numbers mean many things; 64 is the width of every integer here, 63 of every value
     numbers = {abs(n) for n in limits | ends if abs(n) > 9} - {63, 64}
     roles = {"input", "hidden", "output", "hidden output"}
-    names = {n for c in chips for n in (*c.neurons, *c.connections)} - roles - {"in"} - PATTERNS
+    return numbers, {n for c in chips for n in (*c.neurons, *c.connections)} - roles - {"in"} - PATTERNS
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_no_number_that_a_chip_decides_stands_in_code(file):
+    """Limits and register ends of our chips, and their kinds of neurons and connections, are nowhere literals."""
+    numbers, names = decided()
     found = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
     assert found & numbers == set()
     assert found & names == set()

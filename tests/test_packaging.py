@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -148,15 +149,34 @@ def test_a_misspelt_name_is_an_attribute_error():
 # codes
 
 
-def constants(file):
-    """Texts of a file that have the form of a code."""
-    tree = ast.parse(file.read_text())
-    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-    return {text for text in texts if re.fullmatch(r"ND\d{4}", text)}
+GIVEN = {"allow_pickle"}  # arguments that a rule is about
+
+
+def called(function):
+    """Dotted name of what is called; of what is no name what stands after it."""
+    if isinstance(function, ast.Attribute):
+        return f"{called(function.value)}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+@cache
+def content(file):
+    """Codes, calls and imported packages of a file, which is read once for all tests."""
+    codes, calls, packages = set(), [], set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"ND\d{4}", node.value):
+            codes.add(node.value)
+        elif isinstance(node, ast.Call):
+            calls.append((called(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords if k.arg in GIVEN}))
+        elif isinstance(node, ast.Import):
+            packages |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            packages.add(node.module.split(".")[0])
+    return codes, calls, packages
 
 
 def test_every_code_that_is_used_is_explained_and_every_code_explained_is_used():
-    used = set().union(*(constants(file) for file in FILES if file.name != "codes.py"))
+    used = set().union(*(content(file)[0] for file in FILES if file.name != "codes.py"))
     assert used - set(CODES) == set()
     assert set(CODES) - used == set()
 
@@ -196,21 +216,6 @@ def test_the_list_of_long_files_is_true():
         assert reason
 
 
-def calls(file):
-    """(name of the function as it is written, keyword arguments) of every call in a file."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
-
-
-def imported(file):
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
-
-
 #: The one place that runs text: kernels that this process has just generated, never text that it has read.
 GENERATED = {"neurodeploy/generated.py": {"exec"}}
 
@@ -222,8 +227,9 @@ PROCESSES = {"neurodeploy/simulator/pools.py": {"joblib"}}
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_nothing_prints_unpickles_or_runs_text(file):
     unpickling = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-    assert unpickling & set(imported(file)) - PROCESSES.get(name_of(file), set()) == set()
-    for function, given in calls(file):
+    _, calls, packages = content(file)
+    assert unpickling & packages - PROCESSES.get(name_of(file), set()) == set()
+    for function, given in calls:
         barred = {"print", "eval", "exec", "torch.load", "joblib.load"} - GENERATED.get(name_of(file), set())
         assert function not in barred, function
         if function in {"np.load", "numpy.load"} or function.endswith(("read_array", "write_array")):
@@ -231,7 +237,7 @@ def test_nothing_prints_unpickles_or_runs_text(file):
 
 
 def test_the_rule_about_arrays_meets_some_call():
-    reads = [function for file in FILES for function, _ in calls(file) if function.endswith("read_array")]
+    reads = [function for file in FILES for function, _ in content(file)[1] if function.endswith("read_array")]
     assert reads
 
 

@@ -299,6 +299,7 @@ def test_the_same_data_give_the_same_bytes(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"a.png", "b.png", "c.png"}
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_nothing_is_shown_and_no_state_is_left():
     code = "import sys, torch; from neurodeploy.layers import IAF; from neurodeploy.plot import plot_evolution;"
     code += "plot_evolution(IAF(1), torch.ones(5)); print('matplotlib.pyplot' in sys.modules)"

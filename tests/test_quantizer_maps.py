@@ -215,18 +215,33 @@ def test_the_wiring_is_a_network_of_the_chip(make, chip):
 ENDING = {"merged": (5, 2), "residual": (3, 1), "traced": (2, 1), "halved": (7, 2), "added": (3, 2), "oblong": (2, 1)}
 
 
-@pytest.mark.parametrize("name", ENDING)
-def test_what_meets_before_neurons_goes_the_whole_way_to_one_core(name):
-    """Of one source it is one kernel; of several each has its channels, unless the kernels are equal."""
-    pytest.importorskip("ortools")
-    chip = nd.chip("speck2f")
+#: one source and several; the others by hand
+WHOLE_WAY = [name if name in ("traced", "merged") else pytest.param(name, marks=pytest.mark.long) for name in ENDING]
+
+
+def with_high_thresholds(name, chip):
     model = model_of(globals()[name], chip.name)
     for layer in model.modules():
         if isinstance(layer, IAF):
             layer.threshold.data.fill_(0.75)  # above every weight, as the chip wants it
-    lowered = lower(constrain(model, chip), chip)
+    return model
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_what_meets_before_neurons_is_one_kernel_or_has_channels_of_its_own(name):
+    """Of one source it is one kernel; of several each has its channels, unless the kernels are equal."""
+    chip = nd.chip("speck2f")
+    lowered = lower(constrain(with_high_thresholds(name, chip), chip), chip)
     meeting = lowered.stages[0 if name == "traced" else -1]
     assert (meeting.edges[0].weight.shape[1], len(meeting.edges)) == ENDING[name]
+
+
+@pytest.mark.parametrize("name", WHOLE_WAY)
+def test_what_meets_before_neurons_goes_the_whole_way_to_one_core(name):
+    pytest.importorskip("ortools")
+    chip = nd.chip("speck2f")
+    model = with_high_thresholds(name, chip)
+    lowered = lower(constrain(model, chip), chip)
     fit = nd.check(model, chip)
     placed = nd.map(nd.quantize(constrain(model, chip), chip).network)
     assert fit.fits

@@ -20,13 +20,13 @@ def many(name, seeds=range(20), **options):
 @pytest.mark.parametrize("name", CHIPS)
 def test_random_networks_use_every_neuron_and_connection_kind_and_fire(name):
     emitted = {}
-    for network, counts in many(name):
+    for network, counts in many(name, range(8)):
         assert {g.kind for g in network.groups} == set(network.chip.neurons)
         assert {p.kind for p in network.projections} == set(network.chip.connections)
         run = simulate(network, counts, drain=0, raw=True, executor="numpy")
         for g in network.groups:
             emitted[g.kind] = emitted.get(g.kind, 0) + int((run.counts[g.name] > 0).sum())
-    assert min(emitted.values()) > 200
+    assert min(emitted.values()) > 80
 
 
 @pytest.mark.parametrize("name", CHIPS)

@@ -37,7 +37,7 @@ def spiking(high, low, weights, **parameters):
 # what is proved is true
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(values(Interval(0, 2**32 - 1)))
 def test_a_random_simulation_never_leaves_what_is_proved(seed):
     rng = np.random.default_rng(seed)

@@ -51,7 +51,7 @@ def counts(*steps: int, channels: int = 1) -> np.ndarray:
 # --- executors --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(case=networks())
 def test_the_numpy_executor_equals_the_python_executor(case):
     network, x = case
@@ -61,7 +61,7 @@ def test_the_numpy_executor_equals_the_python_executor(case):
     assert (fast.executor, slow.executor) == ("numpy", "reference")
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(case=networks())
 def test_one_call_equals_two_calls(case):
     network, x = case

@@ -88,6 +88,7 @@ def every_value(statements, environment):
             environment[statement.name] = found[-1][1]
 
 
+@settings(max_examples=75)
 @given(texts(), st.data())
 def test_every_value_lies_in_its_interval_taken_or_not(case, data):
     text = parse(case.source, case.functions)
@@ -129,7 +130,7 @@ def ranges_for(op, data, ends, seconds, widths):
 
 
 @pytest.mark.parametrize("op", OPERATORS)
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.data())
 def test_the_interval_of_an_operator_holds_its_values_up_to_int64(op, data):
     ends = data.draw(st.sampled_from([(-100, 100), (-(2**31), 2**31), (LOW, HIGH)]))

@@ -14,7 +14,7 @@ def after(source, functions=None, **ranges):
     return path_intervals(text, {name: Interval(*r) for name, r in ranges.items()})
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_every_value_lies_in_its_path_interval(data):
     case = data.draw(texts())

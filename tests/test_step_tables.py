@@ -109,7 +109,7 @@ def test_python_is_the_definition_at_the_corners_of_every_width(op):
 
 
 @pytest.mark.parametrize("op", INTEGER)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_python_is_the_definition_beyond_every_width(op, data):
     number = st.integers(-(2**80), 2**80) | st.integers(-40, 40)
@@ -186,6 +186,7 @@ def run_python(text, row):
     return environment
 
 
+@settings(max_examples=75)
 @given(texts(), st.data())
 def test_numpy_is_python_on_random_texts(case, data):
     batch, neurons = 2, 3
@@ -230,6 +231,7 @@ def test_random_texts_reach_every_operator_and_both_sides_of_guards():
                 walk(statement.value)
                 run((statement,), row, PYTHON)
 
+    @settings(max_examples=75)
     @given(texts(), st.data())
     def look(case, data):
         collect(parse(case.source, case.functions).statements, data.draw(case.environments()))

@@ -59,7 +59,7 @@ def everything(network):
 # --- every bit --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(case=networks(), length=st.integers(1, 9), executor=st.sampled_from(CLOCKED))
 def test_a_clocked_network_in_pieces_equals_the_whole(case, length, executor):
     network, x = case

@@ -48,7 +48,7 @@ def test_recordings_of_the_rtl_are_reproduced_in_every_spike_and_final_state(exe
 
 def test_drawn_cores_are_equal_to_straight_loops_in_every_spike_state_and_loss(count):
     compared, lost, ticked, endless = 0, 0, 0, 0
-    for seed in range(24):
+    for seed in range(13):
         recording = drawn(np.random.default_rng(seed))
         core = straight(recording)
         if core.endless:
@@ -62,7 +62,7 @@ def test_drawn_cores_are_equal_to_straight_loops_in_every_spike_state_and_loss(c
         compared += len(core.spikes)
         lost += core.lost
         ticked += sum(recording.events[word] == 0x1FF for word, _ in core.spikes)
-    assert endless < 8
+    assert endless < 4
     assert min(compared, lost, ticked) > 0
     count("spikes of drawn cores equal to straight loops", compared)
     count("lost spikes of drawn cores equal to straight loops", lost)

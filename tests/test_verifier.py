@@ -453,7 +453,7 @@ def mutants(network, rng):
         yield with_weight(network, p.kind, p.sources[at], p.targets[at], value + (1 if value < 127 else -1))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_first_difference_is_the_one_that_a_look_at_everything_finds(seed):
     rng = np.random.default_rng(seed)
     network = busy(rng)

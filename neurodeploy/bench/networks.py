@@ -59,6 +59,8 @@ class CellTable(_Table):
     oracle_samples : of so many samples an oracle's time is taken, and scaled
     check_events : so many events are compared with the other executor; 0 compares all
     goal : simulator -> how many times longer it takes, at least; 0 for one without a goal
+    arithmetic : operations on 32-bit numbers that a neuron needs in a step; 0 where nothing is held against them
+    within : our time is at most so many times what the machine needs for these operations alone
     """
 
     name: str
@@ -68,6 +70,8 @@ class CellTable(_Table):
     oracle_samples: int | None = None
     check_events: int = 0
     goal: Mapping[str, float] = {}
+    arithmetic: int = 0
+    within: float = 1.0
 
 
 class WorkloadTable(_Table):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.bench.floats import FLOATS
+from neurodeploy.bench.integers import integer_rate
 from neurodeploy.bench.machine import load_of, machine_of
 from neurodeploy.bench.networks import CellTable, Prepared, WorkloadTable, prepared, stimulus_of, workloads
 from neurodeploy.bench.rivals import LAST_ONLY, RIVALS
@@ -19,6 +20,8 @@ from neurodeploy.simulator import Run, Simulation
 from neurodeploy.verifier import compare
 
 OURS, FLOOR = "numba", "numpy"
+#: The machine's time for the operations of the neurons, without memory and anything else.
+ARITHMETIC = "arithmetic alone"
 FLOOR_STEPS = 200  # steps that the floor is timed on, in a workload of more, and samples as an oracle's; then scaled
 
 
@@ -151,7 +154,7 @@ def _missing(chosen: Collection[WorkloadTable]) -> dict[str, str]:
 
 def _versions(names: Collection[str]) -> dict[str, str]:
     result = {}
-    for name in names:
+    for name in set(names) - {ARITHMETIC}:
         version = RIVALS[name].available() if name in RIVALS else None
         result[name] = version or importlib.metadata.version(name)
     return {n: v for n, v in sorted(result.items()) if v}
@@ -170,6 +173,10 @@ def _cell(
     variants |= {n: _rival(n, task, cell) for n in cell.goal if n not in missing}
     if floor:
         variants[FLOOR] = _floor(task, options, cell.oracle_samples)
+    goals = dict(cell.goal)
+    if cell.arithmetic:
+        variants[ARITHMETIC] = _arithmetic(task, cell)
+        goals[ARITHMETIC] = 1 / cell.within
     checked = _checked(task, cell, ours, missing)
     for variant in variants.values():
         variant()
@@ -181,7 +188,7 @@ def _cell(
     operations = _operations(task, ours)
     rate = operations / (statistics.median(times[OURS]) / 1e3)
     found = {n: tuple(t) for n, t in times.items()}
-    return Cell(name, cell.name, workload.title, found, ratios, dict(cell.goal), checked, operations, rate)
+    return Cell(name, cell.name, workload.title, found, ratios, goals, checked, operations, rate)
 
 
 def _timed(once: Callable[[], object]) -> float:
@@ -217,6 +224,16 @@ def _floor(task: Prepared, options: Mapping[str, Any], samples: int | None) -> C
         few = _first_events(task, FLOOR_STEPS)
         scale = len(task.stimulus) / FLOOR_STEPS
     return lambda: _timed(lambda: plain.run(few, **options)) * scale
+
+
+def _arithmetic(task: Prepared, cell: CellTable) -> Callable[[], float]:
+    """Return seconds that the machine needs for a number of 32-bit operations of each neuron in each step."""
+    import torch
+
+    inputs = {g.name for g in task.network.inputs()}
+    neurons = sum(g.size for g in task.network.groups if g.name not in inputs)
+    operations = cell.arithmetic * neurons * task.counts.shape[0] * task.counts.shape[1]
+    return lambda: operations / integer_rate(torch.get_num_threads())
 
 
 def _first_events(task: Prepared, count: int) -> Any:
