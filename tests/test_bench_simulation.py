@@ -18,7 +18,13 @@ from neurodeploy.simulator import Simulation, simulate
 pytest.importorskip("numba", reason='numba is not installed: pip install "neurodeploy[fast]"')
 
 #: Sizes small enough for a test; by workload.
-SMALL = {"w1": {"hid": 40}, "w2": {"one": 30, "two": 20}, "w3": {"hid": 40}, "w4": {}, "w6": {"one": 300}}
+SMALL = {
+    "w1": {"hid": 40},
+    "w2": {"one": 30, "two": 20},
+    "w3": {"hid": 40},
+    "w4": {"one": (4, 16, 16), "two": (4, 16, 16)},
+    "w6": {"one": 300},
+}
 
 
 def small(name):
@@ -163,6 +169,7 @@ def test_growth_is_told_in_points(monkeypatch):
     assert points[0]["events"] > 0
 
 
+@pytest.mark.long  # tests/test_bench.py has the like of it
 def test_a_process_that_fails_is_told():
     with pytest.raises(Refusal, match="ended with 1"):
         growth._apart("point", "w9", "{}")

@@ -137,8 +137,16 @@ def test_a_difference_that_shows_in_a_run_alone_is_found_too(every, monkeypatch)
     assert result.differences[0].group == "hid"
 
 
-@pytest.mark.parametrize("held", [{}, {"format": "neurodeploy/9"}, {"format": 3}, {"format": "neurodeploy/1"}])
-@pytest.mark.parametrize("name", NETWORKS)
+NONE = [{}, {"format": "neurodeploy/9"}, {"format": 3}, {"format": "neurodeploy/1"}]
+#: two of them for each format, in turn
+NO_CONFIGURATION = [
+    pytest.param(name, held, marks=pytest.mark.long if (i + j) % 2 else ())
+    for i, name in enumerate(NETWORKS)
+    for j, held in enumerate(NONE)
+]
+
+
+@pytest.mark.parametrize(("name", "held"), NO_CONFIGURATION)
 def test_what_is_no_configuration_is_refused_whatever_its_hash(copied, name, held):
     folder = copied(name)
     rewritten(folder, f"configurations/{name}.json", lambda old: (old.clear(), old.update(held)))

@@ -131,7 +131,7 @@ def test_every_operator_of_the_language_was_compared():
 # --- networks ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CLOCKED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "loihi2" else n for n in CLOCKED])
 def test_onnxruntime_reproduces_random_networks_of_clocked_targets(name):
     made, counts = sample(name, 1)
     assert differences(made, counts) == []

@@ -77,7 +77,7 @@ def spikes(rng, network, steps=25):
 @pytest.mark.parametrize("chip_name", CHIPS)
 def test_a_configuration_read_back_simulates_identically(chip_name):
     fired, targets, two = 0, set(), 0
-    for seed in range(25):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         network = random_network(rng, chip(chip_name))
         written = samna.to_configuration(network)
@@ -96,7 +96,7 @@ def test_a_configuration_read_back_simulates_identically(chip_name):
         two += written.get("synapse2_enable", False)
     assert fired > 1000
     assert {None, 0, 1} <= targets
-    assert two > 5 or not second(chip(chip_name))
+    assert two > 2 or not second(chip(chip_name))
 
 
 def hidden_block(configuration):
@@ -369,8 +369,12 @@ def test_no_entry_may_be_missing(chip_name):
         assert path[-1] in str(misread(broken))
 
 
-@pytest.mark.parametrize("chip_name", CHIPS)
-@pytest.mark.parametrize("junk", [object(), 1.5, "7", -(10**30), [[]], {}, [None]])
+JUNK = [object(), 1.5, "7", -(10**30), [[]], {}, [None]]
+#: all of it on one chip, and on the others each in turn
+THROWN = [(junk, name) for i, junk in enumerate(JUNK) for name in (CHIPS[0], CHIPS[1 + i % (len(CHIPS) - 1)])]
+
+
+@pytest.mark.parametrize(("junk", "chip_name"), THROWN)
 def test_no_entry_may_hold_junk(chip_name, junk):
     whole = samna.to_configuration(small_network(chip_name))
     for path in every_place(whole):

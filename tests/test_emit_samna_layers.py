@@ -365,7 +365,7 @@ def test_damage_is_refused_or_changes_the_network_and_nothing_else(sample, times
     whole = layers.to_configuration(*SAMPLES[sample])
     rng, faults, accepted, owner = np.random.default_rng(1), 0, 0, chip(whole["chip"])
     places = list(spots(whole))
-    for path in places:
+    for path in places[:: 2 if times == 1 else 1]:  # the slow version damages every place
         for k in rng.choice(len(ACTIONS), times, replace=False):
             broken = damaged(whole, path, ACTIONS[k])
             try:

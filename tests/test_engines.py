@@ -83,8 +83,15 @@ def next_or(answers, real, package):
 # --- every bit --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("samples", [None, 1, 3, 100])
-@pytest.mark.parametrize("sort", ["clocked", *DRAWN])
+#: every sort of network with two ways to share out its samples, in turn; .ci/run has the other two
+SHARED = [
+    pytest.param(sort, samples, marks=pytest.mark.slow if (i + j) % 2 else ())
+    for i, sort in enumerate(["clocked", *DRAWN])
+    for j, samples in enumerate([None, 1, 3, 100])
+]
+
+
+@pytest.mark.parametrize(("sort", "samples"), SHARED)
 def test_parts_equal_the_whole_whatever_the_order_of_completion(sort, samples, here):  # noqa: ARG001
     network, x = drawn(sort)
     options = {"record": everything(network)}
@@ -146,6 +153,7 @@ def test_a_process_that_dies_loses_nothing_and_nothing_counts_twice(deadly, tmp_
     assert started.count(str(deadly)) == 2
 
 
+@pytest.mark.slow  # two more pools of processes; .ci/run has it
 def test_processes_that_die_again_and_again_are_given_up(monkeypatch):
     monkeypatch.setattr(pools, "DEATHS", 1)
     with opened("loky", 2, None) as pool, pytest.raises(Refusal, match=r"processes died 2 times .*samples=") as caught:
@@ -172,6 +180,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_counts_twice(cl
     equal(join_samples(runs), whole)
 
 
+@pytest.mark.slow  # one killed worker that comes back is above
 def test_work_on_a_cluster_that_kills_its_worker_is_done_again_once(cluster, tmp_path):
     tasks = [(number, str(tmp_path), 4) for number in range(12)]
     with opened("dask", None, cluster.scheduler_address) as pool:
@@ -180,6 +189,7 @@ def test_work_on_a_cluster_that_kills_its_worker_is_done_again_once(cluster, tmp
     assert (tmp_path / "started").read_text(encoding="ascii").split().count("4") == 2
 
 
+@pytest.mark.slow  # workers that come back take seconds; .ci/run has it
 def test_work_that_kills_every_worker_of_a_cluster_is_given_up(cluster):
     with (
         opened("dask", None, cluster.scheduler_address) as pool,

@@ -137,7 +137,7 @@ def compare_drawn_event(executor, seed, order, single, cut, *, compiled=True):
 #: Without compiled code, which takes seconds for each chip: the long version below has it, in .ci/run.
 @pytest.mark.parametrize("executor", [e for e in CLOCKED if e not in {"reference", "numba"}])
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @ANY_CLOCKED
 def test_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
     compare_clocked(name, executor, **drawn)
@@ -156,7 +156,7 @@ def test_many_clocked_networks_are_equal_in_every_bit(name, executor, **drawn):
 @EVENT_CASES
 @pytest.mark.parametrize("sort", DRAWN)
 @pytest.mark.parametrize("name", EVENT_TARGETS)
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @ANY_EVENT
 def test_event_driven_networks_are_equal_in_every_bit(name, sort, executor, **drawn):
     compare_event(name, sort, executor, **drawn)
@@ -174,7 +174,7 @@ def test_many_event_driven_networks_are_equal_in_every_bit(name, sort, executor,
 
 
 @EVENT_CASES
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @ANY_EVENT
 def test_drawn_chips_that_events_drive_are_equal_in_every_bit(executor, **drawn):
     compare_drawn_event(executor, **drawn, compiled=False)

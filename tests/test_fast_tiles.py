@@ -58,8 +58,15 @@ def wide(target, connection, seed, **options):
     return place_identity(replace(network, groups=groups, projections=heard)), random_counts(network, rng, drawn)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(("name", "connection"), CASES)
+#: one or two groups of neurons, in turn
+DRAWN = [
+    pytest.param(*case, seed, marks=pytest.mark.long if (i + seed) % 2 else ())
+    for i, case in enumerate(CASES)
+    for seed in (1, 2)
+]
+
+
+@pytest.mark.parametrize(("name", "connection", "seed"), DRAWN)
 def test_tiles_are_equal_to_the_whole(name, connection, seed, used):
     assert different(*wide(chip(name), connection, seed)) == []
     assert used

@@ -7,7 +7,7 @@ from generated_event_chips import draw, generated
 from plain_event_kernels import Plain
 from test_follow import NUMBA, equal, outcome
 
-BLOCKS = list(pairwise(range(0, 61, 12)))
+BLOCKS = list(pairwise(range(0, 31, 15)))
 MANY = list(pairwise(range(1000, 1601, 50)))
 
 
@@ -49,12 +49,12 @@ def test_drawn_chips_compiled_run_as_by_the_reference(seed):
 
 def test_the_drawn_chips_fire_overflow_and_never_end():
     """Guard against empty truth: what the other tests compare happens."""
-    ends = [outcome(*generated(seed), executor="numpy") for seed in range(60)]
+    ends = [outcome(*generated(seed), executor="numpy") for seed in range(30)]
     ran = [e for e in ends if not isinstance(e, str)]
-    assert sum(bool(e.counts["cell"].any()) for e in ran) > 25
+    assert sum(bool(e.counts["cell"].any()) for e in ran) > 12
     assert sum("the queue of events is full" in e for e in ends if isinstance(e, str)) >= 1
-    assert sum("more than 400 arrivals" in e for e in ends if isinstance(e, str)) >= 2
-    texts = [draw(seed).text for seed in range(60)]
+    assert sum("more than 400 arrivals" in e for e in ends if isinstance(e, str)) >= 1
+    texts = [draw(seed).text for seed in range(30)]
     bounds, decays = ("wrap(", "sat(", "clip("), ("round_half_even", "shift_to_zero")
     for part in (*bounds, *decays, "waits", "every.", "state.t", "v - threshold"):
         assert sum(part in text for text in texts) > 2, part

@@ -22,7 +22,6 @@ torch.set_num_threads(1)
 FOLDER = Path(__file__).parent / "golden_neurons"
 FILES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 ALL = [(name, one) for name, file in FILES.items() for one in file["cases"]]
-CASES = [pytest.param(one, id=f"{name}-{one['name']}") for name, one in ALL]
 WITHIN = {"GIF": 2e-3, "ExpIF": 1e-2}  # mV; the reference bounds the spikes of ExpIF alone, 0.0063 was measured for V
 NEAR = 10  # steps on each side of a spike in which V of ExpIF is not compared: the upswing amplifies every rounding
 
@@ -37,6 +36,15 @@ def values_of(columns, dtype=torch.float32):
             values += [float(value)] * int(count or 1)
         found.append(values)
     return torch.tensor(found, dtype=dtype).T.unsqueeze(1)
+
+
+#: runs of more than 2000 steps take a second each; .ci/run has them
+CASES = [
+    pytest.param(
+        one, id=f"{name}-{one['name']}", marks=pytest.mark.slow if len(values_of(one["spikes"])) > 2000 else ()
+    )
+    for name, one in ALL
+]
 
 
 def layer_of(one, neurons):

@@ -26,18 +26,28 @@ torch.set_num_threads(1)
 
 CASES = [(kind, options) for kind in neuron_classes() for options in variants(kind)]
 NAMES = [f"{kind.__name__}-{said(options)}" for kind, options in CASES]
+#: every option in one type, in turn; .ci/run has the other
+OPTIONS = [
+    pytest.param(*case, dtype, id=f"{name}-{dtype}", marks=pytest.mark.slow if (i + j) % 2 else ())
+    for i, (name, case) in enumerate(zip(NAMES, CASES, strict=True))
+    for j, dtype in enumerate(TOLERANCE)
+]
+#: every neuron with every surrogate in one type, in turn; .ci/run has the other
+GRADIENTS = [
+    pytest.param(kind, surrogate, dtype, marks=pytest.mark.slow if (i + j + k) % 2 else ())
+    for i, kind in enumerate(neuron_classes())
+    for j, surrogate in enumerate(SURROGATES.values())
+    for k, dtype in enumerate(TOLERANCE)
+]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize(("kind", "options"), CASES, ids=NAMES)
+@pytest.mark.parametrize(("kind", "options", "dtype"), OPTIONS)
 @pytest.mark.usefixtures("plain")
 def test_every_option_of_every_neuron_runs_alike_in_the_generated_code(kind, options, dtype):
     compare(kind, options, None, dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=list(SURROGATES))
-@pytest.mark.parametrize("kind", neuron_classes(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("kind", "surrogate", "dtype"), GRADIENTS, ids=lambda of: getattr(of, "__name__", str(of)))
 @pytest.mark.usefixtures("plain")
 def test_every_surrogate_of_every_neuron_has_the_gradient_of_the_torch_executor(kind, surrogate, dtype):
     _, moved = compare(kind, variants(kind)[-1], surrogate(), dtype)
@@ -56,7 +66,7 @@ def test_the_cases_fire():
 @NUMBA
 @pytest.mark.parametrize(
     "kind",
-    [k if k.__name__ in ("LIF", "GIF") else pytest.param(k, marks=pytest.mark.slow) for k in neuron_classes()],
+    [k if k.__name__ == "LIF" else pytest.param(k, marks=pytest.mark.slow) for k in neuron_classes()],
     ids=lambda kind: kind.__name__,
 )
 def test_every_neuron_runs_alike_compiled(kind, tmp_path, monkeypatch):

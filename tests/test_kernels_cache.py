@@ -187,7 +187,10 @@ print("numba" in sys.modules, fired == 2)
 
 
 @NATIVE
-@pytest.mark.parametrize("code", [FIRST, SIMULATED], ids=["training", "simulation"])
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(FIRST, id="training", marks=pytest.mark.slow), pytest.param(SIMULATED, id="simulation")],
+)
 def test_the_next_process_compiles_nothing_and_does_not_import_the_compiler(tmp_path, code):
     environment = os.environ | {"PYTHONPATH": str(Path(neurodeploy.__file__).parents[1])}
     environment |= {"NEURODEPLOY_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}

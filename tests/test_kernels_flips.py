@@ -102,10 +102,17 @@ def compare(case, dtype, threshold=1.0, wrong=0.0):
     return distances, compared
 
 
+#: every case in both types, each with one of the thresholds, in turn
+JUDGED = [
+    pytest.param(case, dtype, threshold, marks=pytest.mark.long if (i + j + k) % 2 else ())
+    for i, case in enumerate(CASES)
+    for j, dtype in enumerate((torch.float32, torch.float64))
+    for k, threshold in enumerate((1.0, 0.3))
+]
+
+
 @NUMBA
-@pytest.mark.parametrize("threshold", [1.0, 0.3])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "dtype", "threshold"), JUDGED, ids=str)
 def test_the_first_spike_that_moves_was_decided_by_rounding(case, dtype, threshold):
     distances, compared = compare(case, dtype, threshold)
     assert len(distances) >= CASES[case][-1]
