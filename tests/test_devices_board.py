@@ -50,10 +50,8 @@ def test_a_board_is_configured_anew_before_every_sample_and_its_spikes_equal_the
     assert found.spikes > 5
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [({"lose": 0.4}, " lost, the first at"), pytest.param({"double": 0.4}, " too many", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow  # .ci/run has it
+@pytest.mark.parametrize(("line", "words"), [({"lose": 0.4}, " lost, the first at"), ({"double": 0.4}, " too many")])
 def test_what_the_line_loses_or_doubles_is_named(line, words):
     recording, _ = session(**line)
     found = compared(recording)

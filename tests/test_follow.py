@@ -103,7 +103,7 @@ def test_all_steps_at_once_are_equal_to_one_after_the_other(seed):
 
 
 @NUMBA
-@pytest.mark.parametrize("limit", [1, pytest.param(50, marks=pytest.mark.slow), 400])
+@pytest.mark.parametrize("limit", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (50, 400))])
 def test_an_input_that_causes_too_much_is_told_from_many_inputs(limit, monkeypatch):
     monkeypatch.setattr("neurodeploy.simulator.event_engine.SETTLED_AFTER", limit)
     network = layers((100, 300, 500), (20, 100))
