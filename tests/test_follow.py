@@ -191,6 +191,29 @@ def test_orders_side_by_side_and_samples_in_threads_are_equal(draw, monkeypatch)
         assert same(fast, slow)
 
 
+class _Reused(list):
+    """Spaces of a machine that another thread takes and writes to as soon as they are given back."""
+
+    def append(self, space):
+        super().append(space)
+        for values in vars(space).values():
+            values[:] = 77
+
+
+@NUMBA
+@pytest.mark.parametrize("draw", [branches, chain])
+@pytest.mark.parametrize("schedule", ORDERS)
+def test_a_space_is_read_only_until_it_is_given_back(draw, schedule):
+    rng = np.random.default_rng(4)
+    network = draw(CHIPS[0], rng)
+    x = random_input(network, rng, batch=2)
+    simulation = Simulation(network, executor="numba", order=schedule)
+    simulation.run(x)
+    simulation.memo["layout"].spaces = _Reused()
+    assert same(simulation.run(x), simulate(network, x, executor="numpy", order=schedule))
+    assert simulation.memo["layout"].spaces
+
+
 @NUMBA
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_queue_and_the_output_grow_where_they_are_too_short(order, monkeypatch):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,15 @@ class Runner:
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _lent(self) -> Iterator[Space]:
+        """A space that nobody else uses until the block ends: samples run in threads."""
+        space = self._space()
+        try:
+            yield space
+        finally:
+            self.layout.spaces.append(space)
+
     def _space(self) -> Space:
         try:
             return self.layout.spaces.pop()
@@ -138,17 +148,18 @@ class Runner:
 
     def _queue(self, sample: int, roots: Array, causes: Ints, *, together: bool) -> Followed | Stopped:
         """Follow each root to its end."""
-        space = self._begun(len(roots))
-        control, schedule = space.control, self.layout.machine.chip.file.schedule
-        control[Control.TOGETHER], control[Control.ENTRIES] = together, len(space.batch)
-        control[Control.BEFORE] = int(self.layout.machine.block(sample, self.batch)) * self.layout.neurons
-        control[Control.NEWEST] = self.newest
-        control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
-        control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
-        if together:
-            self._longer(space, len(roots) * max(self.layout.strips.most, 1) + len(space.batch))
-        neuron, cause = self._made("follow", space, sample, {"roots": roots, "causes": causes})
-        self.layout.spaces.append(space)
+        schedule = self.layout.machine.chip.file.schedule
+        with self._lent() as space:
+            control = self._begun(space, len(roots))
+            control[Control.TOGETHER], control[Control.ENTRIES] = together, len(space.batch)
+            control[Control.BEFORE] = int(self.layout.machine.block(sample, self.batch)) * self.layout.neurons
+            control[Control.NEWEST] = self.newest
+            control[Control.DEPTH] = -1 if schedule.depth is None else schedule.depth
+            control[Control.DROP], control[Control.PATIENCE] = schedule.when_full == "drop", self.patience
+            if together:
+                self._longer(space, len(roots) * max(self.layout.strips.most, 1) + len(space.batch))
+            neuron, cause = self._made("follow", space, sample, {"roots": roots, "causes": causes})
+            control = space.control.copy()
         if control[Control.CODE] != Stop.DONE:
             return Stopped(sample, Stop(int(control[Control.CODE])))
         made = []
@@ -187,10 +198,7 @@ class Runner:
         """
         fan, plans = self.layout.machine.fans[number], self.program.plans
         kind, (begin, end) = fan.kind.target, self.layout.spans[fan.target[0]]
-        space, steps = self._begun(len(train.place)), len(train.ends)
-        before = self.layout.strips.offset[kind]
-        space.control[Control.LOW], space.control[Control.HIGH] = begin - before, end - before
-        space.control[Control.ROW] = self.layout.arrays["fans"][3 * number + 2]
+        steps, before = len(train.ends), self.layout.strips.offset[kind]
         never = np.zeros(steps, np.uint8)
         ticks = [due.get(n, never) for n, t in plans.ticks.items() if t.kind == kind and not t.handler.emits]
         own = {
@@ -203,9 +211,13 @@ class Runner:
         }
         for state, interval in self.layout.registers[kind].items():
             own[f"kept_{state}"] = kept.get(state, np.zeros(0, stored_type(interval)))
-        place, cause = self._made(layer_name(list(plans.arriving).index(fan.kind.name)), space, sample, own)
-        self.layout.spaces.append(space)
-        control = space.control.copy()
+        name = layer_name(list(plans.arriving).index(fan.kind.name))
+        with self._lent() as space:
+            control = self._begun(space, len(train.place))
+            control[Control.LOW], control[Control.HIGH] = begin - before, end - before
+            control[Control.ROW] = self.layout.arrays["fans"][3 * number + 2]
+            place, cause = self._made(name, space, sample, own)
+            control = space.control.copy()
         if control[Control.CODE] != Stop.DONE:
             return Stopped(sample, Stop(int(control[Control.CODE])))
         made = Train(place, cause, own["made_ends"])
@@ -218,11 +230,11 @@ class Runner:
         places = roots[mine] - np.uint32(self.layout.strips.offset[kind])
         return Train(places, causes[mine], np.array([len(places)]))
 
-    def _begun(self, roots: int) -> Space:
-        space = self._space()
+    def _begun(self, space: Space, roots: int) -> Ints:
+        """The control words of a space, for so many events to begin with."""
         space.control[:] = 0
         space.control[Control.ROOTS], space.control[Control.WIDEST] = roots, self.layout.strips.widest
-        return space
+        return space.control
 
     def _made(self, name: str, space: Space, sample: int, given: Mapping[str, Array]) -> tuple[Array, Ints]:
         """Call a function until it needs no more room; what was made."""
@@ -277,13 +289,14 @@ class Runner:
         if phase.name not in self.program.plans.ticks:
             return none, none
         number, text = list(self.program.plans.ticks).index(phase.name), self.program.plans.ticks[phase.name]
-        space, fired = self._space(), [none]
-        for sample in range(self.batch):
-            self._call(tick_name(number), vars(space) | {"rank": self.layout.ranks[text.kind]}, sample)
-            if space.control[Control.CODE] == Stop.FAULT:
-                return None
-            fired.append(self.layout.ranks[text.kind][space.keys[: int(space.control[Control.MADE])] & 0xFFFFFFFF])
-        self.layout.spaces.append(space)
+        fired = [none]
+        with self._lent() as space:
+            for sample in range(self.batch):
+                self._call(tick_name(number), vars(space) | {"rank": self.layout.ranks[text.kind]}, sample)
+                if space.control[Control.CODE] == Stop.FAULT:
+                    return None
+                keys = space.keys[: int(space.control[Control.MADE])]
+                fired.append(self.layout.ranks[text.kind][keys & 0xFFFFFFFF])
         return np.repeat(np.arange(self.batch), [len(f) for f in fired[1:]]), np.concatenate(fired)
 
     def follow_all(self, sample: Ints, roots: Array, causes: Ints, *, together: bool) -> Iterator[Followed | Stopped]:
