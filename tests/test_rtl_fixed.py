@@ -7,7 +7,7 @@ from rtl_runs import judge
 from test_icarus import SIMULATED
 
 import neurodeploy as nd
-from neurodeploy.layers import ALIF, GIF, GIF_PRESETS, Neuron
+from neurodeploy.layers import ALIF, GIF, GIF_PRESETS, ExpIF, Neuron
 
 SIZE, STEPS = 3, 60
 X = np.random.default_rng(3).random((STEPS, 1, SIZE)).astype(np.float32)
@@ -32,6 +32,8 @@ v = v - 2 * spike
 
 
 LAYERS["exponential"] = (lambda: Steep(SIZE), 0.6)
+LAYERS["ExpIF"] = (lambda: ExpIF(SIZE, 1.0), 40.0)
+LAYERS["ExpIF, short steps"] = (lambda: ExpIF(SIZE, 0.1), 400.0)
 DEFAULT = {("ALIF with a synapse", 16), ("GIF, tonic bursting", 24), ("exponential", 16)}
 CASES = [
     pytest.param(name, bits, marks=() if (name, bits) in DEFAULT else pytest.mark.slow)

@@ -19,6 +19,9 @@ COARSE, FINE = "power16", "power256"
 #: Magnitude of x below which exp(x) - 1 is its series, as a power of two.
 SERIES = 4
 
+#: No power of two that a double holds has an exponent so large: as a power of two.
+BEYOND = 11
+
 #: Gives an expression a line and a name: (hint, value) -> the name.
 Line = Callable[[str, Fixed], Fixed]
 
@@ -52,22 +55,21 @@ class Curves:
 
     def power(self, op: str, x: Fixed, target: Format) -> Fixed:
         """``exp``, ``exp2`` or ``expm1`` of a value, with a point that suits the target."""
+        high = max(target.bits - target.fraction, 1)
         if op == "expm1":
-            return self._near_one(x, target)
-        mantissa, whole = self._power(x, target, natural=op == "exp")
-        places = target.fraction - POWER
-        shift = call("add" if places >= 0 else "sub", 0, whole, number(abs(places)))
-        return call("scale2", target.fraction, mantissa, shift)
+            return self._near_one(x, high)
+        return self._power(x, target.fraction, high, natural=op == "exp")
 
-    def _power(self, x: Fixed, target: Format, *, natural: bool) -> tuple[Fixed, Fixed]:
-        """(mantissa from 1 to 2, exponent) of a power."""
+    def _power(self, x: Fixed, fraction: int, high: int, *, natural: bool) -> Fixed:
+        """A power with so many fraction bits; beyond 2 ** high it is 2 ** high or more."""
         math_ = self.arithmetic
         if natural:
             x = math_.narrowed(x, WIDEST - FACTOR - 2)
             x = call("mul", x.fraction + FACTOR, x, number(round(math.ldexp(math.log2(math.e), FACTOR))))
+        if x.fraction < -BEYOND:  # every value but 0 is beyond both ends
+            x = call("mul", 0, call("clip", 0, x, number(-1), number(1)), number(1 << BEYOND))
         # beyond these ends the result is 0 or saturates
-        low = -(max(target.fraction, POWER) + 2)
-        high = max(target.bits - target.fraction, 1)
+        low = -(fraction + 2)
         excess = x.bits + POWER - x.fraction - WIDEST
         if excess > 0:
             ends = number(low << max(x.fraction, 0), x.fraction), number(high << max(x.fraction, 0), x.fraction)
@@ -85,18 +87,23 @@ class Curves:
         slope = number(round(math.ldexp(2 ** (1 / 256) - 1, POWER)))
         along = call("shr", POWER, call("mul", 0, rest, slope), number(POWER - 2 * CHOICE))
         gain = call("shr", POWER, call("mul", 2 * POWER, point, along), number(POWER))
-        return self.line("mantissa", call("add", POWER, point, gain)), whole
+        mantissa = self.line("mantissa", call("add", POWER, point, gain))
+        places = fraction - POWER
+        if places:
+            whole = call("add" if places > 0 else "sub", 0, whole, number(abs(places)))
+        return call("scale2", fraction, mantissa, whole)
 
     def _rest(self, value: Fixed, taken: Fixed, places: int, fraction: int) -> Fixed:
         """What is left below a place; the clip changes nothing and tells the proof so."""
         left = call("sub", fraction, value, call("shl", fraction, taken, number(places)))
         return call("clip", fraction, left, number(0), number((1 << places) - 1))
 
-    def _near_one(self, x: Fixed, target: Format) -> Fixed:
+    def _near_one(self, x: Fixed, high: int) -> Fixed:
         """exp(x) - 1: by its series near 0, where the difference would lose its digits."""
-        mantissa, whole = self._power(x, target, natural=True)
+        places = min(POWER, WIDEST - 2 - high)  # fewer where the widest value would not hold the largest power
+        power = self._power(x, places, high, natural=True)
+        far = call("sub", places, power, number(1 << places, places)) if places >= 0 else power
         one = number(1 << POWER, POWER)
-        far = call("sub", POWER, call("scale2", POWER, mantissa, whole), one)
         edge = 1 << (POWER - SERIES)
         end = 1 << max(x.fraction - SERIES, 0)
         near = call("clip", x.fraction, x, number(-end), number(end))

@@ -13,12 +13,15 @@ from neurodeploy.step.operators import CONDITIONS
 
 #: A name has a tail where its largest value is so many times larger than nearly all of them.
 TAIL, NEARLY_ALL = 4.0, 0.99
+#: It has one, too, where its largest value is so many times larger than the one in the middle: often need not be rare
+#: where any of many neurons counts.
+VAST = 2.0**12
 #: Candidates for a bound: powers of two below the largest value.
 CANDIDATES = 60
 #: Operators that compare their first two operands, and those that take one of them.
 COMPARED = CONDITIONS - {"and", "or", "not"} | {"above", "at_or_above", "count", "count_above", "min", "max"}
-#: Steps and samples on which bounds are tried.
-TRIED_STEPS = 1000
+#: Steps, and values a step, on which bounds are tried.
+TRIED_STEPS, TRIED_VALUES = 1000, 50_000
 #: What stands for infinity.
 LARGEST = 1e300
 
@@ -60,6 +63,7 @@ class _Watch:
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     typical: dict[str, list[float]] = field(default_factory=dict)
+    middle: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self, name: str, value: Floats) -> Floats:
         bound = self.bounds.get(name)
@@ -72,7 +76,14 @@ class _Watch:
         self.low[name] = min(self.low.get(name, low), low)
         self.high[name] = max(self.high.get(name, high), high)
         self.typical.setdefault(name, []).append(max(-low, high))
+        self.middle.setdefault(name, []).append(float(np.median(np.abs(value))))
         return value
+
+    def tail(self, name: str) -> float:
+        """Magnitude beyond which the values of a name are a tail."""
+        middle = [value for value in self.middle[name] if value]
+        vast = VAST * float(np.median(middle)) if middle else np.inf
+        return min(TAIL * max(float(np.quantile(self.typical[name], NEARLY_ALL)), 1e-300), vast)
 
     def block(self, statements: tuple[Statement, ...], environment: dict[str, Floats]) -> None:
         for statement in statements:
@@ -101,7 +112,8 @@ def follow(
 
 def _followed(
     neuron: Plain, x: Floats, feedback: Feedback | None, bounds: Mapping[str, Floats]
-) -> tuple[Course, dict[str, float]]:
+) -> tuple[Course, set[str]]:
+    """The run, and the names with a tail."""
     watch = _Watch(bounds)
     shape = x.shape[1:]
     environment = {name: value[None] for name, value in neuron.constants.items()}
@@ -119,8 +131,8 @@ def _followed(
             for name, rows in states.items():
                 rows[t] = environment[name]
     reach = {name: Reach(watch.low[name], watch.high[name]) for name in watch.low}
-    typical = {name: float(np.quantile(many, NEARLY_ALL)) for name, many in watch.typical.items()}
-    return Course(spikes, states, reach), typical
+    tails = {name for name, found in reach.items() if found.largest > watch.tail(name)}
+    return Course(spikes, states, reach), tails
 
 
 def measure(neuron: Plain, x: Floats, feedback: Feedback | None = None) -> tuple[Course, Mapping[str, float]]:
@@ -165,23 +177,24 @@ def _compared(expression: Expression) -> Iterator[tuple[Expression, Expression]]
 
 
 def _bounded(neuron: Plain, x: Floats, feedback: Feedback | None) -> tuple[Course, dict[str, float]]:
-    course, typical = _followed(neuron, x, feedback, {})
+    course, tails = _followed(neuron, x, feedback, {})
     largest = {name: reach.largest for name, reach in course.reach.items()}
     order = [name for name in dict.fromkeys(a.name for a in _assigned(neuron.statements)) if name != SPIKE]
     bounds: dict[str, float] = {}
-    few = x[:TRIED_STEPS, :1]
+    few = x[:TRIED_STEPS, : max(TRIED_VALUES // (CANDIDATES * x.shape[2]), 1)]
     for name in order:
-        if largest[name] > TAIL * max(typical[name], 1e-300):
+        if name in tails:
             found = _bound(neuron, few, feedback, bounds, name, largest[name])
             if found < largest[name]:
                 bounds[name] = found
-    if bounds:
+    while bounds:
         laid = {name: np.full((1, 1), bound) for name, bound in bounds.items()}
-        if not _same(follow(neuron, x, feedback, laid), course, slice(None)):
-            return course, largest  # another sample needs what the first one does not
-        largest |= bounds
-        bounded = follow(neuron, x, feedback, laid)  # names that follow from a bounded one reach less
-        largest = {name: min(value, bounded.reach[name].largest) for name, value in largest.items()}
+        bounded = follow(neuron, x, feedback, laid)
+        if _same(bounded, course, slice(None)):
+            largest |= bounds  # names that follow from a bounded one reach less, too
+            return course, {name: min(value, bounded.reach[name].largest) for name, value in largest.items()}
+        # other samples or later steps need what these do not
+        bounds = {name: 2 * bound for name, bound in bounds.items() if 2 * bound < largest[name]}
     return course, largest
 
 
@@ -198,12 +211,13 @@ def _bound(
     """Smallest power of two that can cut a name without a trace; all candidates run beside each other."""
     top = int(np.ceil(np.log2(min(largest, 1e300))))
     candidates = np.exp2(np.concatenate([[top], np.arange(min(top, 40), min(top, 40) - CANDIDATES, -1.0)]))
-    many = np.repeat(x, len(candidates), axis=1)
-    laid = {n: np.full((len(candidates), 1), bound) for n, bound in known.items()}
-    course = follow(neuron, many, feedback, laid | {name: candidates[:, None]})
+    samples = x.shape[1]
+    many = np.tile(x, (1, len(candidates), 1))
+    laid = {n: np.full((len(candidates) * samples, 1), bound) for n, bound in known.items()}
+    course = follow(neuron, many, feedback, laid | {name: np.repeat(candidates, samples)[:, None]})
     found = largest
     for index, candidate in enumerate(candidates):
-        if not _same(course, course, slice(index, index + 1), slice(0, 1)):
+        if not _same(course, course, slice(index * samples, (index + 1) * samples), slice(0, samples)):
             break
         found = min(found, float(candidate))
     return found

@@ -10,7 +10,7 @@ from neurodeploy.fixed.curves import COARSE, FINE, TABLES, Curves
 from neurodeploy.fixed.floats import Floats
 from neurodeploy.fixed.formats import Bits, Format, finest, format_of, most_places, rounded
 from neurodeploy.fixed.plain import CURVES, INPUT, Plain, free_name
-from neurodeploy.fixed.values import ROUNDINGS, Arithmetic, Exact, Fixed, Value, bits_of, call, named, number
+from neurodeploy.fixed.values import ROUNDINGS, WIDEST, Arithmetic, Exact, Fixed, Value, bits_of, call, named, number
 from neurodeploy.fixed.words import written
 from neurodeploy.step import Assign, Call, Const, Interval, Name, assigned
 from neurodeploy.step.intervals import hull
@@ -147,11 +147,11 @@ class Writer:
             self.out.lossy[-1] = True
             self._keep(name, found, wanted, indent)
         elif target is not None:
-            self._keep(name, self._at(value, target.fraction), target, indent)
+            self._keep(name, self._at(value, target), target, indent)
         elif name in self.whole or name in self.often or self.guarded:
             wanted = self._working(name, negative=True)
             wanted = Format(wanted.bits, 0, signed=True) if name in self.whole else wanted
-            self._keep(name, self._at(value, wanted.fraction), wanted, indent)
+            self._keep(name, self._at(value, wanted), wanted, indent)
         else:
             made = self._value(value)
             if isinstance(made, Exact):
@@ -162,7 +162,7 @@ class Writer:
 
     def _keep(self, name: str, found: Fixed, wanted: Format, indent: str) -> None:
         target = self.states.get(name)
-        moved = self.math.moved(found, wanted.fraction) if target is not None or name in self.often else found
+        moved = self._moved(found, wanted) if target is not None or name in self.often else found
         moved = self._coarse(moved, wanted)
         if target is not None and not target.signed and moved.range.low < 0:
             self.out.negative.add(name)
@@ -219,14 +219,25 @@ class Writer:
     def _settled(self, value: Value) -> Fixed:
         return value if isinstance(value, Fixed) else value.sharp()
 
-    def _at(self, expression: Expression, fraction: int) -> Fixed:
-        """An expression with a certain point; each side of a choice is rounded by itself."""
+    def _at(self, expression: Expression, wanted: Format) -> Fixed:
+        """An expression with the point of a format; each side of a choice is rounded by itself."""
         if isinstance(expression, Call) and expression.op in {"select", "min", "max"}:
             head = (self._condition(expression.args[0]),) if expression.op == "select" else ()
-            parts: list[Value] = [self._at(a, fraction) for a in expression.args[len(head) :]]
+            parts: list[Value] = [self._at(a, wanted) for a in expression.args[len(head) :]]
             return self._settled(self.math.chosen(expression.op, parts, head))
         value = self._value(expression)
-        return self.math.moved(value if isinstance(value, Fixed) else value.at(fraction), fraction)
+        return self._moved(value if isinstance(value, Fixed) else value.at(wanted.fraction), wanted)
+
+    def _moved(self, value: Fixed, wanted: Format) -> Fixed:
+        """A value with the point of a format; what would leave the widest value saturates first, as it would later."""
+        by = wanted.fraction - value.fraction
+        if by <= 0 or value.bits + by <= WIDEST or isinstance(value.tree, Const):
+            return self.math.moved(value, wanted.fraction)
+        inside = wanted.interval
+        cut = call("clip", value.fraction, value, number(inside.low >> by), number(-(-inside.high >> by)))
+        if bits_of(cut.range) + by <= WIDEST:
+            return self.math.moved(cut, wanted.fraction)
+        return call("mul", wanted.fraction, cut, number(inside.high + 1))  # every value but 0 lies beyond
 
     def _value(self, expression: Expression) -> Value:
         if isinstance(expression, Const):
