@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from neurodeploy.fixed.plain import SPIKE
 from neurodeploy.step import Call, Const, Interval, Name
 from neurodeploy.step.intervals import RANGES, hull
 from neurodeploy.step.language import Expression
@@ -105,7 +106,7 @@ class Arithmetic:
     def product(self, a: Value, b: Value) -> Value:
         """Product; exact where both together fit the widest value, else the wider factor is rounded."""
         for whole, other in ((a, b), (b, a)):
-            if isinstance(other, Exact) and isinstance(whole, Fixed) and whole.fraction == 0:
+            if isinstance(other, Exact) and isinstance(whole, Fixed) and _counts(whole):
                 return self._scaled(whole, other)
         if isinstance(a, Exact) and isinstance(b, Exact):
             return self._scaled(a.sharp(), b)
@@ -152,6 +153,11 @@ class Arithmetic:
                 lambda f: made(self.aligned(*(c.at(f) for c in constants))), lambda: made(self.aligned(*values))
             )
         return made(self.aligned(*values))
+
+
+def _counts(value: Fixed) -> bool:
+    """Whether a value takes a constant some times, as spikes do: then a text uses one and the same constant."""
+    return value.fraction == 0 and (value.range.within(Interval(-1, 1)) or value.tree == Name(SPIKE))
 
 
 def named(name: str, like: Fixed) -> Fixed:
