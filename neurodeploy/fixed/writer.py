@@ -15,7 +15,6 @@ from neurodeploy.fixed.words import written
 from neurodeploy.step import Assign, Call, Const, Interval, Name, assigned
 from neurodeploy.step.intervals import hull
 from neurodeploy.step.language import Expression, Statement
-from neurodeploy.step.tree import names
 
 #: Width of literals: finer than any parameter.
 LITERAL = 28
@@ -346,8 +345,3 @@ def _is_whole(expression: Expression, known: set[str]) -> bool:
     if expression.op in {"exp", "exp2", "expm1", "div"}:
         return False
     return all(_is_whole(a, known) for a in expression.args[1 if expression.op == "select" else 0 :])
-
-
-def reads_input(neuron: Plain) -> bool:
-    """Whether anything arrives at all."""
-    return any(INPUT in names(a.value) for a in assigned(neuron.statements))
