@@ -16,9 +16,11 @@ from neurodeploy.simulator.fast.prelude import TYPES
 def _wrapping(name):
     bits, is_signed = int(name.lstrip("uint")), name.startswith("int")
 
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if is_signed else (0, (1 << bits) - 1)
+
     def wrap(x):
-        value = int(x) % (1 << bits)
-        return value - (1 << bits) if is_signed and value >> bits - 1 else value
+        value = int(x)
+        return value if low <= value <= high else (value - low) % (1 << bits) + low
 
     return wrap
 

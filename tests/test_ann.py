@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
@@ -294,6 +293,8 @@ def test_the_model_can_be_trained_further():
 
 @cache
 def digits():
+    from sklearn.datasets import load_digits  # of all that is collected, only what needs it waits for this import
+
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(images))
     x = torch.as_tensor(images[order] / 16.0, dtype=torch.float32)

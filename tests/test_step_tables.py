@@ -26,6 +26,7 @@ from neurodeploy.step import (
     signed,
 )
 from neurodeploy.step.language import parse_expression
+from neurodeploy.step.tables import FEW
 
 INT64 = signed(64)
 
@@ -147,6 +148,13 @@ def test_numpy_is_python_on_single_numbers(op):
         found = NUMPY[op](*arguments)
         assert found == PYTHON[op](*row)
         assert np.asarray(found).dtype == (np.int64 if op in NUMBERS else bool)
+
+
+@pytest.mark.parametrize("size", [FEW - 1, FEW, FEW + 1])
+def test_numpy_saturates_few_and_many_numbers_alike(size):
+    x = np.random.default_rng(size).integers(-300, 300, size)
+    for bits in (1, 8, 9, 63):
+        assert NUMPY["sat"](x, bits).tolist() == [PYTHON["sat"](n, bits) for n in x.tolist()]
 
 
 def test_halves_go_to_the_even_neighbour():

@@ -1,6 +1,5 @@
 """Find chip folders, read chip.toml with what it extends, and turn schema faults into sentences."""
 
-import copy
 import difflib
 import hashlib
 import json
@@ -93,18 +92,25 @@ def from_raw(raw: Mapping[str, Any], path: Path | None = None) -> Chip:
     key = _key(raw)
     known = _COMPILED.get((key, path)) if key else None
     if known is not None:
-        return replace(known, raw=copy.deepcopy(known.raw))
+        return replace(known, raw=_copied(known.raw))
     result = _checked(raw, path)
     if key:
         if len(_COMPILED) >= _KEPT:
             _COMPILED.pop(next(iter(_COMPILED)))
-        _COMPILED[key, path] = replace(result, raw=copy.deepcopy(result.raw))
+        _COMPILED[key, path] = replace(result, raw=_copied(result.raw))
     return result
 
 
 #: Chips compiled so far, by what their files say, oldest first: a bundle, its network and its golden vectors name one.
 _COMPILED: dict[tuple[str, Path | None], Chip] = {}
 _KEPT = 64
+
+
+def _copied(value: Any) -> Any:
+    """Tables and lists anew, what is in them as it is: what a TOML file holds cannot change."""
+    if isinstance(value, dict):
+        return {k: _copied(v) for k, v in value.items()}
+    return [_copied(v) for v in value] if isinstance(value, list) else value
 
 
 def _key(raw: Mapping[str, Any]) -> str | None:
@@ -207,7 +213,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        return {key: _copied(value) for key, value in _parsed(path.read_text(encoding="utf-8")).items()}
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(
             Fault("ND1101", str(path), "cannot be read", "a chip folder holds chip.toml", str(error))

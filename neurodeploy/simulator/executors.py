@@ -86,8 +86,9 @@ class ReferenceExecutor:
     def _run(
         handler: Handler, lane: Lane, widths: Widths, states: States, at: tuple[int, int], given: dict[str, int]
     ) -> None:
-        environment = {name: int(values[at[1]]) for name, values in lane.parameters.items()} | given
-        environment |= {name: int(values[at]) for name, values in states.items()}
+        needed = handler.reads | handler.writes
+        environment = {name: int(values[at[1]]) for name, values in lane.parameters.items() if name in needed} | given
+        environment |= {name: int(values[at]) for name, values in states.items() if name in needed}
         run(handler.text.statements, environment, PYTHON)
         for name in sorted(handler.writes):
             check_width(handler, widths, name, environment[name], environment[name])

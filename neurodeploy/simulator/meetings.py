@@ -40,11 +40,13 @@ def meet_python(
     once: bool,  # noqa: ARG001 - the reference takes one after the other anyway
 ) -> Ints:
     """The reference: plain integers, one neuron after the other."""
-    fired = []
+    fired, needed = [], handler.reads | handler.writes
+    parameters = {n: v for n, v in lane.parameters.items() if n in needed}
+    registers = {n: v for n, v in states.items() if n in needed}
     for number, slot in enumerate(slots.tolist()):
-        environment: dict[str, Any] = {n: int(v[slot % lane.size]) for n, v in lane.parameters.items()}
+        environment: dict[str, Any] = {n: int(v[slot % lane.size]) for n, v in parameters.items()}
         environment |= {n: int(v if isinstance(v, int) else v[number]) for n, v in given.items()}
-        environment |= {n: int(v[slot]) for n, v in states.items()} | {GIVEN_ARRIVING: 1}
+        environment |= {n: int(v[slot]) for n, v in registers.items()} | {GIVEN_ARRIVING: 1}
         run(handler.text.statements, environment, PYTHON)
         for name in sorted(handler.writes):
             check_width(handler, lane.kind.states, name, environment[name], environment[name])

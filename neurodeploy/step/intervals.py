@@ -1,6 +1,7 @@
 """Interval arithmetic over step texts: one more table, whose values are ranges instead of numbers."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import product, starmap
 from numbers import Integral
 from typing import NamedTuple
@@ -30,11 +31,13 @@ class Interval(NamedTuple):
         return f"{self.low}..{self.high}"
 
 
+@cache
 def signed(bits: int) -> Interval:
     """Range of a two's complement register."""
     return Interval(-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
+@cache
 def unsigned(bits: int) -> Interval:
     """Range of an unsigned register."""
     return Interval(0, (1 << bits) - 1)
@@ -49,11 +52,15 @@ class OutOfRangeError(Exception):
 
 def hull(*parts: Interval) -> Interval:
     """Smallest interval that holds all of these."""
-    return Interval(min(p.low for p in parts), max(p.high for p in parts))
+    return Interval(min([p.low for p in parts]), max([p.high for p in parts]))
 
 
 def _points(a: Interval) -> set[int]:
-    return {a.low, a.high} | ({0, -1} & set(range(max(a.low, -1), min(a.high, 0) + 1)))
+    low, high = a
+    points = {low, high}
+    if low < 0 < high + 2:  # -1 or 0 lies between
+        points |= {n for n in (-1, 0) if low <= n <= high}
+    return points
 
 
 def _exact(op: str) -> Callable[..., Interval]:
@@ -61,7 +68,12 @@ def _exact(op: str) -> Callable[..., Interval]:
 
     Its least and greatest value then stand at the ends of the arguments or beside zero: the definition is asked there.
     """
-    return lambda *arguments: hull(*(Interval(v, v) for v in starmap(PYTHON[op], product(*map(_points, arguments)))))
+
+    def interval(*arguments: Interval) -> Interval:
+        values = list(starmap(PYTHON[op], product(*map(_points, arguments))))
+        return Interval(min(values), max(values))
+
+    return interval
 
 
 def _needs(op: str, what: str, low: int, high: int | None) -> Callable[[Interval, Interval], Interval]:

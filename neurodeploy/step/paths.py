@@ -6,6 +6,7 @@ not followed, one that can go either way splits the path, and each path knows wh
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from neurodeploy.errors import Fault, Refusal
 from neurodeploy.step.intervals import INT64, RANGES, Interval, OutOfRangeError, hull
@@ -17,6 +18,9 @@ MOST_PATHS = 1 << 8
 
 #: A sum whose parts read the same name is computed on so many pieces of that name's range: x - (x >> 2) is less than x.
 PIECES = 20
+
+#: Texts with their ranges whose result is kept: a proof asks for the same ones again, network after network.
+KEPT = 1 << 12
 
 #: A choice among so many literals or more is a table: one range, for which no path is split.
 TABLE = 8
@@ -44,8 +48,14 @@ def path_reach(text: Text, ranges: Mapping[str, Interval]) -> tuple[dict[str, In
 
     What is given and the literals are such values, too. Raises Refusal as ``path_intervals`` does.
     """
+    after, reach = _reach(text, frozenset(ranges.items()))
+    return dict(after), reach
+
+
+@lru_cache(maxsize=KEPT)
+def _reach(text: Text, ranges: frozenset[tuple[str, Interval]]) -> tuple[dict[str, Interval], Interval]:
     walker = _Follower(text)
-    paths = walker.block(text.statements, [dict(ranges.items())])
+    paths = walker.block(text.statements, [dict(ranges)])
     known = set.intersection(*(set(path) for path in paths))
     after = {name: hull(*(path[name] for path in paths)) for name in known if isinstance(name, str)}
     return after, walker.reach

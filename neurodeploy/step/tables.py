@@ -18,11 +18,14 @@ def evaluate(expression: Expression, environment: Mapping[str, Any], table: Tabl
 
     A table may say with ``literal`` what a number of the text is; without it the number is Python's.
     """
-    if isinstance(expression, Const):
-        return table["literal"](expression.value) if "literal" in table else expression.value
     if isinstance(expression, Name):
         return environment[expression.id]
-    return table[expression.op](*(evaluate(a, environment, table) for a in expression.args))
+    if isinstance(expression, Const):
+        return table["literal"](expression.value) if "literal" in table else expression.value
+    values = []
+    for a in expression.args:  # most are names: looked up here, a call less for each
+        values.append(environment[a.id] if isinstance(a, Name) else evaluate(a, environment, table))  # noqa: PERF401 - a comprehension is a call
+    return table[expression.op](*values)
 
 
 def run(statements: tuple[Statement, ...], environment: Environment, table: Table) -> None:
@@ -116,8 +119,14 @@ def _numpy_scale2(x: Any, e: Any) -> Any:
     return (x << np.maximum(e, 0)) >> np.maximum(-e, 0)
 
 
+#: Numbers below which a second pass over them is cheaper than what a function of NumPy does before its first.
+FEW = 1 << 10
+
+
 def _numpy_sat(x: Any, bits: int) -> Any:
     half = np.int64(1 << int(bits) - 1)  # a Python integer would be checked against the type of x in every call
+    if np.size(x) < FEW:
+        return np.minimum(np.maximum(x, -half), half - 1)  # two passes over few numbers take less than np.clip's setup
     return np.clip(x, -half, half - 1)
 
 
