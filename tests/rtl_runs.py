@@ -24,9 +24,23 @@ def written(network, counts, folder, lanes=1, run=None):
     return made
 
 
-def told(folder, name="net"):
+def interpreted(folder, name):
+    """Icarus Verilog."""
+    return shell(f"iverilog -g2005 -Wall -o run {name}.v {name}_tb.v && vvp -N run", folder)
+
+
+def compiled(folder, name):
+    """Verilator, which reads module and testbench by itself and compiles both."""
+    quiet = "--timing -Wno-fatal -Wno-lint -Wno-style"
+    build = "-CFLAGS -O0 -MAKEFLAGS 'OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0'"
+    done = shell(f"verilator --binary {quiet} {build} --top-module {name}_tb -o run {name}_tb.v {name}.v", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return shell("./obj_dir/run | grep -v '[$]finish'", folder)
+
+
+def told(folder, name="net", simulator=interpreted):
     """The line that a testbench ends with."""
-    done = shell(f"iverilog -g2005 -Wall -o run {name}.v {name}_tb.v && vvp -N run", folder)
+    done = simulator(folder, name)
     assert done.returncode == 0, done.stdout + done.stderr
     faults = [x for x in done.stderr.splitlines() if "warning" in x and "timescale" not in x]
     assert not faults, done.stderr

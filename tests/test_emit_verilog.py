@@ -12,7 +12,7 @@ from drawn_networks import random_counts as drawn_counts
 from drawn_networks import random_network as drawn_network
 from emitted_networks import CLOCKED, generated
 from emitted_networks import sample as any_sample
-from rtl_runs import judge, shell, told, written
+from rtl_runs import compiled, interpreted, judge, shell, told, written
 from test_emit_c import corner_cases
 
 from neurodeploy.chips import Handler, chip, target_folders
@@ -101,14 +101,16 @@ def test_another_number_of_lanes_is_refused(lanes):
 
 
 @SIMULATED
-def test_the_testbench_names_the_first_difference(tmp_path):
+@pytest.mark.parametrize("simulator", [interpreted, pytest.param(compiled, marks=[VERILATOR, pytest.mark.slow])])
+def test_the_testbench_names_the_first_difference(simulator, tmp_path):
     made, counts = sample("xylo_imu", 0)
     run = trace_of(made, {n: c[:, :1] for n, c in counts.items()})
     hidden = next(g for g in made.groups if g.kind == "hidden")
     run.states[hidden.name]["v"][4, 0, 1] += 1
     written(made, counts, tmp_path, 2, run)
     right = run.states[hidden.name]["v"][4, 0, 1]
-    assert re.fullmatch(rf"DIFFERS step 4, hidden\.v, neuron \d+:\s+{right - 1}, must be\s+{right}", told(tmp_path))
+    line = told(tmp_path, simulator=simulator)
+    assert re.fullmatch(rf"DIFFERS step 4, hidden\.v, neuron \d+:\s+{right - 1}, must be\s+{right}", line)
 
 
 @SIMULATED
@@ -178,6 +180,28 @@ def test_verilator_has_nothing_to_say(name, lanes, tmp_path):
     assert "lint_off" not in (tmp_path / "net.v").read_text()
     done = shell("verilator --lint-only -Wall -Wno-UNUSEDSIGNAL -Wno-DECLFILENAME net.v", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+COMPILED = ("fixed", "fpga", "xylo_imu", "loihi2")  # each takes a compiler of C++ ten seconds
+
+
+@VERILATOR
+@SIMULATED
+@pytest.mark.parametrize(
+    ("name", "lanes"),
+    [
+        pytest.param(name, SOME[i % 3], marks=pytest.mark.slow if name in COMPILED else pytest.mark.long)
+        for i, name in enumerate(CLOCKED)
+    ],
+)
+def test_two_simulators_of_verilog_say_the_same(name, lanes, tmp_path, count):
+    network, counts = sample(name, 5, steps=6)
+    written(network, counts, tmp_path, lanes)
+    said = told(tmp_path, simulator=compiled)
+    assert said == told(tmp_path)
+    found = re.fullmatch(r"PASS\s+(\d+) values,\s+\d+ cycles", said)
+    assert found, said
+    count("values of networks in Verilog equal to the simulation in Verilator", int(found[1]))
 
 
 @YOSYS
