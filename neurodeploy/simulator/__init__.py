@@ -1,6 +1,7 @@
 """Bit-exact simulation of placed integer networks: engines, and a table of executors that are equal in every bit."""
 
-from neurodeploy.simulator.engine import Engine, external_counts, latency_of
+from neurodeploy.simulator.engine import Engine, latency_of
+from neurodeploy.simulator.inputs import external_counts
 from neurodeploy.simulator.joins import join_samples, join_steps
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.orders import scan_orders, simulate_orders

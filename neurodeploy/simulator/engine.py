@@ -6,17 +6,13 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neurodeploy.chips import ConnectionKind, Phase
 from neurodeploy.chips.compile import DELAY
-from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
 from neurodeploy.simulator.executors import Executor
-from neurodeploy.simulator.footprints import EventMachine
 from neurodeploy.simulator.machine import Delivery, Ints, Machine, Row, initial_states, stored_fields
 from neurodeploy.simulator.run import Snapshot
-from neurodeploy.simulator.stimulus import Stimulus
 
 Observer = Callable[[int, Phase, Any], None]  # step, phase that has just run, the engine
 
@@ -123,78 +119,3 @@ def latency_of(network: Network) -> int:
             if source in distance:
                 distance[target] = min(distance.get(target, distance[source] + delay), distance[source] + delay)
     return max((distance.get(g.name, 0) for g in network.outputs()), default=0)
-
-
-def external_counts(
-    network: Network,
-    machine: Machine | EventMachine,
-    counts: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Stimulus,
-    *,
-    raw: bool,
-) -> tuple[dict[str, Ints], int, int]:
-    """Input by neuron kind, (time, batch, neuron) in the order of hardware ids, checked."""
-    groups = network.inputs()
-    counts = counts.counts(groups) if isinstance(counts, Stimulus) else counts
-    given = counts if isinstance(counts, Mapping) else {g.name: counts for g in groups[:1]}
-    if set(given) != {g.name for g in groups}:
-        was = f"input for {', '.join(map(str, given)) or 'no group'}"
-        raise Refusal(Fault("ND1301", "simulate", was, f"one array for each of {', '.join(g.name for g in groups)}"))
-    arrays, faults = {}, list[Fault]()
-    for g in groups:
-        try:
-            array = np.asarray(given[g.name])
-        except ValueError:
-            must = f"(time, batch, {g.size})"
-            raise Refusal(Fault("ND1301", f"input {g.name!r}", "rows of different lengths", must)) from None
-        if g.shape and array.ndim == 2 + len(g.shape) and array.shape[2:] == g.shape:
-            array = array.reshape(*array.shape[:2], g.size)
-        faults += input_faults(network, g.name, array, raw=raw)
-        arrays[g.name] = array
-    raise_if(faults)
-    shapes = {a.shape[:2] for a in arrays.values()}
-    if not groups:
-        raise Refusal(Fault("ND1301", "simulate", "a network without an input group", "at least one"))
-    if len(shapes) != 1:
-        raise Refusal(Fault("ND1301", "simulate", f"inputs of shapes {sorted(shapes)}", "equal time and batch"))
-    steps, batch = shapes.pop()
-    external = {}
-    for name in {g.kind for g in groups}:
-        lane = machine.lanes[name]
-        joined = np.zeros((steps, batch, lane.size), np.int64)
-        for g in network.of_kind(name):
-            joined[:, :, lane.part(g.name)] = arrays[g.name]
-        external[name] = joined
-    return external, steps, batch
-
-
-def input_faults(network: Network, name: str, array: npt.NDArray[Any], *, raw: bool) -> list[Fault]:
-    """What is wrong with the input of one group."""
-    group = network.group(name)
-    entry = network.chip.neurons[group.kind].entry.external
-    where = f"{network.chip.name}, input {name!r}"
-    if array.ndim != 3 or array.shape[2] != group.size:
-        must = f"(time, batch, {group.size})"
-        return [
-            Fault(
-                "ND1301",
-                where,
-                f"shape {array.shape}",
-                must,
-                "add a batch axis: x[:, None, :]" if array.ndim == 2 else "",
-            )
-        ]
-    if not np.issubdtype(array.dtype, np.integer) and array.dtype != bool:
-        must = "whole numbers of events"
-        return [Fault("ND1301", where, f"values of type {array.dtype}", must, "count the events of each step first")]
-    if entry is None or not array.size:
-        return []
-    interval = entry.interval if raw else entry.allowed
-    low, high = int(array.min()), int(array.max())
-    if low >= interval.low and high <= interval.high:
-        return []
-    bad = np.argwhere((array < interval.low) | (array > interval.high))
-    t, b, c = (int(i) for i in bad[0])
-    was = f"{int(array[t, b, c])} events at step {t}, sample {b}, channel {c}, and {len(bad) - 1} more such places"
-    todo = "bin the events into shorter steps, or clip them knowingly before" if high > interval.high else ""
-    values = {"value": int(array[t, b, c]), "cap": interval.high, "count": len(bad)}
-    return [Fault("ND1302", where, was, f"{interval} events per channel and step", todo, values)]

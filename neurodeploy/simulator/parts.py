@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-from neurodeploy.simulator.engine import external_counts
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide
+from neurodeploy.simulator.inputs import by_group, external_counts, own_input
 from neurodeploy.simulator.joins import join_samples, part_of
 from neurodeploy.simulator.pools import Pool, opened, refuse_engine
 from neurodeploy.simulator.registry import AUTO
@@ -168,9 +168,7 @@ def _checked(whole: Simulation, counts: Input, *, raw: bool) -> tuple[Given, int
         return counts, steps, batch
     groups = whole.network.inputs()
     if isinstance(whole.machine, EventMachine):
-        lanes = whole.machine.lanes
-        by_group = {g.name: external[g.kind][:, :, lanes[g.kind].slices[g.name]] for g in groups}
-        return expand(by_group, groups), steps, batch
+        return expand(by_group(whole.network, whole.machine, external), groups), steps, batch
     named = counts if isinstance(counts, Mapping) else {groups[0].name: counts}
     return {n: _narrow(np.asarray(v)) for n, v in named.items()}, steps, batch
 
@@ -186,12 +184,13 @@ def _run(whole: Simulation, part: Part, result: Mapping[str, Any]) -> Run:
     network, machine = whole.network, whole.machine
     external, _, _ = external_counts(network, machine, part.given, raw=True)
     wide = {"counts": {g: v.astype(np.int64) for g, v in result["counts"].items()}}
+    given = by_group(network, machine, external)
     wide |= {"states": {g: {s: v.astype(np.int64) for s, v in many.items()} for g, many in result["states"].items()}}
     return Run(
         network=network,
         latency=whole.latency,
         unchecked=bool(part.options.get("raw")),
-        input={g.name: external[g.kind][:, :, machine.lanes[g.kind].slices[g.name]] for g in network.inputs()},
+        input=given if isinstance(part.given, Stimulus) else own_input(network, given),
         initial=part.state,
         stimulus=part.given if isinstance(part.given, Stimulus) else None,
         **{**result, **wide},

@@ -96,7 +96,8 @@ def _not_compiled(task: Task) -> str:
 def _worth_compiling(task: Task) -> str:
     if task.schedule == CLOCKED:
         return worth_fusing(task)
-    events = sum(int(counts.sum()) for counts in task.given.values())
+    known = task.stimulus
+    events = sum(int(counts.sum()) for counts in task.given.values()) if known is None else len(known)
     return f"{events:,} input events are worth compiling for" if events >= WORTH_COMPILING else ""
 
 

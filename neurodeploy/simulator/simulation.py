@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from neurodeploy.errors import Fault, Refusal, raise_if
 from neurodeploy.network import Network
-from neurodeploy.simulator.engine import Observer, external_counts, latency_of
+from neurodeploy.simulator.engine import Observer, latency_of
 from neurodeploy.simulator.event_engine import ORDERS
 from neurodeploy.simulator.executors import Executor
 from neurodeploy.simulator.footprints import EventMachine, Scan, SideBySide, assemble_events
+from neurodeploy.simulator.inputs import by_group, external_counts
 from neurodeploy.simulator.machine import assemble
 from neurodeploy.simulator.registry import AUTO, EXECUTORS, check, choose, names
 from neurodeploy.simulator.run import Run, Snapshot
@@ -74,7 +75,7 @@ class Simulation:
             network,
             machine,
             external,
-            {g.name: external[g.kind][:, :, machine.lanes[g.kind].part(g.name)] for g in network.inputs()},
+            by_group(network, machine, external),
             steps + (self.latency if drain is None else drain),
             batch,
             self.latency,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,28 +89,37 @@ class Stimulus:
         columns = (None if c is None else c[events] for c in (self.group, self.t_us))
         return Stimulus(steps, batch, step, sample, self.neuron[events], *columns)
 
+    def check(self, groups: Sequence[Group]) -> None:
+        """Refuse (ND1301) an event that meets no neuron of these groups."""
+        faults = list[Fault]()
+        if self.group is not None and len(self) and (self.group.min() < 0 or self.group.max() >= len(groups)):
+            was = f"group from {self.group.min()} to {self.group.max()}"
+            raise Refusal(Fault("ND1301", "stimulus", was, f"one of {len(groups)} input groups"))
+        for g, mine in zip(groups, self._parts(groups), strict=True):
+            neuron = self.neuron[mine]
+            if neuron.size and (neuron.min() < 0 or neuron.max() >= g.size):
+                was = f"neuron from {neuron.min()} to {neuron.max()}"
+                faults.append(Fault("ND1301", f"stimulus of input {g.name!r}", was, f"0..{g.size - 1}"))
+        raise_if(faults)
+
+    def _parts(self, groups: Sequence[Group]) -> list[Any]:
+        """Events of each group, to index with."""
+        if self.group is None:
+            return [slice(None), *(slice(0, 0) for _ in groups[1:])][: len(groups)]
+        return [self.group == number for number in range(len(groups))]
+
     def counts(self, groups: Sequence[Group]) -> dict[str, Ints]:
         """Events of each input group by (time, batch, neuron).
 
         Raises Refusal ND1301 for an event that meets no neuron of these groups.
         """
-        which = np.zeros(len(self), np.int64) if self.group is None else self.group
-        faults, result = list[Fault](), {}
-        if which.size and (which.min() < 0 or which.max() >= len(groups)):
-            was = f"group from {which.min()} to {which.max()}"
-            raise Refusal(Fault("ND1301", "stimulus", was, f"one of {len(groups)} input groups"))
-        for number, g in enumerate(groups):
-            mine = which == number
-            neuron = self.neuron[mine]
-            if neuron.size and (neuron.min() < 0 or neuron.max() >= g.size):
-                was = f"neuron from {neuron.min()} to {neuron.max()}"
-                faults.append(Fault("ND1301", f"stimulus of input {g.name!r}", was, f"0..{g.size - 1}"))
-                continue
+        self.check(groups)
+        result = {}
+        for g, mine in zip(groups, self._parts(groups), strict=True):
             table = np.zeros((self.steps, self.batch, g.size), np.int64)
-            at = (self.step[mine] * self.batch + self.sample[mine]) * g.size + neuron
+            at = (self.step[mine] * self.batch + self.sample[mine]) * g.size + self.neuron[mine]
             np.add.at(table.reshape(-1), at, 1)
             result[g.name] = table
-        raise_if(faults)
         return result
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from neurodeploy.network import Network
 from neurodeploy.simulator.engine import Observer
 from neurodeploy.simulator.footprints import EventMachine
+from neurodeploy.simulator.inputs import own_input
 from neurodeploy.simulator.machine import Ints, Machine
 from neurodeploy.simulator.run import How, Run, Snapshot
 from neurodeploy.simulator.stimulus import Stimulus, expand
@@ -91,7 +92,7 @@ class Task:
             self.latency,
             executor,
             self.raw,
-            self.given,
+            self.given if self.stimulus is not None else own_input(self.network, self.given),
             self.state,
             how=how or How(),
         )

@@ -1,7 +1,7 @@
 """A placed network made ready for the generated kernel: laid out and compiled once, run as often as wanted."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -28,8 +28,8 @@ def function_of(kernel: Kernel) -> Run:
     return _FUNCTIONS[kernel.code]
 
 
-def at_rest(machine: Machine) -> Snapshot:
-    """What one sample remembers after a reset, to be read only: a value that all neurons share is there once."""
+def _at_rest(machine: Machine) -> Snapshot:
+    """What one sample remembers after a reset: a value that all neurons share is there once."""
 
     def start(lane: Lane, value: str | int) -> Ints:
         return np.broadcast_to(lane.parameters[value] if isinstance(value, str) else np.int64(value), (1, lane.size))
@@ -110,6 +110,11 @@ class Prepared:
         self._kernels: dict[bool, Kernel] = {}
         self._cut: dict[bool, Tiles] = {}
 
+    @cached_property
+    def rest(self) -> Snapshot:
+        """What one sample remembers after a reset, to be read only."""
+        return _at_rest(self.machine)
+
     def kernel(self, snapshot: Snapshot | None) -> Kernel:
         """Return the kernel for a start: a narrower one where the state is as after a reset, in what it needs to be."""
         fresh = self._kernels.get(True) or self._kernels.setdefault(True, kernel_of(self.machine, fresh=True))
@@ -123,7 +128,7 @@ class Prepared:
 
     def begin(self, start: Snapshot | None, batch: int) -> Memory:
         """Take a state over; None is that after a reset."""
-        return Memory(self.kernel(start), at_rest(self.machine) if start is None else start, batch)
+        return Memory(self.kernel(start), self.rest if start is None else start, batch)
 
     def advance(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 
 from neurodeploy.simulator.engine import Engine
 from neurodeploy.simulator.executors import STEPPING
-from neurodeploy.simulator.fast.prepared import Prepared, Recordings, at_rest
+from neurodeploy.simulator.fast.prepared import Prepared, Recordings
 from neurodeploy.simulator.fast.shares import Window
 from neurodeploy.simulator.machine import Ints
 from neurodeploy.simulator.run import Run
@@ -49,7 +49,7 @@ def run_fused(task: Task) -> Run:
         if task.progress is not None:
             for t in range(begin, end):
                 task.progress(t)
-    return task.run(NAME, counts, states, memory.snapshot(start or at_rest(machine)))
+    return task.run(NAME, counts, states, memory.snapshot(start or prepared.rest))
 
 
 def _piece(values: Ints, begin: int, end: int) -> Ints:
