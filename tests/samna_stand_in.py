@@ -50,10 +50,10 @@ class Strict:
         object.__setattr__(self, "filled", set())
 
     def __getattr__(self, name):
-        held = object.__getattribute__(self, "held")
-        if name not in held:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return held[name]
+        try:
+            return self.__dict__["held"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
 
     def __setattr__(self, name, value):
         if name not in self.FIELDS:

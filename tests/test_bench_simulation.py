@@ -31,7 +31,7 @@ def small(name):
     """A workload of a few neurons, steps and events."""
     whole, sizes = workloads()[name], SMALL[name]
     groups = tuple(g.model_copy(update={"size": sizes.get(g.name, g.size)}) for g in whole.groups)
-    few = {"steps": min(whole.steps, 60), "samples": min(whole.samples, 4), "groups": groups}
+    few = {"steps": min(whole.steps, 60), "samples": min(whole.samples, 2), "groups": groups}
     few |= {"events": 300 if whole.events else None}
     cells = tuple(
         c.model_copy(update={"check_events": min(c.check_events, 100), "oracle_samples": c.oracle_samples and 2})

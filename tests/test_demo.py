@@ -190,7 +190,7 @@ def few_images():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits_module, "images", images)
-        patch.setattr(pipeline, "CALIBRATION_SAMPLES", 24)
+        patch.setattr(pipeline, "CALIBRATION_SAMPLES", 12)
         yield
 
 

@@ -74,7 +74,7 @@ def test_a_random_network_at_corners_runs_as_by_numpy(name, seed):
     assert different(*drawn(chip(name), seed)) == []
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "dialect"), DIALECTS)
 def test_a_dialect_runs_as_by_numpy(name, dialect, seed):
     assert different(*drawn(chip(name).dialect(dialect), seed)) == []
@@ -90,7 +90,7 @@ def generated(seed, folder, text=None):
     return network(chip(folder), d, net), rng.integers(0, 2 * d.cap_in + 3, shape) * (rng.random(shape) < 0.6)
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", [0, 1, *(pytest.param(block, marks=pytest.mark.slow) for block in (2, 3))])
 def test_chips_nobody_has_seen_run_as_by_numpy(block, tmp_path):
     for seed in range(100 + 9 * block, 109 + 9 * block):
         assert different(*generated(seed, tmp_path / str(seed))) == [], seed

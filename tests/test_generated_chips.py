@@ -57,7 +57,15 @@ def compared(seed: int, text: str, folder, executors=CLOCKED) -> tuple[list[str]
     return found, events
 
 
-@pytest.mark.parametrize("seed", [*SEEDS[:20], *(pytest.param(s, marks=pytest.mark.long) for s in SEEDS[20:])])
+#: a dozen by default, eight more in .ci/run
+DRAWN = [
+    *SEEDS[:12],
+    *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS[12:20]),
+    *(pytest.param(s, marks=pytest.mark.long) for s in SEEDS[20:]),
+]
+
+
+@pytest.mark.parametrize("seed", DRAWN)
 def test_a_drawn_chip_runs_as_the_straight_line_model(seed, tmp_path):
     found, _ = compared(seed, toml(draw(seed)), tmp_path / "drawn")
     assert found == []

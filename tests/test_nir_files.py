@@ -55,7 +55,12 @@ def test_the_reset_of_a_file_counts_from_the_version_that_writes_it():
     assert asked == [(version, "reset") for version in VERSIONS[:4]]
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+def in_turn(remainder):
+    """Every file, half of them in .ci/run alone: what one of two tests leaves out the other one has."""
+    return [pytest.param(n, marks=[pytest.mark.slow] * (i % 2 != remainder)) for i, n in enumerate(EXPORTS)]
+
+
+@pytest.mark.parametrize("name", in_turn(0))
 def test_an_export_fires_as_in_the_library_that_made_it(name, count):
     library, _, network = name.partition("-")
     with np.load(FOLDER / f"{library}.npz") as recorded:
@@ -90,7 +95,7 @@ def test_another_contract_gives_other_spikes(changed):
     assert not np.array_equal(other, theirs)
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", in_turn(1))
 def test_an_export_that_is_imported_and_exported_again_still_fires_as_in_its_library(name, tmp_path):
     library, _, network = name.partition("-")
     with np.load(FOLDER / f"{library}.npz") as recorded:

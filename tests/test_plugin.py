@@ -466,6 +466,7 @@ def test_a_run_of_nothing_is_not_written(project):
 # together with others
 
 
+@pytest.mark.slow  # .ci/run has it: three processes, each with all imports
 def test_two_workers_update_and_report_and_the_main_process_lists_all(project):
     many = "".join(GOLDEN.replace("test_golden", f"test_{i}") for i in range(4))
     project.makepyfile(test_run=many, test_more=many)

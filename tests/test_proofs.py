@@ -148,7 +148,7 @@ def test_what_a_text_computes_lies_in_the_ranges_that_are_followed(name):
 # what is proved is true
 
 
-@pytest.mark.parametrize("strength", [2, 30, 127])
+@pytest.mark.parametrize("strength", [2, pytest.param(30, marks=pytest.mark.slow), 127])
 def test_no_input_contradicts_a_proof(strength):
     network = recurrent_network(strength, seed=strength)
     found = prove(network, seconds=1)

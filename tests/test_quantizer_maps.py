@@ -247,7 +247,7 @@ def test_what_meets_before_neurons_goes_the_whole_way_to_one_core(name):
     assert fit.fits
     assert [c.holds for c in fit.cores] == [c.holds for c in placed.cores]
     read, _ = layers.from_configuration(layers.to_configuration(placed.network))
-    x = np.random.default_rng(0).poisson(4, (10, 2, lowered.inputs))
+    x = np.random.default_rng(0).poisson(4, (10, 1, lowered.inputs))
     runs = [nd.simulate(network, x) for network in (placed.network, read)]
     assert all(np.array_equal(runs[0].events[n], runs[1].events[n]) for n in runs[0].events)
     assert all(counts.any() for counts in runs[0].counts.values())

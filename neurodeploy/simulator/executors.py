@@ -74,12 +74,12 @@ class ReferenceExecutor:
         self, handler: Handler, lane: Lane, widths: Widths, states: States, row: Row, given: Given, arriving: Ints
     ) -> None:
         """See Executor."""
-        for batch in range(len(arriving)):
-            if arriving[batch] == 0:
+        for batch, events in enumerate(arriving.tolist()):
+            if events == 0:
                 continue
             for synapse, neuron in enumerate(row.targets.tolist()):
                 here = {name: int(values[synapse]) for name, values in row.fields.items()}
-                here |= {name: int(value) for name, value in given.items()} | {"arriving": int(arriving[batch])}
+                here |= {name: int(value) for name, value in given.items()} | {"arriving": events}
                 self._run(handler, lane, widths, states, (batch, neuron), here)
 
     @staticmethod
