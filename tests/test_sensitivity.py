@@ -126,7 +126,7 @@ def test_verify_takes_as_many_samples_as_the_time_allows_and_says_so(tmp_path, m
 
 def test_scan_and_order_are_options_of_the_commands(tmp_path):
     rng = np.random.default_rng(3)
-    network = map_network(three_layers(CHIP, size=16)).network
+    network = map_network(three_layers(CHIP, size=8)).network
     x = random_input(network, rng, steps=4, batch=2, rate=2)["in"]
     save_network(network, tmp_path / "n.npz")
     save_data(tmp_path / "x.npz", data(x, layout="time,batch,channel", dt_s=1e-3))
