@@ -23,6 +23,7 @@ NUMBA = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow  # .ci/run has it
 @NUMBA
 def test_kernels_beat_the_loop_and_stay_near_the_matrix_products():
     found = bench.bench_training(steps=100, threads=1, rounds=3, peers=())

@@ -175,6 +175,7 @@ def test_a_process_that_fails_is_told():
         growth._apart("point", "w9", "{}")
 
 
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.usefixtures("few")
 def test_the_command_prints_a_table_or_json():
     told = json.loads(run("bench", "w2", "--rounds", "1", "--floor", "--json").out)["simulation"]

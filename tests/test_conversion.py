@@ -45,6 +45,7 @@ def test_a_conversion_is_constrain_quantize_and_map():
     assert found.output.sum() > 0
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_spikes_of_the_calibration_decide_where_cores_stand_on_a_mesh():
     raw, given = copy.deepcopy(nd.chip("loihi1").raw), counts()
     raw["core"]["neurons"] = 8

@@ -302,6 +302,7 @@ def test_spikes_of_both_stay_within_those_of_the_chip(demo):
             assert np.array_equal(spikes, np.round(spikes))
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_same_seed_gives_the_same_bytes(tiny):
     one, two = tiny
     names = sorted(str(p.relative_to(one.folder)) for p in one.folder.rglob("*") if p.is_file())
@@ -326,6 +327,7 @@ def test_the_demo_refuses_to_train_no_network(tmp_path):
 # the command
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_command_prints_tables_or_json(few_images, tmp_path, monkeypatch):  # noqa: ARG001 - needed for its effect
     monkeypatch.chdir(tmp_path)
     chip = made_up_folder(tmp_path)

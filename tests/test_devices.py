@@ -163,6 +163,7 @@ def test_delayed_events_are_told_from_lost_ones_with_their_delay(steps):
     assert "lost" not in str(comparison)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_an_event_that_comes_while_the_host_drains_is_delayed_and_without_draining_it_is_lost():
     index, row = max(enumerate(rows_of()), key=lambda pair: (pair[1][0] < 13) * pair[0])
     past = 13 - row[0]

@@ -31,6 +31,7 @@ def times(spikes):
     return [np.flatnonzero(spikes[:, 0, n]) for n in range(spikes.shape[2])]
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_every_pattern_has_its_spikes_at_their_steps(drawn):
     found, _ = drawn
     wanted, fixed = times(found["real"]), times(found["run"].counts["neurons"])

@@ -55,6 +55,7 @@ def test_the_cases_reach_both_resets_the_lower_bound_and_maps_that_are_not_squar
     assert sum(len(f) for c in cases for f in c["fired"]) > 500
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_flipped_kernel_would_be_noticed():
     wrong = 0
     for case in GOLDEN["cases"]:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.parametrize("times", [pytest.param(2, id="few"), pytest.param(100, marks=pytest.mark.slow, id="many")])
 def test_a_conversion_that_is_killed_leaves_the_old_bundle_or_the_new_one(tmp_path, times):
     """Folders and archives, so many times each."""

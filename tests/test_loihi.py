@@ -175,6 +175,7 @@ def inside(target, network, run):
     return True
 
 
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.parametrize("name", [pytest.param(CHIPS[0], marks=pytest.mark.slow), *CHIPS[1:]])
 def test_dialects_compute_the_same_inside_the_ranges_of_agreement(name, count):
     """Ranges are about values before any wrap; where no 24-bit value turns, those after it are the same.

@@ -111,6 +111,7 @@ def test_blocks_take_the_destinations_of_what_feeds_them(target):
     assert fault.must == "'input', which feeds 'a', reaches at most 2 cores, 9 cores"
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_where_layers_stand_is_judged_by_the_memories_of_those_cores(target):
     """Layers on cores drawn at random: a placement holds if each core is there, is theirs alone and takes them."""
     shapes, draw, answers = chain(40, 40, 40, size=1, padding=0), np.random.default_rng(0), set()
@@ -268,6 +269,7 @@ def placeable(fits: list[list[int]], taken: frozenset[int] = frozenset()) -> boo
     return not fits or any(placeable(fits[1:], taken | {c}) for c in fits[0] if c not in taken)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_every_reason_is_minimal_and_every_way_out_maps(tmp_path):
     small = layer_chip(tmp_path, 16, cores=5, KERNEL=[128, 256, 128, 512, 128], NEURON=[64, 56, 48, 40, 32])
     draw = np.random.default_rng(11)

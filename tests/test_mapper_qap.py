@@ -41,6 +41,7 @@ def test_the_bound_of_nug12_is_the_published_one():
     assert lower_bound(NUG12, grid(3, 4)) == pytest.approx(493)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_small_placements_are_optimal_and_no_bound_is_above_them():
     draw, tight = np.random.default_rng(0), 0
     for _ in range(6):
@@ -64,6 +65,7 @@ def test_rows_get_columns_at_the_lowest_sum():
         assert charges[np.arange(size), columns].sum() == pytest.approx(best)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_same_seed_gives_the_same_places():
     flow = np.random.default_rng(2).integers(0, 9, (9, 9))
     first, again = (anneal(flow, grid(3, 4), seed=5) for _ in range(2))

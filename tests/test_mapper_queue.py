@@ -71,6 +71,7 @@ def model(threshold):
     return layers
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_conversion_that_would_lose_spikes_on_its_calibration_data_is_refused():
     counts = np.ones((3, 2, 4), int)
     with pytest.raises(DoesNotFit, match="spikes lost in 2 of 2 samples"):

@@ -89,6 +89,7 @@ def test_a_mutant_of_an_allowed_line_is_not_allowed_itself(judged):
     assert near not in made or verdicts[near] == "golden"
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_every_exception_is_proved_by_the_solver():
     seen = [(name, m) for name in CHIPS for m in made_of(name) if m.name in EQUIVALENT]
     assert {m.name for _, m in seen} == EQUIVALENT

@@ -23,6 +23,7 @@ def shown(text, scope):
     return eval(compile(ast.Expression(last.value), str(NOTEBOOK), "eval"), scope)._repr_html_()  # noqa: S307
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_notebook_runs_from_top_to_bottom_and_shows_every_result(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook, scope = json.loads(NOTEBOOK.read_text(encoding="utf-8")), {}

@@ -262,6 +262,7 @@ def test_the_duration_of_a_step_is_carried_along():
     assert quantize(two_layers(), AUDIO3).network.dt_s is None
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_the_same_model_and_calibration_give_the_same_bytes(tmp_path):
     options = Options(hidden=(8, 6), recurrent=True, bias=True, per_neuron=True)
     for name in ("a", "b"):
@@ -387,6 +388,7 @@ def measured():
     return capped, counts, done, run
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_reported_rates_and_count_errors_are_those_of_the_two_models(measured):
     model, counts, done, run = measured
     real = {}

@@ -151,6 +151,7 @@ def test_every_source_of_the_chip_stands_on_the_page_with_its_grade(made):
     assert numbers["unknown"] == list(nd.chip("speck2f").unknown)
 
 
+@pytest.mark.slow  # .ci/run has it
 @pytest.mark.parametrize("target", PROVED)
 def test_a_certificate_is_shown_with_the_numbers_of_a_check_made_just_now(made, target, tmp_path):
     folder, page = made[target], (made[target] / "r.html").read_text()

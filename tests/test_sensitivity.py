@@ -38,6 +38,7 @@ def three_layers(c, seed=0, size=128):
     return place_identity(Network(c, (source, a, b, d), pieces))
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_hundred_thousand_events_over_eight_orders(count):
     network, given = three_layers(CHIP), stimulus(moving_edge(100_000), 20_000)
     assert len(given) == 100_000
@@ -124,6 +125,7 @@ def test_verify_takes_as_many_samples_as_the_time_allows_and_says_so(tmp_path, m
         assert result.orders.layers == observe_orders(network, few, orders=4).layers
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_scan_and_order_are_options_of_the_commands(tmp_path):
     rng = np.random.default_rng(3)
     network = map_network(three_layers(CHIP, size=8)).network

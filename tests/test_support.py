@@ -202,6 +202,7 @@ def exact_run(chip, row, role):
     return model, lowered, done, run
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_every_exact_row_computes_what_rounding_explains_in_float_and_in_integers(matrix):
     exact = {(row.chip, row.neuron, row.variant, row.role) for row in matrix if row.support == "exact"}
     cases = [case for case in exact_cases() if (case[0], case[1].neuron, case[1].name, case[2]) in exact]

@@ -46,6 +46,7 @@ def test_recordings_of_the_rtl_are_reproduced_in_every_spike_and_final_state(exe
         count(f"spikes and final states of the RTL reproduced in {executor}", len(theirs) + len(words))
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_drawn_cores_are_equal_to_straight_loops_in_every_spike_state_and_loss(count):
     compared, lost, ticked, endless = 0, 0, 0, 0
     for seed in range(13):
