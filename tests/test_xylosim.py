@@ -109,7 +109,7 @@ def test_a_weight_that_is_off_by_one_is_a_difference():
     assert 0 in differing
 
 
-@pytest.mark.slow
+@pytest.mark.long  # six minutes
 @pytest.mark.oracle("xylosim")
 @pytest.mark.parametrize("name", CHIPS)
 @pytest.mark.parametrize("family", FAMILIES)
