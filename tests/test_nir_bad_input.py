@@ -54,7 +54,11 @@ def mutants(folder, first, many):
 
 
 @pytest.mark.parametrize(
-    ("first", "many"), [(0, 20), *(pytest.param(n, 500, marks=pytest.mark.slow) for n in range(0, 2000, 500))]
+    ("first", "many"),
+    [
+        (0, 20),
+        *(pytest.param(n, 500, marks=pytest.mark.slow if n < 1000 else pytest.mark.long) for n in range(0, 2000, 500)),
+    ],
 )
 def test_a_mutated_file_is_refused_or_is_the_network_of_a_plain_reading(tmp_path, count, first, many):
     found = mutants(tmp_path, first, many) if many > 100 else list(nir_fuzz.judgements(tmp_path, first, many))
